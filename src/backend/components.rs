@@ -1,0 +1,145 @@
+//! The parameters of a mixture in the form that EM works with: standardised units, inverse factors.
+
+use crate::data::Standardisation;
+use crate::mixture::{CovarianceType, Covariances, Mixture, ModelError, triangle};
+
+use super::Precision;
+
+/// Stands for log 0: far below any log density, and finite, so that responsibilities become exactly 0.
+pub const LOG_ZERO: f64 = -1e30;
+
+/// K Gaussians in standardised units: weights, means and inverse Cholesky factors U = L⁻¹ of the covariances
+/// Σ = L Lᵀ, so that y = U (x − μ) is white.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Components {
+    /// Which constraint the covariances obey.
+    pub covariance_type: CovarianceType,
+    /// D.
+    pub n_features: usize,
+    /// K weights, ≥ 0, summing to 1.
+    pub weights: Vec<f64>,
+    /// K × D means.
+    pub means: Vec<f64>,
+    /// K inverse factors U, each a lower triangle packed by rows (T numbers).
+    pub factors: Vec<f64>,
+}
+
+impl Components {
+    /// A mixture in standardised units.
+    pub fn from_mixture(mixture: &Mixture, map: &Standardisation) -> Self {
+        let d = mixture.n_features();
+        let mut means = Vec::with_capacity(mixture.means().len());
+        let mut factors = Vec::with_capacity(mixture.len() * triangle::packed_len(d));
+        for k in 0..mixture.len() {
+            let mut mean = mixture.mean(k).to_vec();
+            map.apply(&mut mean);
+            means.extend(mean);
+            factors.extend(map.apply_to_factor(&triangle::invert(&mixture.cholesky(k), d)));
+        }
+        Self {
+            covariance_type: mixture.covariance_type(),
+            n_features: d,
+            weights: mixture.weights().to_vec(),
+            means,
+            factors,
+        }
+    }
+
+    /// The mixture in the user's units.
+    ///
+    /// # Errors
+    /// A covariance that f64 cannot hold in the user's units.
+    pub fn to_mixture(&self, map: &Standardisation) -> Result<Mixture, ModelError> {
+        let d = self.n_features;
+        let means = self
+            .means
+            .chunks_exact(d)
+            .flat_map(|mean| map.restore(mean))
+            .collect();
+        let covariances = (0..self.len())
+            .flat_map(|k| {
+                let l = map.restore_factor(&triangle::invert(self.factor(k), d));
+                triangle::unpack_symmetric(&triangle::square(&l, d), d)
+            })
+            .collect();
+        Mixture::new(
+            self.weights.clone(),
+            means,
+            d,
+            Covariances::Full(covariances),
+        )
+    }
+
+    /// K.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a mixture has at least one component"
+    )]
+    pub fn len(&self) -> usize {
+        self.weights.len()
+    }
+
+    /// The mean of component `k`.
+    pub fn mean(&self, k: usize) -> &[f64] {
+        &self.means[k * self.n_features..(k + 1) * self.n_features]
+    }
+
+    /// The inverse factor U of component `k`.
+    pub fn factor(&self, k: usize) -> &[f64] {
+        let length = triangle::packed_len(self.n_features);
+        &self.factors[k * length..(k + 1) * length]
+    }
+
+    /// Per component log weight + log det U − D/2 log 2π: the log of weight × density at the mean.
+    /// [`LOG_ZERO`] where the weight is 0.
+    pub fn log_constants(&self) -> Vec<f64> {
+        let half_log_tau = 0.5 * std::f64::consts::TAU.ln();
+        (0..self.len())
+            .map(|k| {
+                if self.weights[k] == 0.0 {
+                    return LOG_ZERO;
+                }
+                let factor = self.factor(k);
+                let log_det: f64 = (0..self.n_features)
+                    .map(|i| factor[triangle::at(i, i)].ln())
+                    .sum();
+                self.weights[k].ln() + log_det - self.n_features as f64 * half_log_tau
+            })
+            .collect()
+    }
+
+    /// Rounds the factors to what a device of this precision can hold, so that statistics, log determinants
+    /// and updates all belong to the same parameters.
+    pub fn round_to(&mut self, precision: Precision) {
+        if precision == Precision::F32 {
+            self.factors
+                .iter_mut()
+                .for_each(|u| *u = f64::from(*u as f32));
+        }
+    }
+
+    /// The precision gate's κ: max over components and features of Σ_l |U_jl| (|μ_l| + 3 √Σ_ll), about how
+    /// large the terms of a whitened coordinate get. Single precision costs about D κ² 6e-16 nats.
+    pub fn kappa(&self) -> f64 {
+        let d = self.n_features;
+        let mut kappa = 0.0f64;
+        for k in 0..self.len() {
+            if self.weights[k] == 0.0 {
+                continue;
+            }
+            let factor = self.factor(k);
+            let l = triangle::invert(factor, d);
+            let reach: Vec<f64> = (0..d)
+                .map(|j| {
+                    let row = &l[triangle::at(j, 0)..=triangle::at(j, j)];
+                    self.mean(k)[j].abs() + 3.0 * row.iter().map(|x| x * x).sum::<f64>().sqrt()
+                })
+                .collect();
+            for i in 0..d {
+                let row = &factor[triangle::at(i, 0)..=triangle::at(i, i)];
+                kappa = kappa.max(row.iter().zip(&reach).map(|(u, r)| u.abs() * r).sum());
+            }
+        }
+        kappa
+    }
+}

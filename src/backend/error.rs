@@ -1,0 +1,41 @@
+//! What can go wrong on a device.
+
+use thiserror::Error;
+
+/// Why a device cannot do, or did not finish, what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// No adapter fits the request.
+    #[error(
+        "no GPU adapter found{wanted}; --device cpu needs none, `wgmm devices` shows what is here"
+    )]
+    NoAdapter {
+        /// What was asked for, as ` called "NAME"`, or empty.
+        wanted: String,
+    },
+    /// The adapter refused to open.
+    #[error("{adapter} cannot be used: {reason}; --device cpu needs no GPU")]
+    Start {
+        /// The adapter.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The device went away during a fit.
+    #[error("{adapter} stopped answering: {reason}; --device cpu needs no GPU")]
+    Lost {
+        /// The adapter.
+        adapter: String,
+        /// The driver's words.
+        reason: String,
+    },
+    /// The device has not enough memory.
+    #[error("{adapter} has not enough memory for {bytes} bytes; --device cpu needs no GPU")]
+    OutOfMemory {
+        /// The adapter.
+        adapter: String,
+        /// Bytes asked for.
+        bytes: u64,
+    },
+}

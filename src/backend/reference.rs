@@ -1,0 +1,181 @@
+//! The yardstick: plain f64 loops, one thread, no SIMD. Reads like the formulas and stays slow on purpose.
+
+use std::ops::Range;
+
+use super::{
+    Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+    SummationBlocks,
+};
+use crate::data::{Samples, Standardisation};
+use crate::mixture::{CovarianceType, triangle};
+
+/// Evaluates mixtures by the textbook's formulas, moments about the old means.
+pub struct Reference<'a> {
+    samples: &'a Samples,
+    map: &'a Standardisation,
+}
+
+impl<'a> Reference<'a> {
+    /// Takes samples and the map to standardised units.
+    pub fn load(samples: &'a Samples, map: &'a Standardisation) -> Self {
+        Self { samples, map }
+    }
+
+    fn add_rows(&self, rows: Range<usize>, components: &Components, sums: &mut Statistics) {
+        let d = components.n_features;
+        let mut evaluation = Evaluation::new(components);
+        let mut row = vec![0.0; d];
+        for i in rows {
+            let weight = self.samples.weight(i);
+            if weight == 0.0 {
+                continue;
+            }
+            self.samples.copy_row(i, &mut row);
+            self.map.apply(&mut row);
+            let (log_density, log_largest) = evaluation.evaluate(components, &row);
+            sums.log_likelihood += weight * log_density;
+            sums.log_largest += weight * log_largest;
+            sums.weight += weight;
+            for k in 0..components.len() {
+                let r = weight * evaluation.responsibilities[k];
+                let y = &evaluation.whitened[k * d..(k + 1) * d];
+                sums.s0[k] += r;
+                for a in 0..d {
+                    sums.s1[k * d + a] += r * y[a];
+                }
+                add_second_moments(sums, k, r, y);
+            }
+        }
+    }
+}
+
+fn add_second_moments(sums: &mut Statistics, k: usize, r: f64, y: &[f64]) {
+    let d = y.len();
+    let length = triangle::packed_len(d);
+    match sums.covariance_type {
+        CovarianceType::Full | CovarianceType::Tied => {
+            let first = if sums.covariance_type == CovarianceType::Full {
+                k * length
+            } else {
+                0
+            };
+            for a in 0..d {
+                for b in 0..=a {
+                    sums.s2[first + triangle::at(a, b)] += r * y[a] * y[b];
+                }
+            }
+        }
+        CovarianceType::Diag => {
+            for a in 0..d {
+                sums.s2[k * d + a] += r * y[a] * y[a];
+            }
+        }
+        CovarianceType::Spherical => sums.s2[k] += r * y.iter().map(|v| v * v).sum::<f64>(),
+    }
+}
+
+/// Whitened coordinates and responsibilities of one row.
+struct Evaluation {
+    log_constants: Vec<f64>,
+    whitened: Vec<f64>,
+    responsibilities: Vec<f64>,
+}
+
+impl Evaluation {
+    fn new(components: &Components) -> Self {
+        Self {
+            log_constants: components.log_constants(),
+            whitened: vec![0.0; components.len() * components.n_features],
+            responsibilities: vec![0.0; components.len()],
+        }
+    }
+
+    /// Log density and log of the largest responsibility of a row in standardised units.
+    fn evaluate(&mut self, components: &Components, row: &[f64]) -> (f64, f64) {
+        let d = components.n_features;
+        for k in 0..components.len() {
+            let (mean, factor) = (components.mean(k), components.factor(k));
+            let mut squares = 0.0;
+            for i in 0..d {
+                let mut y = 0.0;
+                for j in 0..=i {
+                    y += factor[triangle::at(i, j)] * (row[j] - mean[j]);
+                }
+                self.whitened[k * d + i] = y;
+                squares += y * y;
+            }
+            self.responsibilities[k] = self.log_constants[k] - 0.5 * squares.min(1e300);
+        }
+        let largest = self
+            .responsibilities
+            .iter()
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let mut sum = 0.0;
+        for r in &mut self.responsibilities {
+            *r = (*r - largest).exp();
+            sum += *r;
+        }
+        for r in &mut self.responsibilities {
+            *r /= sum;
+        }
+        (largest + sum.ln(), -sum.ln())
+    }
+}
+
+impl Backend for Reference<'_> {
+    fn info(&self) -> DeviceInfo {
+        DeviceInfo {
+            backend: "reference",
+            name: "plain f64 loops".to_owned(),
+            driver: String::new(),
+            precision: Precision::F64,
+            threads: 1,
+        }
+    }
+
+    fn blocks(&self) -> SummationBlocks {
+        SummationBlocks::new(self.samples.len())
+    }
+
+    fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
+        let blocks = self.blocks();
+        Ok(models
+            .iter()
+            .map(|model| {
+                let c = model.components;
+                let zero = Statistics::zero(c.covariance_type, c.len(), c.n_features);
+                let mut total = zero.clone();
+                for b in (0..blocks.len()).filter(|&b| model.mask.is_none_or(|m| m.contains(b))) {
+                    let mut sums = zero.clone();
+                    self.add_rows(blocks.rows(b), c, &mut sums);
+                    total += &sums;
+                }
+                total
+            })
+            .collect())
+    }
+
+    fn responsibilities(
+        &mut self,
+        components: &Components,
+        rows: Range<usize>,
+        log_densities: &mut [f64],
+        responsibilities: &mut [f64],
+    ) -> Result<(), BackendError> {
+        let k = components.len();
+        assert_eq!(
+            (log_densities.len(), responsibilities.len()),
+            (rows.len(), rows.len() * k)
+        );
+        let mut evaluation = Evaluation::new(components);
+        let mut row = vec![0.0; components.n_features];
+        for (n, i) in rows.enumerate() {
+            self.samples.copy_row(i, &mut row);
+            self.map.apply(&mut row);
+            log_densities[n] = evaluation.evaluate(components, &row).0;
+            responsibilities[n * k..(n + 1) * k].copy_from_slice(&evaluation.responsibilities);
+        }
+        Ok(())
+    }
+}

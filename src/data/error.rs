@@ -1,0 +1,69 @@
+//! What can be wrong with data, one sentence each.
+
+use thiserror::Error;
+
+/// What is wrong with data. Rows are counted from 1, as an editor counts them without the header.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No row or no feature.
+    #[error("no rows: a fit needs at least one row of numbers")]
+    Empty,
+    /// The number of values is not a whole number of rows.
+    #[error("{len} values are not a whole number of rows of {n_features}")]
+    Ragged {
+        /// Values found.
+        len: usize,
+        /// Features a row.
+        n_features: usize,
+    },
+    /// A value that is missing, infinite or not a number.
+    #[error(
+        "row {row}, column {column}: {found} is not a finite number ({rows} such rows); --skip-invalid leaves them out"
+    )]
+    NotFinite {
+        /// The first such row, from 1.
+        row: usize,
+        /// Its column.
+        column: String,
+        /// The value as found.
+        found: String,
+        /// How many rows hold one.
+        rows: usize,
+    },
+    /// Not one weight a row.
+    #[error("{found} weights for {rows} rows")]
+    WeightCount {
+        /// Weights found.
+        found: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// A weight that is negative or not finite.
+    #[error("row {row}: weight {found} is not a finite number of at least 0")]
+    Weight {
+        /// The row, from 1.
+        row: usize,
+        /// The weight as found.
+        found: String,
+    },
+    /// All weights are 0.
+    #[error("all weights are 0: no row counts")]
+    NoWeight,
+    /// A column that never changes.
+    #[error("column {column} is constant ({value}); leave it out with --columns")]
+    ConstantColumn {
+        /// Its name.
+        column: String,
+        /// The value all rows share.
+        value: f64,
+    },
+    /// A column whose spread has no reciprocal in f64.
+    #[error("column {column} varies by only {spread:e}; multiply it by a large number first")]
+    TinySpread {
+        /// Its name.
+        column: String,
+        /// Its standard deviation.
+        spread: f64,
+    },
+}

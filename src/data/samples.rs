@@ -1,0 +1,181 @@
+//! The samples of a fit: an N × D table in the file's own type, with optional weights.
+
+use super::DataError;
+
+/// Sample values, row-major, N × D, held once in the type they came in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Single precision, as in an `f4` NPY file.
+    F32(Vec<f32>),
+    /// Double precision, as in a CSV or an `f8` NPY file.
+    F64(Vec<f64>),
+}
+
+impl Values {
+    /// How many numbers there are, N × D.
+    pub fn len(&self) -> usize {
+        match self {
+            Values::F32(v) => v.len(),
+            Values::F64(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no number at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number `i` of the row-major table.
+    #[inline]
+    pub fn get(&self, i: usize) -> f64 {
+        match self {
+            Values::F32(v) => f64::from(v[i]),
+            Values::F64(v) => v[i],
+        }
+    }
+}
+
+impl From<Vec<f32>> for Values {
+    fn from(values: Vec<f32>) -> Self {
+        Values::F32(values)
+    }
+}
+
+impl From<Vec<f64>> for Values {
+    fn from(values: Vec<f64>) -> Self {
+        Values::F64(values)
+    }
+}
+
+/// N samples of D features, every value finite, each row with a weight (1 unless given).
+///
+/// Weights are frequencies: a row of weight 3 counts as three equal rows, a row of weight 0 not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples {
+    values: Values,
+    n_features: usize,
+    weights: Option<Vec<f64>>,
+}
+
+impl Samples {
+    /// Samples from a row-major table of N × `n_features` values.
+    ///
+    /// # Errors
+    /// No feature, no row, a length that is not a multiple of `n_features`, or a value that is not finite
+    /// (named by its 1-based row and 0-based column).
+    ///
+    /// # Examples
+    /// ```
+    /// use wgmm::data::Samples;
+    /// let samples = Samples::new(vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], 2)?;
+    /// assert_eq!((samples.len(), samples.n_features()), (3, 2));
+    /// # Ok::<(), wgmm::data::DataError>(())
+    /// ```
+    pub fn new(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
+        let values = values.into();
+        if n_features == 0 || values.is_empty() {
+            return Err(DataError::Empty);
+        }
+        if !values.len().is_multiple_of(n_features) {
+            return Err(DataError::Ragged {
+                len: values.len(),
+                n_features,
+            });
+        }
+        let bad = match &values {
+            Values::F32(v) => v.iter().position(|x| !x.is_finite()),
+            Values::F64(v) => v.iter().position(|x| !x.is_finite()),
+        };
+        if let Some(i) = bad {
+            return Err(DataError::NotFinite {
+                row: i / n_features + 1,
+                column: (i % n_features).to_string(),
+                found: values.get(i).to_string(),
+                rows: 1,
+            });
+        }
+        Ok(Self {
+            values,
+            n_features,
+            weights: None,
+        })
+    }
+
+    /// The same samples with one weight a row.
+    ///
+    /// # Errors
+    /// A length other than N, a weight that is negative or not finite, or a sum of 0.
+    pub fn with_weights(mut self, weights: Vec<f64>) -> Result<Self, DataError> {
+        if weights.len() != self.len() {
+            return Err(DataError::WeightCount {
+                found: weights.len(),
+                rows: self.len(),
+            });
+        }
+        if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
+            return Err(DataError::Weight {
+                row: i + 1,
+                found: weights[i].to_string(),
+            });
+        }
+        if !weights.iter().any(|&w| w > 0.0) {
+            return Err(DataError::NoWeight);
+        }
+        self.weights = Some(weights);
+        Ok(self)
+    }
+
+    /// How many rows, N. Never 0.
+    #[expect(clippy::len_without_is_empty, reason = "never empty by construction")]
+    pub fn len(&self) -> usize {
+        self.values.len() / self.n_features
+    }
+
+    /// How many features, D.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// The table, row-major, N × D.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// Feature `j` of row `i`.
+    #[inline]
+    pub fn value(&self, i: usize, j: usize) -> f64 {
+        self.values.get(i * self.n_features + j)
+    }
+
+    /// Copies row `i` into `row` (D values).
+    #[inline]
+    pub fn copy_row(&self, i: usize, row: &mut [f64]) {
+        let start = i * self.n_features;
+        match &self.values {
+            Values::F32(v) => {
+                for (to, from) in row.iter_mut().zip(&v[start..start + self.n_features]) {
+                    *to = f64::from(*from);
+                }
+            }
+            Values::F64(v) => row.copy_from_slice(&v[start..start + self.n_features]),
+        }
+    }
+
+    /// The weights, if any were given.
+    pub fn weights(&self) -> Option<&[f64]> {
+        self.weights.as_deref()
+    }
+
+    /// The weight of row `i`.
+    #[inline]
+    pub fn weight(&self, i: usize) -> f64 {
+        self.weights.as_ref().map_or(1.0, |w| w[i])
+    }
+
+    /// Σ w: the number of samples that the criteria count.
+    pub fn total_weight(&self) -> f64 {
+        self.weights
+            .as_ref()
+            .map_or(self.len() as f64, |w| w.iter().sum())
+    }
+}

@@ -1,0 +1,494 @@
+//! The affine map from the user's units to the units a fit works in.
+//!
+//! EM is equivariant under affine maps, so any map near this one gives the same fit; what it buys is
+//! accuracy: values of order one, centred, so that single precision keeps its digits (`ARCHITECTURE.md`,
+//! "Numerics").
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use rayon::prelude::*;
+
+use super::{DataError, Samples};
+use crate::mixture::triangle;
+
+/// Above this condition number of the global correlation matrix, samples are whitened as a whole.
+const WHITEN_ABOVE_CONDITION: f64 = 1e4;
+/// Added to the correlation's diagonal before whitening, so that identical columns keep a factor.
+const CORRELATION_RIDGE: f64 = 1e-10;
+/// The smallest share of the global variance that a component may have in any direction.
+const VARIANCE_FLOOR: f64 = 1e-12;
+/// Rows looked at for the correlation and for the grid that values may lie on.
+const ROWS_LOOKED_AT: usize = 65_536;
+/// A scale below this cannot be inverted in f64.
+const SMALLEST_SCALE: f64 = 1e-300;
+
+/// x′ = V ((x − c) / s): per feature a centre and a scale, then, for strongly correlated features, a
+/// triangular whitening V. A function of the samples alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standardisation {
+    center: Vec<f64>,
+    scale: Vec<f64>,
+    whitening: Option<Whitening>,
+    floor: Vec<f64>,
+    largest: f64,
+}
+
+/// The triangle V and its inverse, packed by rows.
+#[derive(Clone, Debug, PartialEq)]
+struct Whitening {
+    factor: Vec<f64>,
+    inverse: Vec<f64>,
+}
+
+impl Standardisation {
+    /// The map for these samples: weighted mean and standard deviation, whitened where the correlation's
+    /// condition number exceeds 1e4.
+    ///
+    /// # Errors
+    /// A feature that is the same in all rows of positive weight (named by its 0-based number), or one whose
+    /// spread is too small for f64 to hold its reciprocal.
+    pub fn of(samples: &Samples) -> Result<Self, DataError> {
+        let d = samples.n_features();
+        let mut center = Vec::with_capacity(d);
+        let mut scale = Vec::with_capacity(d);
+        let mut extremes = Vec::with_capacity(d);
+        for (j, range) in ranges(samples).into_iter().enumerate() {
+            if range.low >= range.high {
+                return Err(DataError::ConstantColumn {
+                    column: j.to_string(),
+                    value: range.low,
+                });
+            }
+            extremes.push(range);
+        }
+        for (j, ((mean, deviation), range)) in moments(samples, &extremes)
+            .into_iter()
+            .zip(&extremes)
+            .enumerate()
+        {
+            let s = range.half() * deviation;
+            if s < SMALLEST_SCALE {
+                return Err(DataError::TinySpread {
+                    column: j.to_string(),
+                    spread: s,
+                });
+            }
+            center.push(range.middle() + range.half() * mean);
+            scale.push(s);
+        }
+        let floor = (0..d)
+            .map(|j| {
+                let step = resolution(samples, j) / scale[j];
+                (step * step / 12.0).max(VARIANCE_FLOOR)
+            })
+            .collect();
+        let mut map = Self {
+            center,
+            scale,
+            whitening: None,
+            floor,
+            largest: 0.0,
+        };
+        map.whitening = map.whitening_of(samples);
+        map.largest = map.bound(&extremes);
+        Ok(map)
+    }
+
+    /// The map that changes nothing, for D features.
+    pub fn identity(d: usize) -> Self {
+        Self {
+            center: vec![0.0; d],
+            scale: vec![1.0; d],
+            whitening: None,
+            floor: vec![VARIANCE_FLOOR; d],
+            largest: 0.0,
+        }
+    }
+
+    /// D.
+    pub fn n_features(&self) -> usize {
+        self.center.len()
+    }
+
+    /// Maps a row in place, in f64.
+    #[inline]
+    pub fn apply(&self, row: &mut [f64]) {
+        for ((x, c), s) in row.iter_mut().zip(&self.center).zip(&self.scale) {
+            *x = (*x - c) / s;
+        }
+        if let Some(whitening) = &self.whitening {
+            for i in (0..row.len()).rev() {
+                let start = triangle::at(i, 0);
+                row[i] = whitening.factor[start..=start + i]
+                    .iter()
+                    .zip(row.iter())
+                    .map(|(v, x)| v * x)
+                    .sum();
+            }
+        }
+    }
+
+    /// Maps a point back to the user's units.
+    pub fn restore(&self, point: &[f64]) -> Vec<f64> {
+        let straight = match &self.whitening {
+            Some(whitening) => triangle::apply(&whitening.inverse, point),
+            None => point.to_vec(),
+        };
+        straight
+            .iter()
+            .zip(&self.scale)
+            .zip(&self.center)
+            .map(|((x, s), c)| c + s * x)
+            .collect()
+    }
+
+    /// Maps an inverse factor U of a covariance, Σ = U⁻¹U⁻ᵀ (packed), into standardised units.
+    pub fn apply_to_factor(&self, factor: &[f64]) -> Vec<f64> {
+        let mut scaled = factor.to_vec();
+        for i in 0..self.n_features() {
+            for j in 0..=i {
+                scaled[triangle::at(i, j)] *= self.scale[j];
+            }
+        }
+        match &self.whitening {
+            Some(w) => triangle::multiply(&scaled, &w.inverse, self.n_features()),
+            None => scaled,
+        }
+    }
+
+    /// Maps a factor L of a standardised covariance, Σ = L Lᵀ (packed), back to the user's units.
+    pub fn restore_factor(&self, l: &[f64]) -> Vec<f64> {
+        let d = self.n_features();
+        let mut restored = match &self.whitening {
+            Some(w) => triangle::multiply(&w.inverse, l, d),
+            None => l.to_vec(),
+        };
+        for i in 0..d {
+            for j in 0..=i {
+                restored[triangle::at(i, j)] *= self.scale[i];
+            }
+        }
+        restored
+    }
+
+    /// A covariance that is diagonal in the user's units (variances in `diagonal`) as a factor in
+    /// standardised units: the packed L with L Lᵀ = V diag(diagonal / s²) Vᵀ.
+    pub fn factor_of_diagonal(&self, diagonal: &[f64]) -> Vec<f64> {
+        let d = self.n_features();
+        let mut factor = vec![0.0; triangle::packed_len(d)];
+        for j in 0..d {
+            factor[triangle::at(j, j)] = diagonal[j].sqrt() / self.scale[j];
+        }
+        self.whitened(factor)
+    }
+
+    /// The smallest covariance a component may have, as a packed factor in standardised units: per feature
+    /// max(1e-12 of the global variance, resolution²/12), `ARCHITECTURE.md`, "Collapse".
+    pub fn floor_factor(&self) -> Vec<f64> {
+        let d = self.n_features();
+        let mut factor = vec![0.0; triangle::packed_len(d)];
+        for j in 0..d {
+            factor[triangle::at(j, j)] = self.floor[j].sqrt();
+        }
+        self.whitened(factor)
+    }
+
+    fn whitened(&self, factor: Vec<f64>) -> Vec<f64> {
+        match &self.whitening {
+            Some(w) => triangle::multiply(&w.factor, &factor, self.n_features()),
+            None => factor,
+        }
+    }
+
+    /// log |det ∂x′/∂x|: what is added to a log density in standardised units to have it in the user's.
+    pub fn log_determinant(&self) -> f64 {
+        let scales: f64 = self.scale.iter().map(|s| s.ln()).sum();
+        let whitening = self.whitening.as_ref().map_or(0.0, |w| {
+            (0..self.n_features())
+                .map(|i| w.factor[triangle::at(i, i)].ln())
+                .sum()
+        });
+        whitening - scales
+    }
+
+    /// A bound on |x′| over all samples and features.
+    pub fn largest(&self) -> f64 {
+        self.largest
+    }
+
+    fn bound(&self, extremes: &[Range]) -> f64 {
+        let largest: Vec<f64> = (0..self.n_features())
+            .map(|j| {
+                let low = (self.center[j] - extremes[j].low) / self.scale[j];
+                let high = (extremes[j].high - self.center[j]) / self.scale[j];
+                low.max(high)
+            })
+            .collect();
+        let rows = match &self.whitening {
+            Some(w) => triangle::apply(
+                &w.factor.iter().map(|v| v.abs()).collect::<Vec<_>>(),
+                &largest,
+            ),
+            None => largest,
+        };
+        rows.into_iter().fold(0.0, f64::max)
+    }
+
+    /// V = chol(correlation)⁻¹ where the correlation is ill conditioned.
+    fn whitening_of(&self, samples: &Samples) -> Option<Whitening> {
+        let d = self.n_features();
+        if d == 1 {
+            return None;
+        }
+        let mut correlation = vec![0.0; triangle::packed_len(d)];
+        let mut row = vec![0.0; d];
+        let mut total = 0.0;
+        for i in looked_at(samples) {
+            let weight = samples.weight(i);
+            samples.copy_row(i, &mut row);
+            self.apply(&mut row);
+            total += weight;
+            for a in 0..d {
+                for b in 0..=a {
+                    correlation[triangle::at(a, b)] += weight * row[a] * row[b];
+                }
+            }
+        }
+        if total == 0.0 {
+            return None;
+        }
+        for value in &mut correlation {
+            *value /= total;
+        }
+        let matrix = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(&correlation, d));
+        let eigenvalues = SymmetricEigen::new(matrix).eigenvalues;
+        if eigenvalues.max() <= WHITEN_ABOVE_CONDITION * eigenvalues.min() {
+            return None;
+        }
+        for i in 0..d {
+            correlation[triangle::at(i, i)] += CORRELATION_RIDGE;
+        }
+        let inverse = triangle::cholesky(&correlation, d).ok()?;
+        Some(Whitening {
+            factor: triangle::invert(&inverse, d),
+            inverse,
+        })
+    }
+}
+
+/// Smallest and largest value of a feature over rows of positive weight.
+#[derive(Clone, Copy, Debug)]
+struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    fn middle(self) -> f64 {
+        self.low / 2.0 + self.high / 2.0
+    }
+
+    fn half(self) -> f64 {
+        self.high / 2.0 - self.low / 2.0
+    }
+}
+
+const ROWS_A_CHUNK: usize = 16_384;
+
+/// Folds fixed chunks of rows in parallel and hands back the chunks' results in order, so that sums do not
+/// depend on the number of threads.
+fn by_chunks<T: Send>(
+    samples: &Samples,
+    fold: impl Fn(std::ops::Range<usize>) -> T + Sync,
+) -> Vec<T> {
+    let n = samples.len();
+    (0..n.div_ceil(ROWS_A_CHUNK))
+        .into_par_iter()
+        .map(|c| fold(c * ROWS_A_CHUNK..((c + 1) * ROWS_A_CHUNK).min(n)))
+        .collect()
+}
+
+fn ranges(samples: &Samples) -> Vec<Range> {
+    let d = samples.n_features();
+    let none = Range {
+        low: f64::INFINITY,
+        high: f64::NEG_INFINITY,
+    };
+    let chunks = by_chunks(samples, |rows| {
+        let mut ranges = vec![none; d];
+        for i in rows.filter(|&i| samples.weight(i) > 0.0) {
+            for (j, range) in ranges.iter_mut().enumerate() {
+                let x = samples.value(i, j);
+                range.low = range.low.min(x);
+                range.high = range.high.max(x);
+            }
+        }
+        ranges
+    });
+    let mut all = vec![none; d];
+    for chunk in chunks {
+        for (range, other) in all.iter_mut().zip(chunk) {
+            range.low = range.low.min(other.low);
+            range.high = range.high.max(other.high);
+        }
+    }
+    all
+}
+
+/// Weighted mean and standard deviation per feature, in units of its range: u = (x − middle) / half ∈ [−1, 1],
+/// so that no sum overflows.
+fn moments(samples: &Samples, extremes: &[Range]) -> Vec<(f64, f64)> {
+    let d = samples.n_features();
+    let heaviest = samples
+        .weights()
+        .map_or(1.0, |w| w.iter().fold(0.0, |a: f64, b| a.max(*b)));
+    let scaled =
+        |i: usize, j: usize| (samples.value(i, j) - extremes[j].middle()) / extremes[j].half();
+    let sums = |shift: &[f64], square: bool| {
+        let chunks = by_chunks(samples, |rows| {
+            let mut sums = vec![0.0; d + 1];
+            for i in rows {
+                let weight = samples.weight(i) / heaviest;
+                sums[d] += weight;
+                for j in 0..d {
+                    let u = scaled(i, j) - shift[j];
+                    sums[j] += weight * if square { u * u } else { u };
+                }
+            }
+            sums
+        });
+        let mut total = vec![0.0; d + 1];
+        for chunk in chunks {
+            for (t, c) in total.iter_mut().zip(chunk) {
+                *t += c;
+            }
+        }
+        let weight = total[d];
+        total.truncate(d);
+        total.iter_mut().for_each(|t| *t /= weight);
+        total
+    };
+    let means = sums(&vec![0.0; d], false);
+    let variances = sums(&means, true);
+    means
+        .into_iter()
+        .zip(variances.into_iter().map(f64::sqrt))
+        .collect()
+}
+
+/// At most [`ROWS_LOOKED_AT`] rows of positive weight, evenly spread.
+fn looked_at(samples: &Samples) -> impl Iterator<Item = usize> + '_ {
+    let stride = samples.len().div_ceil(ROWS_LOOKED_AT).max(1);
+    (0..samples.len())
+        .step_by(stride)
+        .filter(|&i| samples.weight(i) > 0.0)
+}
+
+/// The step of the decimal grid that all values looked at lie on (1, 0.1, … 1e-6), or 0 where there is none.
+fn resolution(samples: &Samples, feature: usize) -> f64 {
+    let mut digits = 0;
+    for i in looked_at(samples) {
+        let x = samples.value(i, feature);
+        while !on_grid(x, digits) {
+            digits += 1;
+            if digits > 6 {
+                return 0.0;
+            }
+        }
+    }
+    10f64.powi(-digits)
+}
+
+fn on_grid(x: f64, digits: i32) -> bool {
+    let scaled = x * 10f64.powi(digits);
+    // Decimal text leaves at most a few units in the last place.
+    (scaled - scaled.round()).abs() <= 4.0 * f64::EPSILON * scaled.abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(values: &[f64], d: usize) -> Samples {
+        Samples::new(values.to_vec(), d).expect("valid samples")
+    }
+
+    #[test]
+    fn mean_and_deviation_become_zero_and_one() {
+        let s = samples(&[1.0, 3.0, 5.0, 7.5], 1);
+        let map = Standardisation::of(&s).expect("not constant");
+        let mapped: Vec<f64> = (0..4)
+            .map(|i| {
+                let mut row = [s.value(i, 0)];
+                map.apply(&mut row);
+                row[0]
+            })
+            .collect();
+        assert!(mapped.iter().sum::<f64>().abs() < 1e-14);
+        assert!((mapped.iter().map(|x| x * x).sum::<f64>() / 4.0 - 1.0).abs() < 1e-14);
+        assert!((map.restore(&mapped[..1])[0] - 1.0).abs() < 1e-14);
+    }
+
+    #[test]
+    fn values_near_the_limit_of_f64_do_not_overflow() {
+        let map =
+            Standardisation::of(&samples(&[-1.7e308, 1.7e308, 0.0], 1)).expect("not constant");
+        assert!(map.scale[0].is_finite() && map.largest() < 2.0);
+    }
+
+    #[test]
+    fn rows_of_weight_zero_count_nowhere() {
+        let heavy = samples(&[1.0, 2.0, 9e9], 1)
+            .with_weights(vec![2.0, 1.0, 0.0])
+            .expect("weights");
+        let repeated = samples(&[1.0, 1.0, 2.0], 1);
+        let (a, b) = (
+            Standardisation::of(&heavy).unwrap(),
+            Standardisation::of(&repeated).unwrap(),
+        );
+        assert!(
+            (a.center[0] - b.center[0]).abs() < 1e-15 && (a.scale[0] - b.scale[0]).abs() < 1e-15
+        );
+    }
+
+    #[test]
+    fn a_constant_feature_is_named() {
+        let error = Standardisation::of(&samples(&[1.0, 5.0, 2.0, 5.0], 2)).expect_err("constant");
+        assert!(
+            matches!(error, DataError::ConstantColumn { column, value } if column == "1" && value == 5.0)
+        );
+    }
+
+    #[test]
+    fn strongly_correlated_features_are_whitened_and_mapped_back() {
+        let values: Vec<f64> = (0..1000)
+            .flat_map(|i| {
+                let x = f64::from(i % 37) + 0.1234567;
+                [x, x + 1e-4 * f64::from(i % 11) * 1.0000001]
+            })
+            .collect();
+        let s = samples(&values, 2);
+        let map = Standardisation::of(&s).expect("not constant");
+        assert!(map.whitening.is_some());
+        let mut row = [values[4], values[5]];
+        map.apply(&mut row);
+        let back = map.restore(&row);
+        assert!((back[0] - values[4]).abs() < 1e-9 && (back[1] - values[5]).abs() < 1e-9);
+        // A factor goes there and back: U′ L′ = I where L restores to the covariance's own factor.
+        let l = [2.0, 0.3, 1.5];
+        let there = map.apply_to_factor(&triangle::invert(&l, 2));
+        let again = map.restore_factor(&triangle::invert(&there, 2));
+        for (a, b) in again.iter().zip(&l) {
+            assert!((a - b).abs() < 1e-9, "{again:?}");
+        }
+    }
+
+    #[test]
+    fn a_decimal_grid_is_found() {
+        assert_eq!(resolution(&samples(&[1.0, 7.0, -3.0], 1), 0), 1.0);
+        assert_eq!(resolution(&samples(&[0.1, 0.7, 3.0], 1), 0), 0.1);
+        assert_eq!(
+            resolution(&samples(&[0.1, std::f64::consts::PI], 1), 0),
+            0.0
+        );
+    }
+}
