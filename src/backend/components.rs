@@ -56,18 +56,21 @@ impl Components {
             .chunks_exact(d)
             .flat_map(|mean| map.restore(mean))
             .collect();
-        let covariances = (0..self.len())
-            .flat_map(|k| {
-                let l = map.restore_factor(&triangle::invert(self.factor(k), d));
-                triangle::unpack_symmetric(&triangle::square(&l, d), d)
-            })
-            .collect();
-        Mixture::new(
-            self.weights.clone(),
-            means,
-            d,
-            Covariances::Full(covariances),
-        )
+        let full = |k: usize| {
+            let l = map.restore_factor(&triangle::invert(self.factor(k), d));
+            triangle::unpack_symmetric(&triangle::square(&l, d), d)
+        };
+        let all = 0..self.len();
+        let covariances = match self.covariance_type {
+            CovarianceType::Full => Covariances::Full(all.flat_map(full).collect()),
+            CovarianceType::Tied => Covariances::Tied(full(0)),
+            CovarianceType::Diag => Covariances::Diag(
+                all.flat_map(|k| full(k).into_iter().step_by(d + 1))
+                    .collect(),
+            ),
+            CovarianceType::Spherical => Covariances::Spherical(all.map(|k| full(k)[0]).collect()),
+        };
+        Mixture::new(self.weights.clone(), means, d, covariances)
     }
 
     /// K.

@@ -2,9 +2,11 @@
 
 mod blocks;
 pub mod components;
+pub mod cpu;
 mod error;
 pub mod reference;
 pub mod statistics;
+pub mod strands;
 
 use std::ops::Range;
 

@@ -7,7 +7,7 @@ use super::{
     SummationBlocks,
 };
 use crate::data::{Samples, Standardisation};
-use crate::mixture::{CovarianceType, triangle};
+use crate::mixture::triangle;
 
 /// Evaluates mixtures by the textbook's formulas, moments about the old means.
 pub struct Reference<'a> {
@@ -43,34 +43,9 @@ impl<'a> Reference<'a> {
                 for a in 0..d {
                     sums.s1[k * d + a] += r * y[a];
                 }
-                add_second_moments(sums, k, r, y);
+                sums.add_second_moments(k, r, y);
             }
         }
-    }
-}
-
-fn add_second_moments(sums: &mut Statistics, k: usize, r: f64, y: &[f64]) {
-    let d = y.len();
-    let length = triangle::packed_len(d);
-    match sums.covariance_type {
-        CovarianceType::Full | CovarianceType::Tied => {
-            let first = if sums.covariance_type == CovarianceType::Full {
-                k * length
-            } else {
-                0
-            };
-            for a in 0..d {
-                for b in 0..=a {
-                    sums.s2[first + triangle::at(a, b)] += r * y[a] * y[b];
-                }
-            }
-        }
-        CovarianceType::Diag => {
-            for a in 0..d {
-                sums.s2[k * d + a] += r * y[a] * y[a];
-            }
-        }
-        CovarianceType::Spherical => sums.s2[k] += r * y.iter().map(|v| v * v).sum::<f64>(),
     }
 }
 

@@ -53,6 +53,52 @@ impl Statistics {
         }
     }
 
+    /// Adds one row of weight `weight`, responsibilities `r` (K) and coordinates `y` (D) that are the same for
+    /// all components, as in a start from standard Gaussians. Leaves the likelihoods alone.
+    pub fn add_row(&mut self, weight: f64, r: &[f64], y: &[f64]) {
+        let d = self.n_features;
+        self.weight += weight;
+        for (k, share) in r.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+            let r = weight * share;
+            self.s0[k] += r;
+            for (s1, y) in self.s1[k * d..(k + 1) * d].iter_mut().zip(y) {
+                *s1 += r * y;
+            }
+            self.add_second_moments(k, r, y);
+        }
+    }
+
+    /// Adds r y yᵀ, or the part of it that the covariance type keeps, to component `k`'s second moments.
+    pub fn add_second_moments(&mut self, k: usize, r: f64, y: &[f64]) {
+        let d = self.n_features;
+        match self.covariance_type {
+            CovarianceType::Full | CovarianceType::Tied => {
+                let length = triangle::packed_len(d);
+                let first = if self.covariance_type == CovarianceType::Full {
+                    k * length
+                } else {
+                    0
+                };
+                for a in 0..d {
+                    for b in 0..=a {
+                        self.s2[first + triangle::at(a, b)] += r * y[a] * y[b];
+                    }
+                }
+            }
+            CovarianceType::Diag => {
+                for a in 0..d {
+                    self.s2[k * d + a] += r * y[a] * y[a];
+                }
+            }
+            CovarianceType::Spherical => self.s2[k] += r * y.iter().map(|v| v * v).sum::<f64>(),
+        }
+    }
+
+    /// How many numbers the sums over components hold.
+    pub fn numbers(&self) -> usize {
+        self.s0.len() + self.s1.len() + self.s2.len()
+    }
+
     /// K.
     pub fn n_components(&self) -> usize {
         self.s0.len()

@@ -8,7 +8,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
 use super::{DataError, Samples};
-use crate::mixture::triangle;
+use crate::mixture::{CovarianceType, triangle};
 
 /// Above this condition number of the global correlation matrix, samples are whitened as a whole.
 const WHITEN_ABOVE_CONDITION: f64 = 1e4;
@@ -40,13 +40,14 @@ struct Whitening {
 }
 
 impl Standardisation {
-    /// The map for these samples: weighted mean and standard deviation, whitened where the correlation's
-    /// condition number exceeds 1e4.
+    /// The map for these samples: weighted mean and standard deviation. Full and tied covariances keep their
+    /// form under any linear map and are whitened where the correlation's condition number exceeds 1e4;
+    /// spherical ones need one scale for all features.
     ///
     /// # Errors
     /// A feature that is the same in all rows of positive weight (named by its 0-based number), or one whose
     /// spread is too small for f64 to hold its reciprocal.
-    pub fn of(samples: &Samples) -> Result<Self, DataError> {
+    pub fn of(samples: &Samples, covariance_type: CovarianceType) -> Result<Self, DataError> {
         let d = samples.n_features();
         let mut center = Vec::with_capacity(d);
         let mut scale = Vec::with_capacity(d);
@@ -75,12 +76,18 @@ impl Standardisation {
             center.push(range.middle() + range.half() * mean);
             scale.push(s);
         }
-        let floor = (0..d)
+        if covariance_type == CovarianceType::Spherical {
+            share_scale(&mut scale);
+        }
+        let mut floor: Vec<f64> = (0..d)
             .map(|j| {
                 let step = resolution(samples, j) / scale[j];
                 (step * step / 12.0).max(VARIANCE_FLOOR)
             })
             .collect();
+        if covariance_type == CovarianceType::Spherical {
+            floor = vec![floor.iter().copied().fold(0.0, f64::max); d];
+        }
         let mut map = Self {
             center,
             scale,
@@ -88,7 +95,9 @@ impl Standardisation {
             floor,
             largest: 0.0,
         };
-        map.whitening = map.whitening_of(samples);
+        if matches!(covariance_type, CovarianceType::Full | CovarianceType::Tied) {
+            map.whitening = map.whitening_of(samples);
+        }
         map.largest = map.bound(&extremes);
         Ok(map)
     }
@@ -275,6 +284,14 @@ impl Standardisation {
     }
 }
 
+/// One scale for all features: the root mean square, without overflow.
+fn share_scale(scale: &mut [f64]) {
+    let largest = scale.iter().copied().fold(0.0, f64::max);
+    let squares: f64 = scale.iter().map(|s| (s / largest) * (s / largest)).sum();
+    let shared = largest * (squares / scale.len() as f64).sqrt();
+    scale.fill(shared);
+}
+
 /// Smallest and largest value of a feature over rows of positive weight.
 #[derive(Clone, Copy, Debug)]
 struct Range {
@@ -415,7 +432,7 @@ mod tests {
     #[test]
     fn mean_and_deviation_become_zero_and_one() {
         let s = samples(&[1.0, 3.0, 5.0, 7.5], 1);
-        let map = Standardisation::of(&s).expect("not constant");
+        let map = Standardisation::of(&s, CovarianceType::Full).expect("not constant");
         let mapped: Vec<f64> = (0..4)
             .map(|i| {
                 let mut row = [s.value(i, 0)];
@@ -430,8 +447,8 @@ mod tests {
 
     #[test]
     fn values_near_the_limit_of_f64_do_not_overflow() {
-        let map =
-            Standardisation::of(&samples(&[-1.7e308, 1.7e308, 0.0], 1)).expect("not constant");
+        let map = Standardisation::of(&samples(&[-1.7e308, 1.7e308, 0.0], 1), CovarianceType::Full)
+            .expect("not constant");
         assert!(map.scale[0].is_finite() && map.largest() < 2.0);
     }
 
@@ -442,8 +459,8 @@ mod tests {
             .expect("weights");
         let repeated = samples(&[1.0, 1.0, 2.0], 1);
         let (a, b) = (
-            Standardisation::of(&heavy).unwrap(),
-            Standardisation::of(&repeated).unwrap(),
+            Standardisation::of(&heavy, CovarianceType::Full).unwrap(),
+            Standardisation::of(&repeated, CovarianceType::Full).unwrap(),
         );
         assert!(
             (a.center[0] - b.center[0]).abs() < 1e-15 && (a.scale[0] - b.scale[0]).abs() < 1e-15
@@ -452,7 +469,8 @@ mod tests {
 
     #[test]
     fn a_constant_feature_is_named() {
-        let error = Standardisation::of(&samples(&[1.0, 5.0, 2.0, 5.0], 2)).expect_err("constant");
+        let error = Standardisation::of(&samples(&[1.0, 5.0, 2.0, 5.0], 2), CovarianceType::Full)
+            .expect_err("constant");
         assert!(
             matches!(error, DataError::ConstantColumn { column, value } if column == "1" && value == 5.0)
         );
@@ -467,7 +485,7 @@ mod tests {
             })
             .collect();
         let s = samples(&values, 2);
-        let map = Standardisation::of(&s).expect("not constant");
+        let map = Standardisation::of(&s, CovarianceType::Full).expect("not constant");
         assert!(map.whitening.is_some());
         let mut row = [values[4], values[5]];
         map.apply(&mut row);

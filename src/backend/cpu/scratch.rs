@@ -1,0 +1,102 @@
+//! What one thread needs to evaluate a chunk of rows.
+
+use super::prepared::Prepared;
+use super::real::Real;
+use crate::data::{Samples, Standardisation};
+
+/// Rows of a chunk: feature-major, so that a vector holds one feature of neighbouring rows.
+pub(super) const ROWS: usize = 256;
+
+/// Rows in kernel order, and all that is made of them.
+pub(super) struct Scratch<T> {
+    /// D × ROWS standardised samples.
+    pub(super) x: Vec<T>,
+    /// D × ROWS samples less a mean.
+    pub(super) centred: Vec<T>,
+    /// K × D × ROWS whitened coordinates.
+    pub(super) y: Vec<T>,
+    /// K × ROWS log densities to base 2, then responsibilities × weight.
+    pub(super) q: Vec<T>,
+    /// ROWS products r y_i.
+    pub(super) t: Vec<T>,
+    /// ROWS sample weights, 0 beyond the last row.
+    pub(super) weights: Vec<T>,
+    /// ROWS largest log densities to base 2, less the reference.
+    pub(super) largest: Vec<T>,
+    /// ROWS sums of densities relative to the largest.
+    pub(super) sum: Vec<T>,
+    /// The same weights, not rounded.
+    pub(super) exact_weights: Vec<f64>,
+    row: Vec<f64>,
+}
+
+impl<T: Real> Scratch<T> {
+    /// Room for models of at most `k` components over `d` features.
+    pub(super) fn new(k: usize, d: usize) -> Self {
+        let zero = T::from_f64(0.0);
+        Self {
+            x: vec![zero; d * ROWS],
+            centred: vec![zero; d * ROWS],
+            y: vec![zero; k * d * ROWS],
+            q: vec![zero; k * ROWS],
+            t: vec![zero; ROWS],
+            weights: vec![zero; ROWS],
+            largest: vec![zero; ROWS],
+            sum: vec![zero; ROWS],
+            exact_weights: vec![0.0; ROWS],
+            row: vec![0.0; d],
+        }
+    }
+
+    /// Standardises rows `start..end` (at most [`ROWS`]) into kernel order. Rows of weight 0 and those beyond the
+    /// end become zeros, so that no value of theirs meets a 0 weight as 0 × ∞.
+    pub(super) fn fill(
+        &mut self,
+        samples: &Samples,
+        map: &Standardisation,
+        start: usize,
+        end: usize,
+        weighted: bool,
+    ) {
+        let d = samples.n_features();
+        let zero = T::from_f64(0.0);
+        for n in 0..ROWS {
+            let i = start + n;
+            let weight = if i >= end {
+                0.0
+            } else if weighted {
+                samples.weight(i)
+            } else {
+                1.0
+            };
+            self.weights[n] = T::from_f64(weight);
+            self.exact_weights[n] = weight;
+            if weight == 0.0 {
+                (0..d).for_each(|j| self.x[j * ROWS + n] = zero);
+                continue;
+            }
+            samples.copy_row(i, &mut self.row);
+            map.apply(&mut self.row);
+            for (j, x) in self.row.iter().enumerate() {
+                self.x[j * ROWS + n] = T::from_f64(*x);
+            }
+        }
+    }
+
+    /// Adds Σ w log density and Σ w log of the largest responsibility of the chunk, nats.
+    pub(super) fn likelihoods(&self, model: &Prepared<T>) -> (f64, f64) {
+        // Four running sums, so that additions need not wait for each other.
+        let (mut density, mut largest) = ([0.0f64; 4], [0.0f64; 4]);
+        for n in 0..ROWS {
+            let weight = self.exact_weights[n];
+            if weight == 0.0 {
+                continue;
+            }
+            let log_sum = self.sum[n].to_f64().ln();
+            let top = self.largest[n].to_f64() * std::f64::consts::LN_2 + model.reference;
+            density[n % 4] += weight * (top + log_sum);
+            largest[n % 4] -= weight * log_sum;
+        }
+        (density.iter().sum(), largest.iter().sum())
+    }
+}

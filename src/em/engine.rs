@@ -1,0 +1,185 @@
+//! The device of a fit, and what takes its place when it cannot go on.
+
+use std::ops::Range;
+
+use super::FitError;
+use super::events::{Event, EventKind};
+use super::options::{Options, PrecisionChoice};
+use crate::backend::cpu::Cpu;
+use crate::backend::reference::Reference;
+use crate::backend::{
+    Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+};
+use crate::data::{Samples, Standardisation};
+
+/// What evaluates the samples.
+#[derive(Clone, Debug, Default)]
+pub enum DeviceChoice {
+    /// A hardware GPU where it pays, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU, all threads, SIMD.
+    Cpu,
+    /// Plain f64 loops.
+    Reference,
+}
+
+/// Above this κ single precision cannot keep its promise.
+const GATE_KAPPA: f64 = 32_768.0;
+/// Above this standardised magnitude whitened squares could leave single precision.
+const GATE_LARGEST: f64 = 1_048_576.0;
+/// Below this many multiplications a pass, double precision costs nothing worth saving.
+const SMALL_PASS: f64 = 4e6;
+
+/// A loaded backend, with the samples at hand to load another.
+pub(super) struct Engine<'a> {
+    samples: &'a Samples,
+    map: &'a Standardisation,
+    choice: &'a DeviceChoice,
+    precision: PrecisionChoice,
+    backend: Box<dyn Backend + 'a>,
+    /// Passes over all rows so far, whatever the model.
+    pub(super) passes: f64,
+}
+
+impl<'a> Engine<'a> {
+    /// Loads the samples on the device that the options ask for.
+    pub(super) fn load(
+        samples: &'a Samples,
+        map: &'a Standardisation,
+        options: &'a Options,
+        _events: &mut Vec<Event>,
+    ) -> Result<Self, FitError> {
+        let backend: Box<dyn Backend + 'a> = match &options.device {
+            DeviceChoice::Reference => Box::new(Reference::load(samples, map)),
+            DeviceChoice::Cpu | DeviceChoice::Auto => {
+                let precision = host_precision(samples, options);
+                Box::new(Cpu::load(samples, map, precision))
+            }
+        };
+        let (choice, precision) = (&options.device, options.precision);
+        Ok(Self {
+            samples,
+            map,
+            choice,
+            precision,
+            backend,
+            passes: 0.0,
+        })
+    }
+
+    /// What evaluates the samples now.
+    pub(super) fn info(&self) -> DeviceInfo {
+        self.backend.info()
+    }
+
+    /// In which precision.
+    pub(super) fn precision(&self) -> Precision {
+        self.info().precision
+    }
+
+    /// Rounds the components to the device's precision, after leaving single precision where they are beyond
+    /// its gate.
+    pub(super) fn admit(
+        &mut self,
+        components: &mut Components,
+        iteration: usize,
+        events: &mut Vec<Event>,
+    ) -> Result<(), FitError> {
+        if self.precision() == Precision::F32 {
+            let (kappa, largest) = (components.kappa(), self.map.largest());
+            if !(kappa <= GATE_KAPPA && largest <= GATE_LARGEST) {
+                if self.precision == PrecisionChoice::F32 {
+                    return Err(FitError::BeyondSingle { kappa });
+                }
+                events.push(Event {
+                    iteration,
+                    component: None,
+                    kind: EventKind::Precision,
+                    reason: format!(
+                        "scales within the mixture differ too much for single precision (kappa {kappa:.1e}); \
+                         going on in double on the CPU"
+                    ),
+                });
+                self.use_double();
+            }
+        }
+        components.round_to(self.precision());
+        Ok(())
+    }
+
+    /// Goes on in f64 on the CPU.
+    pub(super) fn use_double(&mut self) {
+        self.backend = Box::new(Cpu::load(self.samples, self.map, Precision::F64));
+    }
+
+    /// One E-step over all rows.
+    pub(super) fn statistics(
+        &mut self,
+        components: &Components,
+        iteration: usize,
+        events: &mut Vec<Event>,
+    ) -> Result<Statistics, FitError> {
+        self.passes += 1.0;
+        let model = [MaskedModel::from(components)];
+        let mut all = match self.backend.statistics(&model) {
+            Ok(all) => all,
+            Err(error) => {
+                self.fall_back(error, iteration, events)?;
+                self.backend.statistics(&model)?
+            }
+        };
+        // One model in, one out: the trait's contract.
+        Ok(all.swap_remove(0))
+    }
+
+    /// Log densities and responsibilities of some rows, as [`Backend::responsibilities`].
+    pub(super) fn responsibilities(
+        &mut self,
+        components: &Components,
+        rows: Range<usize>,
+        log_densities: &mut [f64],
+        responsibilities: &mut [f64],
+    ) -> Result<(), FitError> {
+        Ok(self
+            .backend
+            .responsibilities(components, rows, log_densities, responsibilities)?)
+    }
+
+    /// Under `auto`, a device that fails is replaced by the CPU; else its error is the fit's.
+    fn fall_back(
+        &mut self,
+        error: BackendError,
+        iteration: usize,
+        events: &mut Vec<Event>,
+    ) -> Result<(), FitError> {
+        if !matches!(self.choice, DeviceChoice::Auto) {
+            return Err(error.into());
+        }
+        events.push(Event {
+            iteration,
+            component: None,
+            kind: EventKind::Device,
+            reason: format!("{error}; going on on the CPU"),
+        });
+        self.backend = Box::new(Cpu::load(self.samples, self.map, self.precision()));
+        Ok(())
+    }
+}
+
+/// The CPU's precision: as asked, or single where a pass is large work. A function of the sizes alone.
+fn host_precision(samples: &Samples, options: &Options) -> Precision {
+    match options.precision {
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::F64 => Precision::F64,
+        PrecisionChoice::Auto => {
+            let (n, d) = (samples.len() as f64, samples.n_features() as f64);
+            let work = n * options.n_components as f64 * (1.0 + d + d * (d + 1.0) / 2.0);
+            if work < SMALL_PASS {
+                Precision::F64
+            } else {
+                Precision::F32
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Starts: responsibilities or labels turned into parameters by the update rules of every other iteration.
+//!
+//! All starts are made on the host in f64 from one random stream, so every device begins alike.
+
+use rand::{Rng, RngExt, SeedableRng, seq::index};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::kmeans::{self, Points};
+use super::options::{Init, Options};
+use super::update;
+use crate::backend::{Components, Statistics, SummationBlocks, strands};
+use crate::data::{Samples, Standardisation};
+use crate::mixture::triangle;
+
+/// Random streams of a seed, one a purpose, so that one's use does not move another's.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stream {
+    /// Subsamples and k-means++.
+    Start = 0,
+    /// Which of the worst explained rows a component starts anew on.
+    Reseed = 1,
+    /// Random responsibilities: this stream and one more a summation block.
+    Responsibilities = 1 << 32,
+}
+
+/// The generator of a seed's stream; `offset` numbers streams of one purpose.
+pub(super) fn generator(seed: u64, stream: Stream, offset: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream as u64 + offset as u64);
+    rng
+}
+
+/// Rows that k-means++ looks at, at least (all of them where there are fewer).
+const SUBSAMPLE: usize = 10_000;
+/// Rows a component that k-means++ looks at, at least.
+const ROWS_PER_COMPONENT: usize = 50;
+
+/// The start in standardised units, and the components whose covariance it could not determine.
+pub(super) fn start(samples: &Samples, map: &Standardisation, options: &Options) -> Start {
+    match &options.init {
+        Init::Model(mixture) => Start {
+            components: Components::from_mixture(mixture, map),
+            steps: Vec::new(),
+        },
+        Init::Labels(labels) => from_responsibilities(samples, map, options, &|_, i, r| {
+            r.fill(0.0);
+            r[labels[i]] = 1.0;
+        }),
+        Init::Random => from_responsibilities(samples, map, options, &|rng, _, r| {
+            r.fill_with(|| rng.random::<f64>());
+            let sum: f64 = r.iter().sum();
+            r.iter_mut().for_each(|x| *x /= sum);
+        }),
+        Init::KMeansPlusPlus => from_kmeans(samples, map, options),
+    }
+}
+
+/// Parameters to begin with: standard Gaussians and the steps away from them, if the start is not a model.
+pub(super) struct Start {
+    /// Parameters before the steps.
+    pub(super) components: Components,
+    /// The steps, one a component, `None` for one without samples. Empty for a model.
+    pub(super) steps: Vec<Option<update::Step>>,
+}
+
+/// Standard Gaussians: statistics in their whitened coordinates are plain moments.
+fn standard(options: &Options, d: usize) -> Components {
+    let k = options.n_components;
+    let mut identity = vec![0.0; triangle::packed_len(d)];
+    for i in 0..d {
+        identity[triangle::at(i, i)] = 1.0;
+    }
+    Components {
+        covariance_type: options.covariance_type,
+        n_features: d,
+        weights: vec![1.0 / k as f64; k],
+        means: vec![0.0; k * d],
+        factors: identity.repeat(k),
+    }
+}
+
+fn from_moments(moments: &Statistics, options: &Options) -> Start {
+    let mut components = standard(options, moments.n_features);
+    for (w, s0) in components.weights.iter_mut().zip(&moments.s0) {
+        *w = s0 / moments.weight;
+    }
+    let steps = update::steps(&components, moments, None);
+    Start { components, steps }
+}
+
+/// One M-step from the responsibilities that `assign` writes for each row.
+fn from_responsibilities(
+    samples: &Samples,
+    map: &Standardisation,
+    options: &Options,
+    assign: &(dyn Fn(&mut ChaCha8Rng, usize, &mut [f64]) + Sync),
+) -> Start {
+    let (k, d) = (options.n_components, samples.n_features());
+    let blocks = SummationBlocks::new(samples.len());
+    let zero = Statistics::zero(options.covariance_type, k, d);
+    let sums = strands::sum_strands(
+        blocks,
+        strands::strands(blocks, zero.numbers()),
+        std::slice::from_ref(&zero),
+        |strand, sums| {
+            let (mut row, mut r) = (vec![0.0; d], vec![0.0; k]);
+            for b in strand {
+                let mut rng = generator(options.seed, Stream::Responsibilities, b);
+                for i in blocks.rows(b) {
+                    samples.copy_row(i, &mut row);
+                    map.apply(&mut row);
+                    assign(&mut rng, i, &mut r);
+                    sums[0].add_row(samples.weight(i), &r, &row);
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        },
+    );
+    match sums {
+        Ok(sums) => from_moments(&sums[0], options),
+        Err(never) => match never {},
+    }
+}
+
+/// k-means++ and a few Lloyd steps on a subsample; covariances of its clusters, drawn towards their pool by D + 1
+/// rows' worth so that small clusters have one, too.
+fn from_kmeans(samples: &Samples, map: &Standardisation, options: &Options) -> Start {
+    let (k, d) = (options.n_components, samples.n_features());
+    let mut rng = generator(options.seed, Stream::Start, 0);
+    let points = subsample(
+        samples,
+        map,
+        SUBSAMPLE.max(ROWS_PER_COMPONENT * k),
+        &mut rng,
+    );
+    let labels = kmeans::labels(&points, k, &mut rng);
+    let mut moments = Statistics::zero(options.covariance_type, k, d);
+    let mut r = vec![0.0; k];
+    for (i, &label) in labels.iter().enumerate() {
+        r[label] = 1.0;
+        moments.add_row(points.weights[i], &r, points.row(i));
+        r[label] = 0.0;
+    }
+    let mut start = from_moments(&moments, options);
+    let mut pooled = vec![0.0; triangle::packed_len(d)];
+    for (w, step) in start.components.weights.iter().zip(&start.steps) {
+        if let Some(step) = step {
+            pooled
+                .iter_mut()
+                .zip(&step.covariance)
+                .for_each(|(p, c)| *p += w * c);
+        }
+    }
+    let rows = points.len() as f64 / moments.weight;
+    let strength = (d + 1) as f64;
+    for (step, s0) in start.steps.iter_mut().zip(&moments.s0) {
+        if let Some(step) = step {
+            let n = s0 * rows;
+            for (c, p) in step.covariance.iter_mut().zip(&pooled) {
+                *c = (n * *c + strength * p) / (n + strength);
+            }
+        }
+    }
+    start
+}
+
+/// At most `most` rows of positive weight, drawn without replacement, standardised.
+fn subsample(samples: &Samples, map: &Standardisation, most: usize, rng: &mut impl Rng) -> Points {
+    let d = samples.n_features();
+    let candidates: Option<Vec<usize>> = samples
+        .weights()
+        .map(|w| (0..w.len()).filter(|&i| w[i] > 0.0).collect());
+    let n = candidates.as_ref().map_or(samples.len(), Vec::len);
+    let mut rows: Vec<usize> = if n <= most {
+        (0..n).collect()
+    } else {
+        index::sample(rng, n, most).into_vec()
+    };
+    rows.sort_unstable();
+    if let Some(candidates) = candidates {
+        rows.iter_mut().for_each(|i| *i = candidates[*i]);
+    }
+    let mut values = vec![0.0; rows.len() * d];
+    values
+        .par_chunks_exact_mut(d)
+        .zip(&rows)
+        .for_each(|(point, &i)| {
+            samples.copy_row(i, point);
+            map.apply(point);
+        });
+    let weights = rows.iter().map(|&i| samples.weight(i)).collect();
+    Points { values, weights, d }
+}

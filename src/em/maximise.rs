@@ -1,0 +1,190 @@
+//! From statistics to the next parameters: the update rule's step, then repairs where a component collapsed.
+
+use super::collapse::Floor;
+use super::events::{Event, EventKind};
+use super::init::Start;
+use super::options::Options;
+use super::update::{self, Step};
+use crate::backend::{Components, Statistics};
+use crate::data::Standardisation;
+use crate::mixture::{CovarianceType, triangle};
+
+/// How often a component that collapses again is started anew before it is kept at the floor.
+const RESEEDS: usize = 2;
+
+/// The M-step of a fit, with its memory of repairs.
+pub(super) struct Maximisation {
+    floor: Floor,
+    ridge: Option<Vec<f64>>,
+    parity: bool,
+    repairs: Vec<Repairs>,
+}
+
+/// What was done to a component so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Repairs {
+    floored: bool,
+    reseeded: usize,
+    settled: bool,
+}
+
+/// The next parameters and how they came to be.
+pub(super) struct Update {
+    /// The parameters, not yet rounded to the device.
+    pub(super) components: Components,
+    /// The step's squared length in nats ([`update::squared_length`]).
+    pub(super) squared_length: f64,
+    /// Components that are to start anew on badly explained rows.
+    pub(super) reseed: Vec<usize>,
+    /// Whether anything but a plain step was done.
+    pub(super) repaired: bool,
+}
+
+impl Maximisation {
+    pub(super) fn new(map: &Standardisation, options: &Options) -> Self {
+        let d = map.n_features();
+        let ridge =
+            (options.reg_covar > 0.0).then(|| map.factor_of_diagonal(&vec![options.reg_covar; d]));
+        Self {
+            floor: Floor::new(map.floor_factor(), d),
+            ridge,
+            parity: options.is_parity(),
+            repairs: vec![Repairs::default(); options.n_components],
+        }
+    }
+
+    /// Takes the start's steps; a covariance that does not exist becomes the floor's.
+    pub(super) fn begin(&mut self, start: Start, events: &mut Vec<Event>) -> Update {
+        let weights = start.components.weights.clone();
+        self.take(&start.components, weights, start.steps, 0, events)
+    }
+
+    /// The parameters after one iteration.
+    pub(super) fn update(
+        &mut self,
+        components: &Components,
+        statistics: &Statistics,
+        iteration: usize,
+        events: &mut Vec<Event>,
+    ) -> Update {
+        let steps = update::steps(components, statistics, self.ridge.as_deref());
+        let total: f64 = statistics.s0.iter().sum();
+        let weights = statistics.s0.iter().map(|s0| s0 / total).collect();
+        self.take(components, weights, steps, iteration, events)
+    }
+
+    fn take(
+        &mut self,
+        old: &Components,
+        weights: Vec<f64>,
+        mut steps: Vec<Option<Step>>,
+        iteration: usize,
+        events: &mut Vec<Event>,
+    ) -> Update {
+        let d = old.n_features;
+        let length = triangle::packed_len(d);
+        let mut components = old.clone();
+        components.weights.clone_from(&weights);
+        let before = events.len();
+        let mut reseed = Vec::new();
+        let tied = old.covariance_type == CovarianceType::Tied;
+        let mut shared: Option<Vec<f64>> = None;
+        for (k, step) in steps.iter_mut().enumerate() {
+            let mut event = |kind, reason: String| {
+                events.push(Event {
+                    iteration,
+                    component: Some(k),
+                    kind,
+                    reason,
+                });
+            };
+            let Some(step) = step else {
+                // A component without samples keeps its shape; without weight it stays out of the sums.
+                components.weights[k] = 0.0;
+                if !self.parity && self.repairs[k].reseeded < RESEEDS {
+                    self.repairs[k].reseeded += 1;
+                    reseed.push(k);
+                } else if !self.repairs[k].settled {
+                    self.repairs[k].settled = true;
+                    event(
+                        EventKind::Kept,
+                        "no samples are left to it; it stays as it is".to_owned(),
+                    );
+                }
+                continue;
+            };
+            let new_mean: Vec<f64> = triangle::solve(old.factor(k), &step.mean)
+                .iter()
+                .zip(old.mean(k))
+                .map(|(m, mean)| mean + m)
+                .collect();
+            if let (true, Some(factor)) = (tied, &shared) {
+                components.means[k * d..(k + 1) * d].copy_from_slice(&new_mean);
+                components.factors[k * length..(k + 1) * length].copy_from_slice(factor);
+                continue;
+            }
+            let plain = triangle::cholesky(&step.covariance, d)
+                .ok()
+                .map(|g| triangle::solve_triangle(&g, old.factor(k), d))
+                .filter(|u| u.iter().all(|x| x.is_finite()));
+            let factor = match plain {
+                Some(factor) if self.parity || !self.floor.is_below(&factor) => Some(factor),
+                None if self.parity => None,
+                _ => {
+                    let repairs = &mut self.repairs[k];
+                    if repairs.floored && repairs.reseeded < RESEEDS && !tied {
+                        repairs.reseeded += 1;
+                        reseed.push(k);
+                    } else if !repairs.settled {
+                        let first = !repairs.floored;
+                        repairs.floored = true;
+                        repairs.settled = tied || repairs.reseeded == RESEEDS;
+                        event(EventKind::Floored, floored_reason(first, repairs.settled));
+                    }
+                    let raised = self.floor.raise(&step.covariance, old.factor(k));
+                    if let Some(factor) = &raised {
+                        step.covariance = seen_from(old.factor(k), factor, d);
+                    }
+                    raised
+                }
+            };
+            match factor {
+                Some(factor) => {
+                    components.means[k * d..(k + 1) * d].copy_from_slice(&new_mean);
+                    components.factors[k * length..(k + 1) * length].copy_from_slice(&factor);
+                    shared = Some(factor);
+                }
+                None if !self.repairs[k].settled => {
+                    self.repairs[k].settled = true;
+                    event(
+                        EventKind::Kept,
+                        "its covariance has no Cholesky factor; mean and covariance stay as they are"
+                            .to_owned(),
+                    );
+                }
+                None => {}
+            }
+        }
+        let squared_length = update::squared_length(&old.weights, &weights, &steps, d);
+        let repaired = events.len() > before || !reseed.is_empty();
+        Update {
+            components,
+            squared_length,
+            reseed,
+            repaired,
+        }
+    }
+}
+
+fn floored_reason(first: bool, settled: bool) -> String {
+    let again = if first { "" } else { " again" };
+    let stays = if settled { " and stays there" } else { "" };
+    format!(
+        "its covariance collapsed{again} onto too few distinct points; raised to the floor{stays}"
+    )
+}
+
+/// A covariance given by its factor U, as an older factor Û sees it: (Û U⁻¹)(Û U⁻¹)ᵀ, packed.
+fn seen_from(old: &[f64], factor: &[f64], d: usize) -> Vec<f64> {
+    triangle::square(&triangle::multiply(old, &triangle::invert(factor, d), d), d)
+}

@@ -1,0 +1,78 @@
+//! What a fit is asked to do.
+
+use crate::mixture::{CovarianceType, Mixture};
+
+use super::engine::DeviceChoice;
+
+/// How a fit starts.
+#[derive(Clone, Debug)]
+pub enum Init {
+    /// Centres by greedy k-means++ (Arthur & Vassilvitskii 2007) and a few Lloyd steps on a subsample.
+    KMeansPlusPlus,
+    /// Random responsibilities, as scikit-learn's `random`.
+    Random,
+    /// One label a sample, 0 to K − 1.
+    Labels(Vec<usize>),
+    /// A mixture in the data's units.
+    Model(Mixture),
+}
+
+/// In which precision samples are evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// Single where it is large work and behind the precision gate, and the last word in double.
+    #[default]
+    Auto,
+    /// Single, behind the precision gate.
+    F32,
+    /// Double throughout.
+    F64,
+}
+
+/// Options of a fit, as the command line's of the same names.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// K.
+    pub n_components: usize,
+    /// Which constraint the covariances obey.
+    pub covariance_type: CovarianceType,
+    /// The start.
+    pub init: Init,
+    /// The most iterations over all rows.
+    pub max_iter: usize,
+    /// Stop when the estimated gain still to be had falls below this, nats per sample; 0 never stops.
+    pub tol: f64,
+    /// Added to the diagonal of every covariance, in the data's units squared.
+    pub reg_covar: f64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// What evaluates the samples.
+    pub device: DeviceChoice,
+    /// In which precision.
+    pub precision: PrecisionChoice,
+    /// Whether a repair is an error.
+    pub strict: bool,
+}
+
+impl Options {
+    /// The defaults for K components.
+    pub fn new(n_components: usize) -> Self {
+        Self {
+            n_components,
+            covariance_type: CovarianceType::Full,
+            init: Init::KMeansPlusPlus,
+            max_iter: 500,
+            tol: 1e-6,
+            reg_covar: 0.0,
+            seed: 0,
+            device: DeviceChoice::Auto,
+            precision: PrecisionChoice::Auto,
+            strict: false,
+        }
+    }
+
+    /// Whether this asks for exactly `max_iter` plain iterations from a model: no polish, no repair.
+    pub fn is_parity(&self) -> bool {
+        matches!(self.init, Init::Model(_)) && self.tol == 0.0
+    }
+}
