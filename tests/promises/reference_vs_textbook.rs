@@ -122,7 +122,13 @@ fn check(case: &Case, covariance_type: CovarianceType, map: &Standardisation) {
     }
     assert_near(&what("weight"), &[found.weight], &[total], |_| total);
     check_likelihood(&what("log-likelihood"), case, &expectation, &found, map);
-    check_rows(&what("rows"), &expectation, &mut reference, &components, map);
+    check_rows(
+        &what("rows"),
+        &expectation,
+        &mut reference,
+        &components,
+        map,
+    );
 }
 
 fn components(start: &Parameters, kind: Kind, map: &Standardisation) -> Components {
@@ -156,7 +162,9 @@ fn check_likelihood(
         log_largest += weight * shares.iter().copied().fold(0.0, f64::max).ln();
     }
     let label = format!("{what}, log of the largest responsibility");
-    assert_near(&label, &[found.log_largest], &[log_largest], |_| found.weight);
+    assert_near(&label, &[found.log_largest], &[log_largest], |_| {
+        found.weight
+    });
 }
 
 /// Row by row: a middle range, so that its start matters.
