@@ -1,0 +1,7 @@
+//! What the crate promises, one module a promise, held against yardsticks that share no code with it.
+
+mod cases;
+mod reference_vs_textbook;
+mod scikit_learn;
+mod textbook;
+mod util;
