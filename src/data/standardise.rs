@@ -8,7 +8,7 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
 use super::{DataError, Samples};
-use crate::mixture::{CovarianceType, triangle};
+use crate::mixture::{CovarianceType, Mixture, triangle};
 
 /// Above this condition number of the global correlation matrix, samples are whitened as a whole.
 const WHITEN_ABOVE_CONDITION: f64 = 1e4;
@@ -100,6 +100,28 @@ impl Standardisation {
         }
         map.largest = map.bound(&extremes);
         Ok(map)
+    }
+
+    /// A map for evaluating a mixture on samples that it need not fit, a single row among them: centre and
+    /// scale of the mixture as a whole.
+    pub fn of_mixture(mixture: &Mixture, samples: &Samples) -> Self {
+        let d = mixture.n_features();
+        let mut map = Self::identity(d);
+        for j in 0..d {
+            let weighted = |value: &dyn Fn(usize) -> f64| -> f64 {
+                mixture.weights().iter().enumerate().map(|(k, w)| w * value(k)).sum()
+            };
+            let center = weighted(&|k| mixture.mean(k)[j]);
+            let variance = weighted(&|k| {
+                let shift = mixture.mean(k)[j] - center;
+                mixture.covariance(k)[j * d + j] + shift * shift
+            });
+            let scale = variance.sqrt();
+            map.center[j] = center;
+            map.scale[j] = if scale.is_finite() && scale >= SMALLEST_SCALE { scale } else { 1.0 };
+        }
+        map.largest = map.bound(&ranges(samples));
+        map
     }
 
     /// The map that changes nothing, for D features.

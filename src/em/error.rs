@@ -51,6 +51,14 @@ pub enum FitError {
         /// The fit's.
         expected: (usize, usize, CovarianceType),
     },
+    /// A model and data of different features.
+    #[error("the model has {model} features, the data {data}")]
+    Features {
+        /// The model's.
+        model: usize,
+        /// The data's.
+        data: usize,
+    },
     /// Data or parameters that single precision cannot hold to the promise.
     #[error(
         "scales within the mixture differ too much for single precision (kappa {kappa:.1e}); \

@@ -7,6 +7,7 @@ mod collapse;
 mod convergence;
 mod engine;
 mod error;
+mod evaluate;
 mod events;
 mod init;
 mod kmeans;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use engine::DeviceChoice;
 pub use error::FitError;
+pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};
 pub use options::{Init, Options, PrecisionChoice};
 

@@ -3,6 +3,7 @@
 mod covariance;
 mod criteria;
 mod density;
+mod difference;
 mod error;
 mod file;
 mod sampling;
@@ -11,6 +12,7 @@ pub mod triangle;
 pub use covariance::{CovarianceType, Covariances};
 pub use criteria::Criteria;
 pub use density::{Density, label};
+pub use difference::Difference;
 pub use error::ModelError;
 pub use file::{FitSummary, ModelFile};
 
@@ -175,5 +177,26 @@ impl Mixture {
         let packed = triangle::pack(&self.covariance(k), self.n_features);
         triangle::cholesky(&packed, self.n_features)
             .expect("covariances are checked on construction")
+    }
+
+    /// The same mixture with component `order[k]` in place k.
+    fn permuted(&self, order: &[usize]) -> Self {
+        let d = self.n_features;
+        let pick = |values: &[f64], width: usize| -> Vec<f64> {
+            order.iter().flat_map(|&k| values[k * width..(k + 1) * width].to_vec()).collect()
+        };
+        let covariances = match &self.covariances {
+            Covariances::Full(v) => Covariances::Full(pick(v, d * d)),
+            Covariances::Tied(v) => Covariances::Tied(v.clone()),
+            Covariances::Diag(v) => Covariances::Diag(pick(v, d)),
+            Covariances::Spherical(v) => Covariances::Spherical(pick(v, 1)),
+        };
+        Self {
+            weights: pick(&self.weights, 1),
+            means: pick(&self.means, d),
+            covariances,
+            n_features: d,
+            features: self.features.clone(),
+        }
     }
 }

@@ -1,0 +1,170 @@
+//! From options to what the library takes: tables, models, devices, fits.
+
+use std::path::Path;
+
+use wgmm::backend::gpu::Selection;
+use wgmm::data::{self, ReadOptions, Table};
+use wgmm::em::{DeviceChoice, Init, Options, PrecisionChoice};
+use wgmm::mixture::{CovarianceType, Mixture, ModelFile};
+
+use super::args::{CovarianceArg, DataArgs, EmArgs, PrecisionArg, Shared};
+use super::failure::Failure;
+
+/// Where `--init` starts from.
+pub(crate) enum Start {
+    Drawn(Init),
+    Labels(String),
+}
+
+impl Shared {
+    pub(crate) fn device(&self) -> Result<DeviceChoice, Failure> {
+        match self.device.as_str() {
+            "auto" => Ok(DeviceChoice::Auto),
+            "cpu" => Ok(DeviceChoice::Cpu),
+            "reference" => Ok(DeviceChoice::Reference),
+            "gpu" => Ok(DeviceChoice::Gpu(Selection::Best)),
+            other => match other.strip_prefix("gpu:") {
+                Some(name) if !name.is_empty() => {
+                    Ok(DeviceChoice::Gpu(Selection::Named(name.to_owned())))
+                }
+                _ => Err(Failure::usage(format!(
+                    "--device {other}: expected auto, gpu, gpu:NAME, cpu or reference"
+                ))),
+            },
+        }
+    }
+
+    pub(crate) fn precision(&self) -> PrecisionChoice {
+        match self.precision {
+            PrecisionArg::Auto => PrecisionChoice::Auto,
+            PrecisionArg::F32 => PrecisionChoice::F32,
+            PrecisionArg::F64 => PrecisionChoice::F64,
+        }
+    }
+}
+
+impl DataArgs {
+    /// Reads the table; `columns` are those of a model where the user names none.
+    pub(crate) fn read(&self, labels: Option<&str>) -> Result<Table, Failure> {
+        self.read_columns(self.columns.clone(), labels)
+    }
+
+    fn read_columns(
+        &self,
+        columns: Option<Vec<String>>,
+        labels: Option<&str>,
+    ) -> Result<Table, Failure> {
+        let options = ReadOptions {
+            columns,
+            weights: self.weights.clone(),
+            labels: labels.map(str::to_owned),
+            skip_invalid: self.skip_invalid,
+        };
+        Ok(data::read(&self.data, &options)?)
+    }
+
+    /// Reads the table for a model: by the model's names where both have names, else by position.
+    pub(crate) fn read_for(&self, path: &Path, model: &Mixture) -> Result<Table, Failure> {
+        let table = self.read(None)?;
+        let wanted = model.features().unwrap_or_default();
+        let table = match model.features() {
+            Some(features)
+                if self.columns.is_none() && table.named && table.features != features =>
+            {
+                self.read_columns(Some(wanted.to_vec()), None)?
+            }
+            _ => table,
+        };
+        if table.samples.n_features() == model.n_features() {
+            return Ok(table);
+        }
+        Err(Failure::run(format!(
+            "{}: {} columns of numbers, but {} has {} features; name them with --columns",
+            self.data.display(),
+            table.samples.n_features(),
+            path.display(),
+            model.n_features()
+        )))
+    }
+}
+
+impl EmArgs {
+    /// Checks what can be checked without the data, and loads a model to start from.
+    pub(crate) fn start(&self) -> Result<Start, Failure> {
+        if self.k == 0 {
+            return Err(Failure::usage("-k 0: a mixture needs at least 1 component"));
+        }
+        if !(self.reg_covar >= 0.0 && self.reg_covar.is_finite()) {
+            return Err(Failure::usage(format!(
+                "--reg-covar {}: expected a number of at least 0",
+                self.reg_covar
+            )));
+        }
+        match self.init.as_str() {
+            "k-means++" => Ok(Start::Drawn(Init::KMeansPlusPlus)),
+            "random" => Ok(Start::Drawn(Init::Random)),
+            other => match other.strip_prefix("labels:") {
+                Some(column) => Ok(Start::Labels(column.to_owned())),
+                None if other.ends_with(".json") => {
+                    let model = read_model(Path::new(other))?;
+                    if model.len() != self.k {
+                        return Err(Failure::run(format!(
+                            "{other}: {} components, but -k {}",
+                            model.len(),
+                            self.k
+                        )));
+                    }
+                    Ok(Start::Drawn(Init::Model(model)))
+                }
+                None => Err(Failure::usage(format!(
+                    "--init {other}: expected k-means++, random, labels:COLUMN or a model's file (.json)"
+                ))),
+            },
+        }
+    }
+
+    /// The library's options, once the table is read.
+    pub(crate) fn options(
+        &self,
+        shared: &Shared,
+        start: Start,
+        table: &mut Table,
+        max_iter: usize,
+        tol: f64,
+    ) -> Result<Options, Failure> {
+        let init = match start {
+            Start::Drawn(init) => init,
+            Start::Labels(_) => Init::Labels(table.labels.take().unwrap_or_default()),
+        };
+        Ok(Options {
+            covariance_type: match self.covariance {
+                CovarianceArg::Full => CovarianceType::Full,
+            },
+            init,
+            max_iter: self.max_iter.unwrap_or(max_iter),
+            tol,
+            reg_covar: self.reg_covar,
+            seed: shared.seed,
+            device: shared.device()?,
+            precision: shared.precision(),
+            ..Options::new(self.k)
+        })
+    }
+}
+
+impl Start {
+    /// The column of labels that the table must be read with.
+    pub(crate) fn labels(&self) -> Option<&str> {
+        match self {
+            Start::Labels(column) => Some(column),
+            Start::Drawn(_) => None,
+        }
+    }
+}
+
+/// Reads a model.
+pub(crate) fn read_model(path: &Path) -> Result<Mixture, Failure> {
+    ModelFile::read(path)
+        .map(|(mixture, _)| mixture)
+        .map_err(|error| Failure::model(path, &error))
+}

@@ -1,0 +1,80 @@
+//! Fits and mixtures as text for people.
+
+use std::fmt::Write;
+
+use wgmm::em::Fit;
+use wgmm::mixture::Mixture;
+
+/// A few features are written out, the rest counted.
+const SHOWN: usize = 6;
+
+/// What a fit did, and its mixture.
+pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
+    let mut text = String::new();
+    let device = &fit.device;
+    let precision = format!("{:?}", device.precision).to_lowercase();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "{} components over {rows} rows × {} features; {} ({}), {precision}",
+        fit.mixture.len(),
+        features.len(),
+        device.backend,
+        device.name,
+    );
+    let ending = if fit.converged { "converged" } else { "not converged" };
+    let _ = writeln!(
+        text,
+        "{ending} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
+        fit.iterations, fit.mean_log_likelihood, fit.trace[0]
+    );
+    let c = fit.criteria;
+    let _ = writeln!(
+        text,
+        "{} parameters; BIC {:.1}, AIC {:.1}, ICL {:.1}",
+        fit.mixture.n_parameters(),
+        c.bic,
+        c.aic,
+        c.icl
+    );
+    text.push('\n');
+    text.push_str(&mixture(&fit.mixture, features));
+    text
+}
+
+/// A table of components, heaviest first: weight, mean ± standard deviation of each feature.
+pub(crate) fn mixture(mixture: &Mixture, features: &[String]) -> String {
+    let d = mixture.n_features();
+    let shown = d.min(SHOWN);
+    let mut order: Vec<usize> = (0..mixture.len()).collect();
+    order.sort_by(|a, b| mixture.weights()[*b].total_cmp(&mixture.weights()[*a]));
+    let mut text = format!("{:>9}  {:>8}", "component", "weight");
+    for name in features.iter().take(shown) {
+        let _ = write!(text, "  {name:>22}");
+    }
+    text.push_str(if d > shown { "  …\n" } else { "\n" });
+    for k in order {
+        let covariance = mixture.covariance(k);
+        let _ = write!(text, "{k:>9}  {:>8.5}", mixture.weights()[k]);
+        for j in 0..shown {
+            let (mean, sd) = (mixture.mean(k)[j], covariance[j * d + j].sqrt());
+            let _ = write!(text, "  {:>22}", format!("{} ± {}", number(mean), number(sd)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Five or six digits, in the form that reads best.
+fn number(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 || (1e-3..1e6).contains(&size) {
+        let digits = (5 - size.max(1e-3).log10().floor() as i32).clamp(0, 7) as usize;
+        let text = format!("{x:.digits$}");
+        if text.contains('.') {
+            return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+        }
+        return text;
+    }
+    format!("{x:.4e}")
+}
