@@ -3,6 +3,7 @@
 mod blocks;
 pub mod components;
 mod error;
+pub mod gpu;
 pub mod reference;
 pub mod statistics;
 
