@@ -38,4 +38,26 @@ pub enum BackendError {
         /// Bytes asked for.
         bytes: u64,
     },
+    /// A model or a data set that the device's limits cannot hold in any pieces.
+    #[error(
+        "{adapter} cannot hold {n_features} features × {n_components} components; --device cpu needs no GPU"
+    )]
+    TooLarge {
+        /// The adapter.
+        adapter: String,
+        /// D.
+        n_features: usize,
+        /// K; 0 where the samples alone are too wide.
+        n_components: usize,
+    },
+    /// The driver refused a command or wrote no number: a fault of the driver or of this program.
+    #[error("{adapter} failed at {stage}: {reason}; --device cpu needs no GPU")]
+    Failed {
+        /// The adapter.
+        adapter: String,
+        /// What it was asked to do.
+        stage: String,
+        /// The driver's words.
+        reason: String,
+    },
 }

@@ -4,6 +4,7 @@ mod blocks;
 pub mod components;
 pub mod cpu;
 mod error;
+pub mod gpu;
 pub mod reference;
 pub mod statistics;
 pub mod strands;

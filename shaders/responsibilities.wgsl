@@ -1,0 +1,80 @@
+// Stage `responsibilities`: scores become weighted responsibilities in place, one invocation per row.
+
+//@ constants
+
+// Whether rows carry a weight (feature D of `samples`) that multiplies their responsibilities and logs.
+override WEIGHTED: bool = false;
+// Whether each row's log density is written, too.
+override EACH_ROW: bool = false;
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> samples: array<f32>;
+@group(0) @binding(2) var<storage, read> segments: array<Segment>;
+@group(0) @binding(3) var<storage, read_write> scores: array<f32>;
+// Per workgroup of 64 rows: sums of w max q and w log2 (sum of 2^(q - max q)).
+@group(0) @binding(4) var<storage, read_write> logs: array<vec2<f32>>;
+// Per row: max q and log2 (sum of 2^(q - max q)).
+@group(0) @binding(5) var<storage, read_write> densities: array<vec2<f32>>;
+
+var<workgroup> tree: array<vec2<f32>, 64>;
+var<workgroup> branches: array<vec2<f32>, 8>;
+
+@compute @workgroup_size(64)
+fn responsibilities(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = batch.first_segment + group.z;
+    let segment = segments[index];
+    let row = group.x * 64u + lane;
+    var density = vec2(0.0);
+    if row < segment.rows {
+        let first = group.z * batch.n_components * batch.segment_rows + row;
+        var top = scores[first];
+        for (var k = 1u; k < batch.n_components; k++) {
+            top = max(top, scores[first + k * batch.segment_rows]);
+        }
+        // Runs of 32 terms, so that a thousand components cost no digits.
+        var sum = 0.0;
+        var run = 0.0;
+        for (var k = 0u; k < batch.n_components; k++) {
+            run += exp2_or_zero(scores[first + k * batch.segment_rows] - top);
+            if (k & 31u) == 31u {
+                sum += run;
+                run = 0.0;
+            }
+        }
+        sum += run;
+        density = vec2(top, log2_of(sum));
+        if EACH_ROW {
+            densities[index * batch.segment_rows + row] = density;
+        }
+        var share = 1.0 / sum;
+        if WEIGHTED {
+            let weight = samples[segment.first + D * batch.rows_per_block + row];
+            share *= weight;
+            density *= weight;
+        }
+        for (var k = 0u; k < batch.n_components; k++) {
+            let at = first + k * batch.segment_rows;
+            scores[at] = exp2_or_zero(scores[at] - top) * share;
+        }
+    }
+    tree[lane] = density;
+    workgroupBarrier();
+    if lane < 8u {
+        var sum = vec2(0.0);
+        for (var i = 0u; i < 8u; i++) {
+            sum += tree[lane + 8u * i];
+        }
+        branches[lane] = sum;
+    }
+    workgroupBarrier();
+    if lane == 0u {
+        var sum = vec2(0.0);
+        for (var i = 0u; i < 8u; i++) {
+            sum += branches[i];
+        }
+        logs[index * ((batch.segment_rows + 63u) / 64u) + group.x] = sum;
+    }
+}

@@ -1,0 +1,217 @@
+//! An opened adapter: errors as values, compiled stages shared by all fits on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::adapter::{AdapterDescription, DeviceKind, Selection, select};
+use super::plan::DeviceLimits;
+use super::stage::{Stage, StageKey};
+use crate::backend::BackendError;
+
+/// How a device is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// At most so many bytes of samples in one buffer, below what the adapter allows. Changes no bit.
+    pub max_binding_bytes: Option<u64>,
+    /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
+    /// to write is seen. For tests; changes no bit.
+    pub sentinel: Option<u32>,
+}
+
+/// An adapter opened with all its limits. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Device {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    description: AdapterDescription,
+    options: Options,
+    limits: DeviceLimits,
+    /// Why the device was lost, once it was.
+    lost: Arc<Mutex<Option<String>>>,
+    /// The first error that no scope caught.
+    uncaught: Arc<Mutex<Option<String>>>,
+    stages: Mutex<HashMap<StageKey, Arc<Stage>>>,
+}
+
+/// The value behind a lock. A panic elsewhere leaves ours whole: each is written in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Device {
+    /// Opens the adapter that `selection` means.
+    ///
+    /// # Errors
+    /// [`BackendError::NoAdapter`] where none fits, [`BackendError::Start`] where it refuses.
+    pub fn open(selection: &Selection, options: Options) -> Result<Self, BackendError> {
+        let (adapter, description) = select(selection)?;
+        let limits = adapter.limits();
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("wgmm"),
+            required_limits: limits.clone(),
+            ..Default::default()
+        }))
+        .map_err(|error| BackendError::Start {
+            adapter: description.name.clone(),
+            reason: error.to_string(),
+        })?;
+        let lost = Arc::new(Mutex::new(None));
+        let uncaught = Arc::new(Mutex::new(None));
+        device.set_device_lost_callback({
+            let lost = lost.clone();
+            move |reason, text| {
+                lock(&lost).get_or_insert(format!("{reason:?} {text}").trim().to_owned());
+            }
+        });
+        device.on_uncaptured_error({
+            let uncaught = uncaught.clone();
+            Arc::new(move |error: wgpu::Error| {
+                lock(&uncaught).get_or_insert(error.to_string());
+            })
+        });
+        let max_binding_bytes = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                limits: DeviceLimits {
+                    max_binding_bytes,
+                    max_samples_bytes: max_binding_bytes
+                        .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
+                    max_workgroups: limits.max_compute_workgroups_per_dimension,
+                    max_invocations: limits
+                        .max_compute_invocations_per_workgroup
+                        .min(limits.max_compute_workgroup_size_x),
+                    workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+                    software: description.kind == DeviceKind::Software,
+                },
+                device,
+                queue,
+                description,
+                options,
+                lost,
+                uncaught,
+                stages: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Which adapter this is.
+    pub fn description(&self) -> &AdapterDescription {
+        &self.shared.description
+    }
+
+    /// Whether it computes on the processor.
+    pub fn is_software(&self) -> bool {
+        self.shared.limits.software
+    }
+
+    /// Gives the device up as if it were lost, so that a caller's handling of that can be tried.
+    #[doc(hidden)]
+    pub fn destroy(&self) {
+        self.shared.device.destroy();
+    }
+
+    pub(super) fn limits(&self) -> &DeviceLimits {
+        &self.shared.limits
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    pub(super) fn raw(&self) -> &wgpu::Device {
+        &self.shared.device
+    }
+
+    pub(super) fn queue(&self) -> &wgpu::Queue {
+        &self.shared.queue
+    }
+
+    pub(super) fn too_large(&self, n_features: usize, n_components: usize) -> BackendError {
+        BackendError::TooLarge {
+            adapter: self.description().name.clone(),
+            n_features,
+            n_components,
+        }
+    }
+
+    pub(super) fn failed(&self, stage: &str, reason: impl ToString) -> BackendError {
+        BackendError::Failed {
+            adapter: self.description().name.clone(),
+            stage: stage.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The stage under `key`, compiled on first use.
+    pub(super) fn stage(&self, key: StageKey) -> Result<Arc<Stage>, BackendError> {
+        if let Some(stage) = lock(&self.shared.stages).get(&key) {
+            return Ok(stage.clone());
+        }
+        let stage = self.guarded(key.stem(), 0, || Arc::new(Stage::compile(self.raw(), key)))?;
+        lock(&self.shared.stages).insert(key, stage.clone());
+        Ok(stage)
+    }
+
+    /// Runs `work`, whatever of it the driver refuses becoming an error. `bytes` is what it allocates.
+    pub(super) fn guarded<T>(
+        &self,
+        stage: &str,
+        bytes: u64,
+        work: impl FnOnce() -> T,
+    ) -> Result<T, BackendError> {
+        self.check_lost()?;
+        let device = self.raw();
+        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let result = work();
+        let errors = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+        self.check_lost()?;
+        if let Some(error) = errors.into_iter().flatten().next() {
+            return Err(match error {
+                wgpu::Error::OutOfMemory { .. } => BackendError::OutOfMemory {
+                    adapter: self.description().name.clone(),
+                    bytes,
+                },
+                error => self.failed(stage, error),
+            });
+        }
+        match lock(&self.shared.uncaught).take() {
+            Some(reason) => Err(self.failed(stage, reason)),
+            None => Ok(result),
+        }
+    }
+
+    /// Waits until all that was submitted is done.
+    pub(super) fn wait(&self) -> Result<(), BackendError> {
+        let done = self.raw().poll(wgpu::PollType::wait_indefinitely());
+        self.check_lost()?;
+        done.map(|_| ())
+            .map_err(|error| self.failed("waiting", error))
+    }
+
+    /// Why a read-back that failed did: mostly a device that went away.
+    pub(super) fn unreadable(&self, reason: impl ToString) -> BackendError {
+        match self.check_lost() {
+            Err(lost) => lost,
+            Ok(()) => self.failed("reading back", reason),
+        }
+    }
+
+    fn check_lost(&self) -> Result<(), BackendError> {
+        match lock(&self.shared.lost).as_ref() {
+            Some(reason) => Err(BackendError::Lost {
+                adapter: self.description().name.clone(),
+                reason: reason.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Mixtures on a GPU, through wgpu (Vulkan, Metal, DirectX 12), in single precision.
+//!
+//! Samples are standardised in f64, cast and uploaded once. Sums are made in fixed trees without atomics: runs
+//! of at most 256 rows in f32, folded per summation block, and blocks added in f64 on the host.
+
+mod adapter;
+mod buffers;
+mod device;
+mod generate;
+mod parameters;
+mod plan;
+mod samples;
+#[cfg(test)]
+mod shader_tests;
+mod stage;
+mod staged;
+mod statistics_registers;
+mod sums;
+
+use std::ops::Range;
+
+pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
+pub use device::{Device, Options};
+
+use super::{
+    Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+    SummationBlocks,
+};
+use crate::data::{Samples, Standardisation};
+use buffers::Pool;
+use parameters::Parameters;
+use plan::{Plan, Regime};
+use samples::LoadedSamples;
+use staged::Staged;
+
+/// What a [`Gpu`] has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Dispatches run.
+    pub dispatches: u64,
+    /// Bytes of the buffers that they were bound to, summed over dispatches.
+    pub bytes_bound: u64,
+}
+
+impl Counters {
+    fn count(&mut self, dispatches: u64, buffers: &[&wgpu::Buffer]) {
+        self.dispatches += dispatches;
+        self.bytes_bound += dispatches * buffers.iter().map(|b| b.size()).sum::<u64>();
+    }
+}
+
+/// Samples on a device.
+#[derive(Debug)]
+pub struct Gpu {
+    device: Device,
+    samples: LoadedSamples,
+    pool: Pool,
+    counters: Counters,
+}
+
+fn encoder(device: &Device) -> wgpu::CommandEncoder {
+    device
+        .raw()
+        .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some("wgmm"),
+        })
+}
+
+impl Gpu {
+    /// Uploads N × D samples, standardised by `map`.
+    ///
+    /// # Errors
+    /// A device that is lost, has not enough memory, or cannot bind even one summation block.
+    pub fn load(
+        device: &Device,
+        samples: &Samples,
+        map: &Standardisation,
+    ) -> Result<Self, BackendError> {
+        Ok(Self {
+            samples: LoadedSamples::upload(device, samples, map)?,
+            device: device.clone(),
+            pool: Pool::default(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// What ran since [`Gpu::load`].
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
+        let (d, k) = (components.n_features, components.len());
+        Plan::new(&self.samples.layout, d, k, self.device.limits())
+            .ok_or_else(|| self.device.too_large(d, k))
+    }
+
+    fn evaluate(&mut self, model: &MaskedModel<'_>) -> Result<Statistics, BackendError> {
+        let components = model.components;
+        let plan = self.plan(components)?;
+        let parameters = Parameters::new(components);
+        let choose = |b: usize| model.mask.is_none_or(|mask| mask.contains(b));
+        let sums = match plan.regime {
+            Regime::Registers { workgroup } => statistics_registers::statistics_registers(
+                &self.device,
+                &mut self.pool,
+                &mut self.counters,
+                &self.samples,
+                (&plan, workgroup),
+                &parameters,
+                choose,
+            )?,
+            Regime::Staged {
+                segment_rows,
+                segments_per_batch,
+            } => Staged {
+                device: &self.device,
+                pool: &mut self.pool,
+                counters: &mut self.counters,
+                samples: &self.samples,
+                plan: &plan,
+                segment_rows,
+                segments_per_batch,
+            }
+            .statistics(&parameters, choose)?,
+        };
+        if !sums.is_finite() {
+            return Err(self.device.failed("statistics", "a sum is not a number"));
+        }
+        Ok(sums.into_statistics(
+            plan.regime,
+            components,
+            parameters.reference,
+            self.samples.weight_unit,
+        ))
+    }
+}
+
+impl Backend for Gpu {
+    fn info(&self) -> DeviceInfo {
+        let about = self.device.description();
+        DeviceInfo {
+            backend: "gpu",
+            name: about.name.clone(),
+            driver: about.driver.clone(),
+            precision: Precision::F32,
+            threads: rayon::current_num_threads(),
+        }
+    }
+
+    fn blocks(&self) -> SummationBlocks {
+        self.samples.layout.blocks
+    }
+
+    fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
+        models.iter().map(|model| self.evaluate(model)).collect()
+    }
+
+    fn responsibilities(
+        &mut self,
+        components: &Components,
+        rows: Range<usize>,
+        log_densities: &mut [f64],
+        responsibilities: &mut [f64],
+    ) -> Result<(), BackendError> {
+        assert_eq!(
+            (log_densities.len(), responsibilities.len()),
+            (rows.len(), rows.len() * components.len())
+        );
+        let (d, k) = (components.n_features, components.len());
+        let plan = Plan::staged(&self.samples.layout, d, k, self.device.limits())
+            .ok_or_else(|| self.device.too_large(d, k))?;
+        let Regime::Staged {
+            segment_rows,
+            segments_per_batch,
+        } = plan.regime
+        else {
+            return Err(self.device.too_large(d, k));
+        };
+        Staged {
+            device: &self.device,
+            pool: &mut self.pool,
+            counters: &mut self.counters,
+            samples: &self.samples,
+            plan: &plan,
+            segment_rows,
+            segments_per_batch,
+        }
+        .responsibilities(
+            &Parameters::new(components),
+            rows,
+            log_densities,
+            responsibilities,
+        )
+    }
+}

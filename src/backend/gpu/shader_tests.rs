@@ -1,0 +1,181 @@
+//! Tests of the WGSL texts without a device: they parse, validate and translate, their structs are the host's,
+//! and barriers stand in uniform control flow.
+
+use std::mem::{offset_of, size_of};
+
+use naga::back::{hlsl, msl};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, Statement, TypeInner};
+
+use super::stage::StageKey;
+use super::staged::{Batch, Segment, Span};
+use super::statistics_registers::{Block, BlockRange};
+
+/// A representative set of all texts that can be generated.
+fn keys() -> Vec<StageKey> {
+    let mut keys = Vec::new();
+    for (d, k) in [
+        (1, 1),
+        (1, 2),
+        (1, 30),
+        (2, 1),
+        (2, 4),
+        (2, 15),
+        (3, 4),
+        (3, 9),
+        (4, 6),
+        (5, 4),
+        (6, 3),
+        (8, 2),
+        (11, 1),
+    ] {
+        for weighted in [false, true] {
+            keys.push(StageKey::StatisticsRegisters {
+                d,
+                k,
+                weighted,
+                workgroup: 64,
+            });
+        }
+    }
+    for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
+        keys.push(StageKey::Whiten { d });
+        keys.push(StageKey::Responsibilities {
+            d,
+            weighted: true,
+            each_row: true,
+        });
+        keys.push(StageKey::Accumulate { d });
+        keys.push(StageKey::ReducePartials { d });
+    }
+    keys
+}
+
+fn parse(key: StageKey) -> (Module, ModuleInfo) {
+    let text = key.source();
+    let module = naga::front::wgsl::parse_str(&text)
+        .unwrap_or_else(|error| panic!("{key:?}: {}", error.emit_to_string(&text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+    (module, info)
+}
+
+#[test]
+fn every_text_validates_and_becomes_metal_and_directx() {
+    for key in keys() {
+        let (module, info) = parse(key);
+        let (module, info) = naga::back::pipeline_constants::process_overrides(
+            &module,
+            &info,
+            Some((naga::ShaderStage::Compute, key.stem())),
+            &Default::default(),
+        )
+        .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+        let (text, _) = msl::write_string(
+            &module,
+            &info,
+            &msl::Options {
+                fake_missing_bindings: true,
+                ..Default::default()
+            },
+            &msl::PipelineOptions::default(),
+        )
+        .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+        assert!(text.contains(key.stem()));
+        let mut text = String::new();
+        let options = hlsl::Options {
+            fake_missing_bindings: true,
+            ..Default::default()
+        };
+        hlsl::Writer::new(&mut text, &options, &Default::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+        assert!(text.contains(key.stem()));
+    }
+}
+
+/// Name and offset of each member, and the size.
+fn layout(module: &Module, name: &str) -> (Vec<(String, usize)>, usize) {
+    let found = module
+        .types
+        .iter()
+        .find(|(_, t)| t.name.as_deref() == Some(name));
+    match found.map(|(_, t)| &t.inner) {
+        Some(TypeInner::Struct { members, span }) => (
+            members
+                .iter()
+                .map(|m| (m.name.clone().unwrap_or_default(), m.offset as usize))
+                .collect(),
+            *span as usize,
+        ),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+macro_rules! assert_same_layout {
+    ($module:expr, $type:ident: $($member:ident),+) => {
+        assert_eq!(
+            layout($module, stringify!($type)),
+            (
+                vec![$((stringify!($member).to_owned(), offset_of!($type, $member))),+],
+                size_of::<$type>(),
+            )
+        );
+    };
+}
+
+#[test]
+fn structs_match_wgsl() {
+    let (module, _) = parse(StageKey::StatisticsRegisters {
+        d: 2,
+        k: 4,
+        weighted: true,
+        workgroup: 64,
+    });
+    assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
+    assert_same_layout!(&module, Block: first, rows, partial, padding);
+    let (module, _) = parse(StageKey::ReducePartials { d: 5 });
+    assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
+        rows_per_block, padding_0, padding_1, padding_2);
+    assert_same_layout!(&module, Segment: first, rows);
+    assert_same_layout!(&module, Span: first, count, row, continued);
+}
+
+/// Whether a barrier stands inside an `if`, a `switch` or a loop.
+fn hides_barrier(block: &naga::Block, nested: bool) -> bool {
+    block.iter().any(|statement| match statement {
+        Statement::ControlBarrier(_) | Statement::MemoryBarrier(_) => nested,
+        Statement::Block(inner) => hides_barrier(inner, nested),
+        Statement::If { accept, reject, .. } => {
+            hides_barrier(accept, true) || hides_barrier(reject, true)
+        }
+        Statement::Switch { cases, .. } => cases.iter().any(|c| hides_barrier(&c.body, true)),
+        Statement::Loop {
+            body, continuing, ..
+        } => hides_barrier(body, true) || hides_barrier(continuing, true),
+        _ => false,
+    })
+}
+
+#[test]
+fn barriers_stand_in_no_branch_and_no_loop() {
+    for key in keys() {
+        let (module, _) = parse(key);
+        assert!(
+            !hides_barrier(&module.entry_points[0].function.body, false),
+            "{key:?}"
+        );
+        assert!(
+            module
+                .functions
+                .iter()
+                .all(|(_, f)| !hides_barrier(&f.body, true)),
+            "{key:?}"
+        );
+    }
+    let hidden = "@compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {
+        if i < 3u { workgroupBarrier(); } }";
+    let module = naga::front::wgsl::parse_str(hidden).expect("valid WGSL");
+    assert!(hides_barrier(&module.entry_points[0].function.body, false));
+}

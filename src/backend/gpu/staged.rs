@@ -1,0 +1,384 @@
+//! The general path: `whiten`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
+//!
+//! A segment is at most 256 consecutive rows of one block; as many as scratch memory holds make a batch. A
+//! segment's sums do not depend on its batch, and a block's segments are added in their order, so batches and
+//! submissions change no bit.
+//!
+//! | buffer | shape | written by |
+//! |---|---|---|
+//! | `batch` | one [`Batch`] a batch | host |
+//! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
+//! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
+//! | `segments`, `spans` | [`Segment`], [`Span`] | host |
+//! | `whitened` | segments × K × rows × ⌈D/4⌉ vec4s | `whiten` |
+//! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten`, `responsibilities` |
+//! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` |
+//! | `partials` | segments × K × tiles, vec4s | `accumulate` |
+//! | `sums` | blocks × K × tiles, vec4s | `reduce_partials` |
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::buffers::Pool;
+use super::device::Device;
+use super::parameters::Parameters;
+use super::plan::{Plan, quads, tiled_len};
+use super::samples::LoadedSamples;
+use super::stage::StageKey;
+use super::sums::Sums;
+use super::{Counters, encoder};
+use crate::backend::BackendError;
+use crate::mixture::triangle;
+
+/// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct Batch {
+    /// The batch's first entry of `segments`.
+    pub first_segment: u32,
+    /// The batch's first entry of `spans`.
+    pub first_span: u32,
+    pub n_components: u32,
+    /// Rows that scratch memory holds per segment.
+    pub segment_rows: u32,
+    /// Distance between two features of a row.
+    pub rows_per_block: u32,
+    pub padding_0: u32,
+    pub padding_1: u32,
+    pub padding_2: u32,
+}
+
+/// An entry of `segments`. Mirrors `struct Segment`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct Segment {
+    /// Where feature 0 of the first row stands in `samples`.
+    pub first: u32,
+    /// Rows, at least 1.
+    pub rows: u32,
+}
+
+/// An entry of `spans`: a block's segments within a batch. Mirrors `struct Span`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub(super) struct Span {
+    /// The first of them, counted from the batch's first.
+    pub first: u32,
+    /// How many, at least 1.
+    pub count: u32,
+    /// Which row of `sums` is the block's.
+    pub row: u32,
+    /// 1 where an earlier batch began the block's row.
+    pub continued: u32,
+}
+
+/// The staged path on one device and one set of samples.
+pub(super) struct Staged<'a> {
+    pub device: &'a Device,
+    pub pool: &'a mut Pool,
+    pub counters: &'a mut Counters,
+    pub samples: &'a LoadedSamples,
+    pub plan: &'a Plan,
+    pub segment_rows: usize,
+    pub segments_per_batch: usize,
+}
+
+/// Segments, each with the row of `sums` that it belongs to.
+type Pieces = Vec<(Segment, usize)>;
+
+impl Staged<'_> {
+    /// One pass over the chosen blocks.
+    pub fn statistics(
+        mut self,
+        parameters: &Parameters<'_>,
+        choose: impl Fn(usize) -> bool,
+    ) -> Result<Sums, BackendError> {
+        let len = self.plan.sums_per_block;
+        let mut sums = Sums::zero(len);
+        let groups = self.samples.groups(self.plan.blocks_per_submission, choose);
+        let tiled = self
+            .pool
+            .input(self.device, "components", &parameters.tiled())?;
+        for group in groups {
+            let pieces = (0..)
+                .zip(&group)
+                .flat_map(|(row, &b)| {
+                    self.pieces(b, 0..self.samples.layout.blocks.rows(b).len())
+                        .map(move |segment| (segment, row))
+                })
+                .collect();
+            let (rows, logs) = self.sum(parameters, &tiled, group[0], &pieces, group.len())?;
+            for (block, &b) in rows.chunks_exact(len).zip(&group) {
+                sums.add(block);
+                sums.weight += self.samples.block_weights[b];
+            }
+            for pair in logs.chunks_exact(2) {
+                sums.tops += f64::from(pair[0]);
+                sums.logs += f64::from(pair[1]);
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Rows `rows` of block `b` as segments.
+    fn pieces(&self, b: usize, rows: Range<usize>) -> impl Iterator<Item = Segment> + use<> {
+        let (first, most) = (self.samples.place(b).1, self.segment_rows);
+        let end = rows.end;
+        rows.step_by(most).map(move |row| Segment {
+            first: (first + row) as u32,
+            rows: (end - row).min(most) as u32,
+        })
+    }
+
+    fn batch(&self, k: usize, first_segment: usize, first_span: usize) -> Batch {
+        Batch {
+            first_segment: first_segment as u32,
+            first_span: first_span as u32,
+            n_components: k as u32,
+            segment_rows: self.segment_rows as u32,
+            rows_per_block: self.samples.layout.blocks.rows_per_block() as u32,
+            padding_0: 0,
+            padding_1: 0,
+            padding_2: 0,
+        }
+    }
+
+    /// Workgroups of 64 rows that a segment takes.
+    fn row_groups(&self) -> usize {
+        self.segment_rows.div_ceil(64)
+    }
+
+    /// Rows of `sums`, and the pairs of `logs`, for blocks of the buffer that block `b` is in.
+    fn sum(
+        &mut self,
+        parameters: &Parameters<'_>,
+        tiled: &wgpu::Buffer,
+        b: usize,
+        pieces: &Pieces,
+        rows: usize,
+    ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
+        let device = self.device;
+        let (k, d) = (
+            parameters.components.len(),
+            parameters.components.n_features,
+        );
+        let whiten = device.stage(StageKey::Whiten { d })?;
+        let responsibilities = device.stage(StageKey::Responsibilities {
+            d,
+            weighted: self.samples.weighted,
+            each_row: false,
+        })?;
+        let accumulate = device.stage(StageKey::Accumulate { d })?;
+        let reduce_partials = device.stage(StageKey::ReducePartials { d })?;
+
+        let mut spans = Vec::new();
+        let mut batches = Vec::new();
+        let mut uniforms = Vec::new();
+        for first in (0..pieces.len()).step_by(self.segments_per_batch) {
+            let end = (first + self.segments_per_batch).min(pieces.len());
+            let these = spans_of(pieces, first..end);
+            batches.push((end - first, these.len()));
+            uniforms.push((first, spans.len()));
+            spans.extend(these);
+        }
+        let uniforms: Vec<Batch> = uniforms
+            .into_iter()
+            .map(|(segment, span)| self.batch(k, segment, span))
+            .collect();
+        let segments: Vec<Segment> = pieces.iter().map(|piece| piece.0).collect();
+        let at_once = self.segments_per_batch.min(pieces.len());
+        let slots = at_once * k * self.segment_rows;
+        let logs_len = pieces.len() * self.row_groups() * 2;
+        let (q, len) = (quads(d), k * tiled_len(d));
+
+        let row_groups = self.row_groups() as u32;
+        let pool = &mut *self.pool;
+        let batch = &pool.uniforms(device, "batch", &uniforms)?;
+        let samples = &self.samples.buffers[self.samples.place(b).0];
+        let segments = &pool.input(device, "segments", &segments)?;
+        let spans = &pool.input(device, "spans", &spans)?;
+        let whitened = &pool.output(device, "whitened", (slots * q * 16) as u64)?;
+        let scores = &pool.output(device, "scores", (slots * 4) as u64)?;
+        let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
+        let densities = &pool.output(device, "densities", 8)?;
+        let partials = &pool.output(device, "tiles", (at_once * len * 16) as u64)?;
+        let sums = &pool.output(device, "sums", (rows * len * 16) as u64)?;
+        let bindings: [&[&wgpu::Buffer]; 4] = [
+            &[batch, samples, tiled, segments, whitened, scores],
+            &[batch, samples, segments, scores, logs, densities],
+            &[batch, segments, whitened, scores, partials],
+            &[batch, spans, partials, sums],
+        ];
+        let stages = [&whiten, &responsibilities, &accumulate, &reduce_partials];
+        let tile_groups = (k * triangle::packed_len(q)).div_ceil(64) as u32;
+        let commands = device.guarded("statistics", 0, || {
+            let bound: Vec<_> = stages
+                .iter()
+                .zip(bindings)
+                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .collect();
+            let mut encoder = encoder(device);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for (at, &(segments, spans)) in batches.iter().enumerate() {
+                let (segments, spans) = (segments as u32, spans as u32);
+                let groups = [
+                    [row_groups, k as u32, segments],
+                    [row_groups, 1, segments],
+                    [tile_groups, 1, segments],
+                    [len.div_ceil(64) as u32, 1, spans],
+                ];
+                for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
+                    stage.dispatch(&mut pass, bound, at, groups);
+                }
+            }
+            drop(pass);
+            encoder
+        })?;
+        for buffers in bindings {
+            self.counters.count(batches.len() as u64, buffers);
+        }
+        let wanted = [(sums, rows * len * 4), (logs, logs_len)];
+        let mut results = pool.submit_and_read(device, commands, &wanted)?;
+        // Every workgroup writes its pair, 0 where it has no rows.
+        let logs = results.pop().unwrap_or_default();
+        Ok((results.pop().unwrap_or_default(), logs))
+    }
+
+    /// Log densities (nats) and responsibilities of consecutive rows, without weights.
+    pub fn responsibilities(
+        mut self,
+        parameters: &Parameters<'_>,
+        rows: Range<usize>,
+        log_densities: &mut [f64],
+        responsibilities: &mut [f64],
+    ) -> Result<(), BackendError> {
+        let k = parameters.components.len();
+        let tiled = self
+            .pool
+            .input(self.device, "components", &parameters.tiled())?;
+        let per_block = self.samples.layout.blocks.rows_per_block();
+        let mut done = 0;
+        while done < rows.len() {
+            let start = rows.start + done;
+            let b = start / per_block;
+            let within = self.samples.layout.blocks.rows(b);
+            let end = within.end.min(rows.end);
+            let segments: Vec<Segment> = self
+                .pieces(b, start - within.start..end - within.start)
+                .take(self.segments_per_batch)
+                .collect();
+            let (densities, shares) = self.evaluate(parameters, &tiled, b, &segments)?;
+            for (s, segment) in segments.iter().enumerate() {
+                for row in 0..segment.rows as usize {
+                    let pair = &densities[2 * (s * self.segment_rows + row)..][..2];
+                    log_densities[done] = (f64::from(pair[0]) + f64::from(pair[1]))
+                        * std::f64::consts::LN_2
+                        + parameters.reference;
+                    for c in 0..k {
+                        responsibilities[done * k + c] =
+                            f64::from(shares[(s * k + c) * self.segment_rows + row]);
+                    }
+                    done += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of `densities` and of `scores` for segments of block `b`.
+    fn evaluate(
+        &mut self,
+        parameters: &Parameters<'_>,
+        tiled: &wgpu::Buffer,
+        b: usize,
+        segments: &[Segment],
+    ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
+        let device = self.device;
+        let (k, d) = (
+            parameters.components.len(),
+            parameters.components.n_features,
+        );
+        let whiten = device.stage(StageKey::Whiten { d })?;
+        let responsibilities = device.stage(StageKey::Responsibilities {
+            d,
+            weighted: false,
+            each_row: true,
+        })?;
+        let slots = segments.len() * self.segment_rows;
+        let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
+        let (x, z) = (self.row_groups() as u32, segments.len() as u32);
+        let batch = self.batch(k, 0, 0);
+        let pool = &mut *self.pool;
+        let batch = &pool.uniforms(device, "batch", &[batch])?;
+        let samples = &self.samples.buffers[self.samples.place(b).0];
+        let list = &pool.input(device, "segments", segments)?;
+        let whitened = &pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?;
+        let scores = &pool.output(device, "scores", (slots * k * 4) as u64)?;
+        let logs = &pool.output(device, "logs", logs_bytes)?;
+        let densities = &pool.output(device, "densities", (slots * 8) as u64)?;
+        let bindings: [&[&wgpu::Buffer]; 2] = [
+            &[batch, samples, tiled, list, whitened, scores],
+            &[batch, samples, list, scores, logs, densities],
+        ];
+        let commands = device.guarded("responsibilities", 0, || {
+            let bound = [
+                whiten.bind(device.raw(), size_of::<Batch>(), bindings[0]),
+                responsibilities.bind(device.raw(), size_of::<Batch>(), bindings[1]),
+            ];
+            let mut encoder = encoder(device);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            whiten.dispatch(&mut pass, &bound[0], 0, [x, k as u32, z]);
+            responsibilities.dispatch(&mut pass, &bound[1], 0, [x, 1, z]);
+            drop(pass);
+            encoder
+        })?;
+        for buffers in bindings {
+            self.counters.count(1, buffers);
+        }
+        let wanted = [(densities, 2 * slots), (scores, k * slots)];
+        let mut results = pool.submit_and_read(device, commands, &wanted)?;
+        let shares = results.pop().unwrap_or_default();
+        Ok((results.pop().unwrap_or_default(), shares))
+    }
+}
+
+/// The spans of the pieces in `batch`.
+fn spans_of(pieces: &Pieces, batch: Range<usize>) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    for at in batch.clone() {
+        let row = pieces[at].1;
+        match spans.last_mut() {
+            Some(span) if span.row == row as u32 => span.count += 1,
+            _ => spans.push(Span {
+                first: (at - batch.start) as u32,
+                count: 1,
+                row: row as u32,
+                continued: u32::from(at > 0 && pieces[at - 1].1 == row),
+            }),
+        }
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_cut_by_a_batch_is_continued() {
+        let segment = Segment { first: 0, rows: 1 };
+        let pieces: Pieces = [0, 0, 0, 1].map(|row| (segment, row)).to_vec();
+        let span = |first, count, row, continued| Span {
+            first,
+            count,
+            row,
+            continued,
+        };
+        assert_eq!(spans_of(&pieces, 0..2), [span(0, 2, 0, 0)]);
+        assert_eq!(
+            spans_of(&pieces, 2..4),
+            [span(0, 1, 0, 1), span(1, 1, 1, 0)]
+        );
+    }
+}

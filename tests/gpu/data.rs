@@ -1,0 +1,104 @@
+//! Devices, samples and models that the tests share.
+
+use std::sync::OnceLock;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use wgmm::backend::gpu::{Device, Options, Selection, adapters};
+use wgmm::backend::{Components, Precision};
+use wgmm::data::{Samples, Standardisation};
+use wgmm::mixture::{CovarianceType, triangle};
+
+/// A device of its own, opened with `options`.
+pub fn open(options: Options) -> Device {
+    let device = Device::open(&Selection::Best, options).expect("these tests need an adapter");
+    if adapters().iter().all(|a| a.name.contains("llvmpipe")) {
+        assert!(device.description().name.contains("llvmpipe") && device.is_software());
+    }
+    device
+}
+
+/// The device that most tests share.
+pub fn device() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        let device = open(Options::default());
+        println!("adapter: {}", device.description().name);
+        device
+    })
+}
+
+pub fn is_full() -> bool {
+    std::env::var_os("WGMM_FULL").is_some_and(|v| v == "1")
+}
+
+/// N rows of three loose clusters; where weighted, a fifth of the weights is 0 and one of those rows is absurd.
+pub fn samples(n: usize, d: usize, weighted: bool) -> (Samples, Standardisation) {
+    let mut random = ChaCha8Rng::seed_from_u64((1000 * n + d) as u64);
+    let mut values: Vec<f64> = (0..n)
+        .flat_map(|i| (0..d).map(move |j| 3.0 * ((i * (j + 1)) % 3) as f64))
+        .collect();
+    values
+        .iter_mut()
+        .for_each(|x| *x += random.random::<f64>() + random.random::<f64>());
+    let mut weights: Vec<f64> = (0..n)
+        .map(|i| {
+            if i % 5 == 1 {
+                0.0
+            } else {
+                7.0 * random.random::<f64>() + 0.01
+            }
+        })
+        .collect();
+    if weighted && n > 1 {
+        values[d] = 1e100;
+        weights[1] = 0.0;
+    }
+    let samples = Samples::new(values, d).expect("finite values");
+    let samples = if weighted {
+        samples.with_weights(weights).expect("weights")
+    } else {
+        samples
+    };
+    // Fewer rows than it takes to have a spread are taken as they are.
+    let map = Standardisation::of(&samples).unwrap_or_else(|_| Standardisation::identity(d));
+    (samples, map)
+}
+
+/// K Gaussians on the standardised scale, with factors as the device wants them.
+pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Components {
+    let mut random = ChaCha8Rng::seed_from_u64((100 * d + k) as u64);
+    let weights: Vec<f64> = (0..k).map(|_| random.random::<f64>() + 0.1).collect();
+    let total: f64 = weights.iter().sum();
+    let mut components = Components {
+        covariance_type,
+        n_features: d,
+        weights: weights.iter().map(|w| w / total).collect(),
+        means: (0..k * d)
+            .map(|_| 3.0 * random.random::<f64>() - 1.5)
+            .collect(),
+        factors: (0..k)
+            .flat_map(|_| {
+                let mut factor = vec![0.0; triangle::packed_len(d)];
+                for i in 0..d {
+                    for j in 0..i {
+                        factor[triangle::at(i, j)] =
+                            (random.random::<f64>() - 0.5) / (d as f64).sqrt();
+                    }
+                    factor[triangle::at(i, i)] = 0.7 + random.random::<f64>();
+                }
+                factor
+            })
+            .collect(),
+    };
+    components.round_to(Precision::F32);
+    components
+}
+
+/// The same with component `at` switched off.
+pub fn without(mut components: Components, at: usize) -> Components {
+    let rest = 1.0 - components.weights[at];
+    components.weights[at] = 0.0;
+    components.weights.iter_mut().for_each(|w| *w /= rest);
+    components
+}

@@ -1,0 +1,182 @@
+//! Statistics and responsibilities against the f64 reference.
+
+use wgmm::backend::gpu::Gpu;
+use wgmm::backend::reference::Reference;
+use wgmm::backend::{Backend, BlockMask, Components, MaskedModel, Statistics};
+use wgmm::mixture::CovarianceType;
+
+use crate::data::{components, device, is_full, samples, without};
+
+/// Whether `found` is what single precision may make of `wanted`.
+///
+/// A statistic of component k sums at most S0 in weight of terms r y^p with y of order one: runs of 256 rows
+/// cost a few 1e-7 of that, so 1e-5 (S0 + 1) leaves room for y near 10. Where y is larger (wide shapes, far
+/// rows), the scale is the trace of S2 instead.
+fn assert_close(found: &Statistics, wanted: &Statistics, what: &str) {
+    let (k, d) = (wanted.n_components(), wanted.n_features);
+    let per_component = wanted.s2.len() / k;
+    let close = |a: f64, b: f64, scale: f64, name: &str| {
+        assert!(
+            (a - b).abs() <= 1e-5 * (scale + 1.0),
+            "{what}: {name}: {a} for {b}, scale {scale}"
+        );
+    };
+    for c in 0..k {
+        let s0 = wanted.s0[c];
+        close(found.s0[c], s0, s0, "S0");
+        let s1 = c * d..(c + 1) * d;
+        for (a, b) in found.s1[s1.clone()].iter().zip(&wanted.s1[s1]) {
+            close(*a, *b, s0, "S1");
+        }
+        if wanted.covariance_type != CovarianceType::Tied {
+            let s2 = c * per_component..(c + 1) * per_component;
+            for (a, b) in found.s2[s2.clone()].iter().zip(&wanted.s2[s2]) {
+                close(*a, *b, s0.max(b.abs()), "S2");
+            }
+        }
+    }
+    for (a, b) in found.s2.iter().zip(&wanted.s2) {
+        close(*a, *b, wanted.weight.max(b.abs()), "S2");
+    }
+    assert!((found.weight - wanted.weight).abs() <= 1e-12 * wanted.weight);
+    let weight = wanted.weight.max(f64::MIN_POSITIVE);
+    let mean = wanted.log_likelihood / weight;
+    let error = (found.log_likelihood / weight - mean).abs() / mean.abs().max(1.0);
+    assert!(error <= 1e-6, "{what}: log-likelihood off by {error:e}");
+    let error = (found.log_largest - wanted.log_largest).abs() / weight;
+    assert!(error <= 1e-6, "{what}: log of the largest off by {error:e}");
+}
+
+fn check(n: usize, weighted: bool, models: &[Components]) {
+    let d = models[0].n_features;
+    let (samples, map) = samples(n, d, weighted);
+    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let models: Vec<MaskedModel<'_>> = models.iter().map(MaskedModel::from).collect();
+    let found = gpu.statistics(&models).expect("statistics");
+    let wanted = Reference::load(&samples, &map)
+        .statistics(&models)
+        .expect("statistics");
+    for (found, wanted) in found.iter().zip(&wanted) {
+        let k = wanted.n_components();
+        assert_close(
+            found,
+            wanted,
+            &format!("N={n} D={d} K={k} weighted={weighted}"),
+        );
+    }
+    assert!(gpu.counters().dispatches >= models.len() as u64 && gpu.counters().bytes_bound > 0);
+}
+
+const FULL: CovarianceType = CovarianceType::Full;
+
+#[test]
+fn every_shape_agrees() {
+    let (ds, ks): (&[usize], &[usize]) = if is_full() {
+        (&[1, 2, 3, 5, 10, 17, 32], &[1, 2, 4, 7, 33])
+    } else {
+        (&[1, 2, 5, 17, 32], &[1, 4, 33])
+    };
+    for &d in ds {
+        let models: Vec<_> = ks.iter().map(|&k| components(d, k, FULL)).collect();
+        check(1000, true, &models);
+        if is_full() {
+            check(1000, false, &models);
+            check(20_003, true, &models);
+        }
+    }
+}
+
+#[test]
+fn every_number_of_rows_agrees() {
+    for n in [1, 2, 63, 64, 65, 1000, 20_003] {
+        for weighted in [false, true] {
+            for (d, k) in [(2, 4), (3, 10), (10, 7)] {
+                check(n, weighted, &[components(d, k, FULL)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_component_of_weight_zero_gets_nothing() {
+    for (d, k) in [(2, 4), (10, 7)] {
+        let model = without(components(d, k, FULL), 1);
+        check(1000, true, std::slice::from_ref(&model));
+        let (samples, map) = samples(1000, d, false);
+        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let found = &gpu.statistics(&[(&model).into()]).expect("statistics")[0];
+        assert_eq!(found.s0[1], 0.0);
+        assert!(found.s1[d..2 * d].iter().all(|x| *x == 0.0));
+    }
+}
+
+#[test]
+fn only_chosen_blocks_are_read() {
+    for (d, k) in [(2, 4), (10, 7)] {
+        let (samples, map) = samples(20_003, d, true);
+        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let model = components(d, k, FULL);
+        let masks = [
+            BlockMask::new(gpu.blocks(), |b| b % 3 == 1),
+            BlockMask::new(gpu.blocks(), |b| b % 3 != 1),
+            BlockMask::new(gpu.blocks(), |_| false),
+        ];
+        let models = masks.each_ref().map(|mask| MaskedModel {
+            components: &model,
+            mask: Some(mask),
+        });
+        let found = gpu.statistics(&models).expect("statistics");
+        let wanted = Reference::load(&samples, &map)
+            .statistics(&models)
+            .expect("statistics");
+        for (found, wanted) in found.iter().zip(&wanted) {
+            assert_close(found, wanted, "mask");
+        }
+        assert_eq!((found[2].weight, found[2].log_likelihood), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn other_covariance_types_keep_their_part() {
+    use CovarianceType::{Diag, Spherical, Tied};
+    for (d, k) in [(2, 4), (10, 7)] {
+        for covariance_type in [Tied, Diag, Spherical] {
+            check(1000, true, &[components(d, k, covariance_type)]);
+        }
+    }
+}
+
+#[test]
+fn a_thousand_components_in_64_features_agree() {
+    check(300, false, &[components(64, 1024, FULL)]);
+}
+
+#[test]
+fn responsibilities_agree() {
+    for (d, k) in [(2, 4), (5, 33), (17, 7)] {
+        let (samples, map) = samples(20_003, d, true);
+        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let mut reference = Reference::load(&samples, &map);
+        let model = without(components(d, k, FULL), 0);
+        // Across a block's end, from the middle of a block to the last row, and no row at all.
+        for rows in [500..1100, 19_700..20_003, 7..7] {
+            let n = rows.len();
+            let (mut log, mut r) = (vec![f64::NAN; n], vec![f64::NAN; n * k]);
+            gpu.responsibilities(&model, rows.clone(), &mut log, &mut r)
+                .expect("responsibilities");
+            let (mut wanted_log, mut wanted_r) = (vec![0.0; n], vec![0.0; n * k]);
+            reference
+                .responsibilities(&model, rows, &mut wanted_log, &mut wanted_r)
+                .expect("responsibilities");
+            for (a, b) in log.iter().zip(&wanted_log) {
+                // One row's score sums D squares in f32: a few units in the last place of it.
+                assert!((a - b).abs() <= 4e-6 * b.abs().max(1.0), "{a} for {b}");
+            }
+            for (a, b) in r.iter().zip(&wanted_r) {
+                // The scores' absolute error, times r (1 - r).
+                assert!((a - b).abs() <= 2e-5, "{a} for {b}");
+            }
+            assert!(r.iter().step_by(k).all(|r| *r == 0.0));
+        }
+    }
+}
