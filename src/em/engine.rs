@@ -6,6 +6,7 @@ use super::FitError;
 use super::events::{Event, EventKind};
 use super::options::{Options, PrecisionChoice};
 use crate::backend::cpu::Cpu;
+use crate::backend::gpu::{self, Gpu};
 use crate::backend::reference::Reference;
 use crate::backend::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
@@ -18,6 +19,8 @@ pub enum DeviceChoice {
     /// A hardware GPU where it pays, else the CPU.
     #[default]
     Auto,
+    /// A GPU, software adapters included.
+    Gpu(gpu::Selection),
     /// The CPU, all threads, SIMD.
     Cpu,
     /// Plain f64 loops.
@@ -48,14 +51,29 @@ impl<'a> Engine<'a> {
         samples: &'a Samples,
         map: &'a Standardisation,
         options: &'a Options,
-        _events: &mut Vec<Event>,
+        events: &mut Vec<Event>,
     ) -> Result<Self, FitError> {
-        let backend: Box<dyn Backend + 'a> = match &options.device {
+        let on_cpu = || -> Box<dyn Backend + 'a> {
+            Box::new(Cpu::load(samples, map, host_precision(samples, options)))
+        };
+        let on_gpu = |selection: &gpu::Selection| -> Result<Box<dyn Backend + 'a>, BackendError> {
+            let device = gpu::Device::open(selection, gpu::Options::default())?;
+            Ok(Box::new(Gpu::load(&device, samples, map)?))
+        };
+        let backend = match &options.device {
             DeviceChoice::Reference => Box::new(Reference::load(samples, map)),
-            DeviceChoice::Cpu | DeviceChoice::Auto => {
-                let precision = host_precision(samples, options);
-                Box::new(Cpu::load(samples, map, precision))
+            DeviceChoice::Cpu => on_cpu(),
+            DeviceChoice::Gpu(selection) => on_gpu(selection)?,
+            DeviceChoice::Auto if auto_prefers_gpu(samples, options) => {
+                match on_gpu(&gpu::Selection::Best) {
+                    Ok(backend) => backend,
+                    Err(error) => {
+                        events.push(left_device(&error, 0));
+                        on_cpu()
+                    }
+                }
             }
+            DeviceChoice::Auto => on_cpu(),
         };
         let (choice, precision) = (&options.device, options.precision);
         Ok(Self {
@@ -89,7 +107,8 @@ impl<'a> Engine<'a> {
         if self.precision() == Precision::F32 {
             let (kappa, largest) = (components.kappa(), self.map.largest());
             if !(kappa <= GATE_KAPPA && largest <= GATE_LARGEST) {
-                if self.precision == PrecisionChoice::F32 {
+                let elsewhere = !matches!(self.choice, DeviceChoice::Gpu(_));
+                if self.precision == PrecisionChoice::F32 || !elsewhere {
                     return Err(FitError::BeyondSingle { kappa });
                 }
                 events.push(Event {
@@ -156,15 +175,35 @@ impl<'a> Engine<'a> {
         if !matches!(self.choice, DeviceChoice::Auto) {
             return Err(error.into());
         }
-        events.push(Event {
-            iteration,
-            component: None,
-            kind: EventKind::Device,
-            reason: format!("{error}; going on on the CPU"),
-        });
+        events.push(left_device(&error, iteration));
         self.backend = Box::new(Cpu::load(self.samples, self.map, self.precision()));
         Ok(())
     }
+}
+
+fn left_device(error: &BackendError, iteration: usize) -> Event {
+    Event {
+        iteration,
+        component: None,
+        kind: EventKind::Device,
+        reason: format!("{error}; the fit goes on on the CPU"),
+    }
+}
+
+/// Floating-point operations of a pass from which a GPU earns its start-up: a function of the sizes alone.
+pub const GPU_PAYS: f64 = 1e9;
+
+/// Operations of one pass over N samples: whitening, softmax and second moments.
+pub fn operations(n: usize, d: usize, k: usize) -> f64 {
+    let (n, d, k) = (n as f64, d as f64, k as f64);
+    n * k * (2.0 * d * (d + 1.0) + 4.0 * d + 20.0)
+}
+
+/// Whether `auto` takes a GPU: the work pays for it and there is a hardware adapter.
+fn auto_prefers_gpu(samples: &Samples, options: &Options) -> bool {
+    options.precision != PrecisionChoice::F64
+        && operations(samples.len(), samples.n_features(), options.n_components) >= GPU_PAYS
+        && gpu::adapters().iter().any(|adapter| adapter.kind != gpu::DeviceKind::Software)
 }
 
 /// The CPU's precision: as asked, or single where a pass is large work. A function of the sizes alone.

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-pub use engine::DeviceChoice;
+pub use engine::{DeviceChoice, GPU_PAYS, operations};
 pub use error::FitError;
 pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};

@@ -1,0 +1,123 @@
+//! `wgmm devices [--check]`.
+
+use std::io::Write;
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+use wgmm::backend::gpu::{self, AdapterDescription, DeviceKind, Selection};
+use wgmm::data::Samples;
+use wgmm::em::{self, DeviceChoice, GPU_PAYS, Init, Options};
+use wgmm::mixture::{Covariances, Difference, Mixture};
+
+use super::args::{DevicesArgs, Shared};
+use super::failure::{Failure, Outcome};
+use super::json;
+
+/// Rows of a check: more than 65,535 of them, so that a device whose loops end early is found out.
+const ROWS: usize = 70_000;
+
+pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failure> {
+    let adapters = gpu::adapters();
+    let hardware = adapters.iter().filter(|a| a.kind != DeviceKind::Software).min_by_key(|a| a.kind);
+    let why = match hardware {
+        Some(adapter) => format!(
+            "auto: {} where a pass takes {GPU_PAYS:e} operations or more, else the CPU",
+            adapter.name
+        ),
+        None if adapters.is_empty() => "auto: the CPU, since there is no adapter".to_owned(),
+        None => "auto: the CPU, since all adapters are software; --device gpu takes one".to_owned(),
+    };
+    let mut results: Vec<(&AdapterDescription, Option<Result<Difference, String>>)> =
+        adapters.iter().map(|a| (a, None)).collect();
+    if args.check {
+        let (samples, reference) = problem(shared)?;
+        for (adapter, result) in &mut results {
+            *result = Some(check(adapter, &samples, &reference));
+        }
+    }
+    let sound = results.iter().all(|(_, r)| r.as_ref().is_none_or(is_sound));
+    if shared.json {
+        let listed: Vec<Value> = results
+            .iter()
+            .map(|(adapter, result)| {
+                let mut value = json!(adapter);
+                match result {
+                    Some(Ok(difference)) => value["check"] = json!(difference),
+                    Some(Err(error)) => value["error"] = json!(error),
+                    None => {}
+                }
+                value
+            })
+            .collect();
+        json::print(&json!({
+            "command": "devices",
+            "version": env!("CARGO_PKG_VERSION"),
+            "adapters": listed,
+            "auto": why,
+            "sound": if args.check { Some(sound) } else { None },
+        }))?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        for (adapter, result) in &results {
+            writeln!(
+                out,
+                "{}  {} ({:?}, {}; {})",
+                adapter.index, adapter.name, adapter.kind, adapter.api, adapter.driver
+            )?;
+            match result {
+                Some(Ok(d)) => {
+                    let verdict = if is_sound(&Ok(*d)) { "sound" } else { "NOT SOUND" };
+                    writeln!(
+                        out,
+                        "   {verdict}: weights {:.1e}, means {:.1e}, covariances {:.1e} from the reference",
+                        d.weights, d.means, d.covariances
+                    )?;
+                }
+                Some(Err(error)) => writeln!(out, "   NOT SOUND: {error}")?,
+                None => {}
+            }
+        }
+        writeln!(out, "{why}")?;
+    }
+    Ok(if sound { Outcome::Done } else { Outcome::Differs })
+}
+
+/// `compare`'s tolerances.
+fn is_sound(result: &Result<Difference, String>) -> bool {
+    result.as_ref().is_ok_and(|d| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4)
+}
+
+/// Samples of two overlapping components in three dimensions, and five iterations of the reference on them.
+fn problem(shared: &Shared) -> Result<(Samples, (Options, Mixture)), Failure> {
+    let truth = Mixture::new(
+        vec![0.4, 0.6],
+        vec![0.0, 0.0, 0.0, 2.0, -1.0, 1.0],
+        3,
+        Covariances::Full(vec![
+            1.0, 0.5, 0.0, 0.5, 2.0, 0.3, 0.0, 0.3, 1.0, 1.5, -0.2, 0.1, -0.2, 0.5, 0.0, 0.1, 0.0, 0.8,
+        ]),
+    )
+    .map_err(|e| Failure::run(e.to_string()))?;
+    let (values, _) = truth.sample(ROWS, &mut ChaCha8Rng::seed_from_u64(shared.seed));
+    let samples = Samples::new(values, 3).map_err(|e| Failure::run(e.to_string()))?;
+    let options = Options {
+        init: Init::Model(truth),
+        max_iter: 5,
+        tol: 0.0,
+        device: DeviceChoice::Reference,
+        ..Options::new(2)
+    };
+    let reference = em::fit(&samples, &options).map_err(|e| Failure::run(e.to_string()))?;
+    Ok((samples, (options, reference.mixture)))
+}
+
+fn check(
+    adapter: &AdapterDescription,
+    samples: &Samples,
+    (options, reference): &(Options, Mixture),
+) -> Result<Difference, String> {
+    let device = DeviceChoice::Gpu(Selection::Named(adapter.index.to_string()));
+    let fit = em::fit(samples, &Options { device, ..options.clone() }).map_err(|e| e.to_string())?;
+    Ok(Difference::between(reference, &fit.mixture))
+}
