@@ -13,8 +13,14 @@ use super::failure::{Failure, Outcome};
 use super::json;
 
 /// What two backends may differ by: (trace, weights, means, covariances).
-const TOLERANCES: (f64, Difference) =
-    (1e-6, Difference { weights: 1e-5, means: 1e-5, covariances: 1e-4 });
+const TOLERANCES: (f64, Difference) = (
+    1e-6,
+    Difference {
+        weights: 1e-5,
+        means: 1e-5,
+        covariances: 1e-4,
+    },
+);
 /// Labels count where the two best responsibilities differ by at least this.
 const CLEAR: f64 = 1e-3;
 const ITERATIONS: usize = 20;
@@ -44,17 +50,26 @@ type Labels = Vec<Option<usize>>;
 pub(crate) fn run(shared: &Shared, args: &CompareArgs) -> Result<Outcome, Failure> {
     let start = args.em.start()?;
     let mut table = args.data.read(start.labels())?;
-    let mut options = args.em.options(shared, start, &mut table, ITERATIONS, 0.0)?;
+    let mut options = args
+        .em
+        .options(shared, start, &mut table, ITERATIONS, 0.0)?;
     let failed = |e: FitError| Failure::fit(&args.data.data, &table.features, &shared.device, e);
     if !matches!(options.init, Init::Model(_)) {
         // One start for all: the parameters after no iteration.
-        let first = Options { max_iter: 0, device: DeviceChoice::Reference, ..options.clone() };
+        let first = Options {
+            max_iter: 0,
+            device: DeviceChoice::Reference,
+            ..options.clone()
+        };
         options.init = Init::Model(em::fit(&table.samples, &first).map_err(failed)?.mixture);
     }
     options.tol = 0.0;
     let map = Standardisation::of(&table.samples, options.covariance_type)
         .map_err(|e| failed(e.into()))?;
-    let with = |device| Options { device, ..options.clone() };
+    let with = |device| Options {
+        device,
+        ..options.clone()
+    };
     let reference_options = with(DeviceChoice::Reference);
     let reference = em::fit(&table.samples, &reference_options).map_err(failed)?;
     let labels = labels_of(&reference, &table, &reference_options).map_err(failed)?;
@@ -70,8 +85,17 @@ pub(crate) fn run(shared: &Shared, args: &CompareArgs) -> Result<Outcome, Failur
         ));
     }
     for (device, name, software) in devices {
-        let row = beside(&with(device), &reference, &labels, &table, map.log_determinant());
-        rows.push(row.map_or_else(|e| broken_row(&name, software, &e), |row| Row { software, ..row }));
+        let row = beside(
+            &with(device),
+            &reference,
+            &labels,
+            &table,
+            map.log_determinant(),
+        );
+        rows.push(row.map_or_else(
+            |e| broken_row(&name, software, &e),
+            |row| Row { software, ..row },
+        ));
     }
     let agree = rows.iter().all(|row| row.agree != Some(false));
     if shared.json {
@@ -87,7 +111,11 @@ pub(crate) fn run(shared: &Shared, args: &CompareArgs) -> Result<Outcome, Failur
     } else {
         print(&rows, adapters.is_empty(), options.max_iter)?;
     }
-    Ok(if agree { Outcome::Done } else { Outcome::Differs })
+    Ok(if agree {
+        Outcome::Done
+    } else {
+        Outcome::Differs
+    })
 }
 
 fn own_row(fit: &Fit, software: bool) -> Row {
@@ -143,7 +171,11 @@ fn beside(
         count += 1;
         equal += usize::from(found.is_none() || expected == found);
     }
-    let equal_labels = if count == 0 { 1.0 } else { equal as f64 / count as f64 };
+    let equal_labels = if count == 0 {
+        1.0
+    } else {
+        equal as f64 / count as f64
+    };
     let (most, allowed) = TOLERANCES;
     let agree = fit.trace.len() == reference.trace.len()
         && trace <= most
@@ -166,7 +198,11 @@ fn labels_of(fit: &Fit, table: &Table, options: &Options) -> Result<Labels, FitE
     em::evaluate(&fit.mixture, &table.samples, options, &mut |part| {
         labels.extend(part.responsibilities.chunks_exact(k).map(|row| {
             let best = label(row);
-            let others = row.iter().enumerate().filter(|(k, _)| *k != best).map(|(_, r)| *r);
+            let others = row
+                .iter()
+                .enumerate()
+                .filter(|(k, _)| *k != best)
+                .map(|(_, r)| *r);
             let second = others.fold(0.0, f64::max);
             (row[best] - second >= CLEAR).then_some(best)
         }));
@@ -176,7 +212,10 @@ fn labels_of(fit: &Fit, table: &Table, options: &Options) -> Result<Labels, FitE
 
 fn print(rows: &[Row], no_adapter: bool, iterations: usize) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{iterations} plain iterations from one start; largest differences from the reference")?;
+    writeln!(
+        out,
+        "{iterations} plain iterations from one start; largest differences from the reference"
+    )?;
     writeln!(
         out,
         "{:<44} {:>4} {:>12} {:>9} {:>9} {:>9} {:>9} {:>8}",
@@ -189,11 +228,18 @@ fn print(rows: &[Row], no_adapter: bool, iterations: usize) -> Result<(), Failur
             writeln!(out, "{name:<44} {error}")?;
             continue;
         }
-        let precision = row.precision.map_or(String::new(), |p| format!("{p:?}").to_lowercase());
+        let precision = row
+            .precision
+            .map_or(String::new(), |p| format!("{p:?}").to_lowercase());
         let ms = row.seconds_per_iteration.unwrap_or_default() * 1e3;
         write!(out, "{name:<44} {precision:>4} {ms:>12.3}")?;
-        if let (Some(trace), Some(d), Some(labels)) = (row.trace, row.difference, row.equal_labels) {
-            let verdict = if row.agree == Some(true) { "agrees" } else { "DIFFERS" };
+        if let (Some(trace), Some(d), Some(labels)) = (row.trace, row.difference, row.equal_labels)
+        {
+            let verdict = if row.agree == Some(true) {
+                "agrees"
+            } else {
+                "DIFFERS"
+            };
             write!(
                 out,
                 " {trace:>9.1e} {:>9.1e} {:>9.1e} {:>9.1e} {:>7.2}%  {verdict}",

@@ -19,7 +19,10 @@ const ROWS: usize = 70_000;
 
 pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failure> {
     let adapters = gpu::adapters();
-    let hardware = adapters.iter().filter(|a| a.kind != DeviceKind::Software).min_by_key(|a| a.kind);
+    let hardware = adapters
+        .iter()
+        .filter(|a| a.kind != DeviceKind::Software)
+        .min_by_key(|a| a.kind);
     let why = match hardware {
         Some(adapter) => format!(
             "auto: {} where a pass takes {GPU_PAYS:e} operations or more, else the CPU",
@@ -67,7 +70,11 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
             )?;
             match result {
                 Some(Ok(d)) => {
-                    let verdict = if is_sound(&Ok(*d)) { "sound" } else { "NOT SOUND" };
+                    let verdict = if is_sound(&Ok(*d)) {
+                        "sound"
+                    } else {
+                        "NOT SOUND"
+                    };
                     writeln!(
                         out,
                         "   {verdict}: weights {:.1e}, means {:.1e}, covariances {:.1e} from the reference",
@@ -80,12 +87,18 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
         }
         writeln!(out, "{why}")?;
     }
-    Ok(if sound { Outcome::Done } else { Outcome::Differs })
+    Ok(if sound {
+        Outcome::Done
+    } else {
+        Outcome::Differs
+    })
 }
 
 /// `compare`'s tolerances.
 fn is_sound(result: &Result<Difference, String>) -> bool {
-    result.as_ref().is_ok_and(|d| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4)
+    result
+        .as_ref()
+        .is_ok_and(|d| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4)
 }
 
 /// Samples of two overlapping components in three dimensions, and five iterations of the reference on them.
@@ -95,7 +108,8 @@ fn problem(shared: &Shared) -> Result<(Samples, (Options, Mixture)), Failure> {
         vec![0.0, 0.0, 0.0, 2.0, -1.0, 1.0],
         3,
         Covariances::Full(vec![
-            1.0, 0.5, 0.0, 0.5, 2.0, 0.3, 0.0, 0.3, 1.0, 1.5, -0.2, 0.1, -0.2, 0.5, 0.0, 0.1, 0.0, 0.8,
+            1.0, 0.5, 0.0, 0.5, 2.0, 0.3, 0.0, 0.3, 1.0, 1.5, -0.2, 0.1, -0.2, 0.5, 0.0, 0.1, 0.0,
+            0.8,
         ]),
     )
     .map_err(|e| Failure::run(e.to_string()))?;
@@ -118,6 +132,13 @@ fn check(
     (options, reference): &(Options, Mixture),
 ) -> Result<Difference, String> {
     let device = DeviceChoice::Gpu(Selection::Named(adapter.index.to_string()));
-    let fit = em::fit(samples, &Options { device, ..options.clone() }).map_err(|e| e.to_string())?;
+    let fit = em::fit(
+        samples,
+        &Options {
+            device,
+            ..options.clone()
+        },
+    )
+    .map_err(|e| e.to_string())?;
     Ok(Difference::between(reference, &fit.mixture))
 }

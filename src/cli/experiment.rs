@@ -20,8 +20,12 @@ use super::{json, summary};
 
 /// The notebook's weights; they sum to 0.9.
 const WEIGHTS: [f64; 4] = [0.1, 0.3, 0.2, 0.3];
-const MEANS: [DVec2; 4] =
-    [DVec2::new(1.7, 0.5), DVec2::new(2.0, 4.0), DVec2::new(0.0, 6.0), DVec2::new(5.0, 6.0)];
+const MEANS: [DVec2; 4] = [
+    DVec2::new(1.7, 0.5),
+    DVec2::new(2.0, 4.0),
+    DVec2::new(0.0, 6.0),
+    DVec2::new(5.0, 6.0),
+];
 /// The notebook's covariances, by columns; the last two are not symmetric.
 const COVARIANCES: [DMat2; 4] = [
     DMat2::from_cols_array(&[0.9, 0.0, 0.0, 0.5]),
@@ -95,9 +99,20 @@ pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Fai
             "model": model,
         }))?;
     } else if !shared.quiet {
-        report(&mut out, &samples, &truth, &fit, difference, [drawn, written])?;
+        report(
+            &mut out,
+            &samples,
+            &truth,
+            &fit,
+            difference,
+            [drawn, written],
+        )?;
     }
-    Ok(if fit.interrupted { Outcome::Interrupted } else { Outcome::Done })
+    Ok(if fit.interrupted {
+        Outcome::Interrupted
+    } else {
+        Outcome::Done
+    })
 }
 
 /// The notebook's mixture: weights normalised, covariances symmetric.
@@ -150,8 +165,10 @@ fn draw(
     let mut rng = ChaCha8Rng::seed_from_u64(shared.seed);
     rng.set_stream(1);
     let shown = index::sample(&mut rng, samples.len(), SHOWN.min(samples.len())).into_vec();
-    let values: Vec<f64> =
-        shown.iter().flat_map(|&i| [samples.value(i, 0), samples.value(i, 1)]).collect();
+    let values: Vec<f64> = shown
+        .iter()
+        .flat_map(|&i| [samples.value(i, 0), samples.value(i, 1)])
+        .collect();
     let true_labels: Vec<usize> = shown.iter().map(|&i| labels[i]).collect();
     let density = fit.mixture.density();
     let mut shares = vec![0.0; fit.mixture.len()];
@@ -168,21 +185,27 @@ fn draw(
             "samples.svg",
             Scatter::new([0, 1], ["x", "y"])
                 .title("Samples of four Gaussians")
-                .subtitle(format!("{about}, coloured by the component they were drawn from"))
+                .subtitle(format!(
+                    "{about}, coloured by the component they were drawn from"
+                ))
                 .samples(&values, 2, &true_labels),
         ),
         (
             "fit.svg",
             Scatter::new([0, 1], ["x", "y"])
                 .title("The fit, made without the labels")
-                .subtitle(format!("{about}, coloured by fitted component; 1σ and 2σ ellipses"))
+                .subtitle(format!(
+                    "{about}, coloured by fitted component; 1σ and 2σ ellipses"
+                ))
                 .samples(&values, 2, &fitted)
                 .mixture(&fit.mixture)
                 .truth(truth),
         ),
     ];
     for (name, picture) in pictures {
-        let text = picture.to_svg().map_err(|e| Failure::run(format!("{name}: {e}")))?;
+        let text = picture
+            .to_svg()
+            .map_err(|e| Failure::run(format!("{name}: {e}")))?;
         write_atomically(&folder.join(name), text.as_bytes())?;
     }
     Ok(())
@@ -199,13 +222,21 @@ fn report(
     let names = ["x".to_owned(), "y".to_owned()];
     writeln!(out, "{} samples, K = {}\n", samples.len(), truth.len())?;
     writeln!(out, "truth\n{}", summary::mixture(truth, &names))?;
-    writeln!(out, "fit, in the truth's order\n{}", summary::mixture(&fit.mixture, &names))?;
+    writeln!(
+        out,
+        "fit, in the truth's order\n{}",
+        summary::mixture(&fit.mixture, &names)
+    )?;
     writeln!(
         out,
         "largest differences: weights {:.1e}, means {:.1e} standard deviations, covariances {:.1e} of the truth's",
         difference.weights, difference.means, difference.covariances
     )?;
-    let ending = if fit.converged { "converged" } else { "not converged" };
+    let ending = if fit.converged {
+        "converged"
+    } else {
+        "not converged"
+    };
     writeln!(
         out,
         "mean log-likelihood {:.6} at the start, {:.6} after {} iterations ({ending})",
@@ -234,6 +265,9 @@ fn report(
         1e3 * json::seconds_per_iteration(fit),
         written.as_secs_f64()
     )?;
-    writeln!(out, "\nwritten: {FOLDER}/samples.svg, {FOLDER}/fit.svg, {FOLDER}/model.json")?;
+    writeln!(
+        out,
+        "\nwritten: {FOLDER}/samples.svg, {FOLDER}/fit.svg, {FOLDER}/model.json"
+    )?;
     Ok(())
 }

@@ -43,11 +43,19 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn usage(sentence: impl Into<String>) -> Self {
-        Self { code: USAGE, sentence: sentence.into(), broken_pipe: false }
+        Self {
+            code: USAGE,
+            sentence: sentence.into(),
+            broken_pipe: false,
+        }
     }
 
     pub(crate) fn run(sentence: impl Into<String>) -> Self {
-        Self { code: FAILED, sentence: sentence.into(), broken_pipe: false }
+        Self {
+            code: FAILED,
+            sentence: sentence.into(),
+            broken_pipe: false,
+        }
     }
 
     /// A model that cannot be used.
@@ -58,14 +66,25 @@ impl Failure {
     /// A fit that cannot be done, with the place it belongs to and features by name.
     pub(crate) fn fit(path: &Path, features: &[String], device: &str, error: FitError) -> Self {
         let name = |column: &str| {
-            column.parse().ok().and_then(|j: usize| features.get(j)).cloned().unwrap_or_default()
+            column
+                .parse()
+                .ok()
+                .and_then(|j: usize| features.get(j))
+                .cloned()
+                .unwrap_or_default()
         };
         let error = match error {
             FitError::Data(DataError::ConstantColumn { column, value }) => {
-                FitError::Data(DataError::ConstantColumn { column: name(&column), value })
+                FitError::Data(DataError::ConstantColumn {
+                    column: name(&column),
+                    value,
+                })
             }
             FitError::Data(DataError::TinySpread { column, spread }) => {
-                FitError::Data(DataError::TinySpread { column: name(&column), spread })
+                FitError::Data(DataError::TinySpread {
+                    column: name(&column),
+                    spread,
+                })
             }
             other => other,
         };

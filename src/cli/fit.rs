@@ -4,19 +4,22 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
-use wgmm::data::{Table, check_writable, write_atomically};
+use wgmm::data::{TABLE_ENDINGS, Table, check_writable, write_atomically};
 use wgmm::em::{self, Fit, Options};
 use wgmm::mixture::label;
 
 use super::args::{FitArgs, Shared};
 use super::failure::{Failure, Outcome};
-use super::output::{Column, TABLES, write_table};
+use super::output::{Columns, write_table};
 use super::progress::Watch;
 use super::{json, summary};
 
 pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
     if !(args.tol >= 0.0 && args.tol.is_finite()) {
-        return Err(Failure::usage(format!("--tol {}: expected a number of at least 0", args.tol)));
+        return Err(Failure::usage(format!(
+            "--tol {}: expected a number of at least 0",
+            args.tol
+        )));
     }
     shared.device()?;
     let start = args.em.start()?;
@@ -39,9 +42,7 @@ pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
     }
     if let Some(output) = &args.labels {
         write_labels(output, &fit, &table, &options).map_err(|e| match e {
-            LabelsError::Fit(error) => {
-                Failure::fit(path, &table.features, &shared.device, error)
-            }
+            LabelsError::Fit(error) => Failure::fit(path, &table.features, &shared.device, error),
             LabelsError::Write(failure) => failure,
         })?;
     }
@@ -69,7 +70,11 @@ pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
         }
         std::io::stdout().lock().write_all(text.as_bytes())?;
     }
-    Ok(if fit.interrupted { Outcome::Interrupted } else { Outcome::Done })
+    Ok(if fit.interrupted {
+        Outcome::Interrupted
+    } else {
+        Outcome::Done
+    })
 }
 
 /// Outputs that cannot be written are found before the fit.
@@ -78,7 +83,7 @@ fn check_outputs(args: &FitArgs) -> Result<(), Failure> {
         check_writable(path, &["json"])?;
     }
     if let Some(path) = &args.labels {
-        check_writable(path, TABLES)?;
+        check_writable(path, &TABLE_ENDINGS)?;
     }
     Ok(())
 }
@@ -102,8 +107,13 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
         );
     }
     for event in &fit.events {
-        let component = event.component.map_or(String::new(), |k| format!("component {k}: "));
-        eprintln!("warning: iteration {}: {component}{}", event.iteration, event.reason);
+        let component = event
+            .component
+            .map_or(String::new(), |k| format!("component {k}: "));
+        eprintln!(
+            "warning: iteration {}: {component}{}",
+            event.iteration, event.reason
+        );
     }
     if !fit.converged && !fit.interrupted && options.tol > 0.0 {
         eprintln!(
@@ -130,7 +140,13 @@ fn write_labels(
         labels.extend(part.responsibilities.chunks_exact(k).map(label));
     })
     .map_err(LabelsError::Fit)?;
-    let column = Column::Labels { name: "label".to_owned(), values: labels };
-    write_table(path, &[column], table.total_rows, table.kept.as_deref())
-        .map_err(LabelsError::Write)
+    let labels = Columns::Labels(labels);
+    write_table(
+        path,
+        &["label"],
+        &labels,
+        table.total_rows,
+        table.kept.as_deref(),
+    )
+    .map_err(LabelsError::Write)
 }

@@ -11,7 +11,9 @@ use super::{json, summary};
 pub(crate) fn run(shared: &Shared, args: &InfoArgs) -> Result<Outcome, Failure> {
     let (model, fit) =
         ModelFile::read(&args.model).map_err(|error| Failure::model(&args.model, &error))?;
-    let features: Vec<String> = (0..model.n_features()).map(|j| model.feature_name(j)).collect();
+    let features: Vec<String> = (0..model.n_features())
+        .map(|j| model.feature_name(j))
+        .collect();
     if shared.json {
         json::print(&serde_json::json!({
             "command": "info",
@@ -31,7 +33,11 @@ pub(crate) fn run(shared: &Shared, args: &InfoArgs) -> Result<Outcome, Failure> 
         model.n_parameters()
     );
     if let Some(fit) = fit {
-        let ending = if fit.converged { "converged" } else { "not converged" };
+        let ending = if fit.converged {
+            "converged"
+        } else {
+            "not converged"
+        };
         text.push_str(&format!(
             "fitted to {} rows on {} (seed {}): {ending} after {} iterations, mean log-likelihood {:.6}\n",
             fit.rows, fit.device, fit.seed, fit.iterations, fit.mean_log_likelihood

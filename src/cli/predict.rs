@@ -1,6 +1,6 @@
 //! `wgmm predict MODEL DATA -o OUT`.
 
-use wgmm::data::check_writable;
+use wgmm::data::{TABLE_ENDINGS, check_writable};
 use wgmm::em::{self, Options};
 use wgmm::mixture::label;
 
@@ -8,33 +8,40 @@ use super::args::{PredictArgs, Shared};
 use super::failure::{Failure, Outcome};
 use super::input::read_model;
 use super::json;
-use super::output::{Column, TABLES, write_table};
+use super::output::{Columns, write_table};
 
 pub(crate) fn run(shared: &Shared, args: &PredictArgs) -> Result<Outcome, Failure> {
     let model = read_model(&args.model)?;
-    check_writable(&args.output, TABLES)?;
+    check_writable(&args.output, &TABLE_ENDINGS)?;
     let options = shared.evaluation(model.len())?;
     let table = args.data.read_for(&args.model, &model)?;
     let (k, n) = (model.len(), table.samples.len());
     let mut labels = Vec::new();
-    let mut shares: Vec<Vec<f64>> = vec![Vec::new(); if args.proba { k } else { 0 }];
+    let mut responsibilities = Vec::new();
     let device = em::evaluate(&model, &table.samples, &options, &mut |part| {
-        for row in part.responsibilities.chunks_exact(k) {
-            if args.proba {
-                shares.iter_mut().zip(row).for_each(|(column, r)| column.push(*r));
-            } else {
-                labels.push(label(row));
-            }
+        if args.proba {
+            responsibilities.extend_from_slice(part.responsibilities);
+        } else {
+            labels.extend(part.responsibilities.chunks_exact(k).map(label));
         }
     })
     .map_err(|e| Failure::fit(&args.data.data, &table.features, &shared.device, e))?;
-    let columns: Vec<Column> = if args.proba {
-        let named = |(k, values)| Column::Numbers { name: format!("p{k}"), values };
-        shares.into_iter().enumerate().map(named).collect()
+    let (header, columns) = if args.proba {
+        (
+            (0..k).map(|k| format!("p{k}")).collect(),
+            Columns::Reals(responsibilities),
+        )
     } else {
-        vec![Column::Labels { name: "label".to_owned(), values: labels }]
+        (vec!["label".to_owned()], Columns::Labels(labels))
     };
-    write_table(&args.output, &columns, table.total_rows, table.kept.as_deref())?;
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    write_table(
+        &args.output,
+        &header,
+        &columns,
+        table.total_rows,
+        table.kept.as_deref(),
+    )?;
     if shared.json {
         json::print(&serde_json::json!({
             "command": "predict",

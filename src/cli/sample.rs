@@ -2,30 +2,27 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use wgmm::data::check_writable;
+use wgmm::data::{TABLE_ENDINGS, check_writable};
 
 use super::args::{SampleArgs, Shared};
 use super::failure::{Failure, Outcome};
 use super::input::read_model;
 use super::json;
-use super::output::{Column, TABLES, write_table};
+use super::output::{Columns, write_table};
 
 pub(crate) fn run(shared: &Shared, args: &SampleArgs) -> Result<Outcome, Failure> {
     if args.n == 0 {
         return Err(Failure::usage("-n 0: at least 1 row can be drawn"));
     }
     let model = read_model(&args.model)?;
-    check_writable(&args.output, TABLES)?;
+    check_writable(&args.output, &TABLE_ENDINGS)?;
     let mut rng = ChaCha8Rng::seed_from_u64(shared.seed);
     let (values, _) = model.sample(args.n, &mut rng);
-    let d = model.n_features();
-    let columns: Vec<Column> = (0..d)
-        .map(|j| Column::Numbers {
-            name: model.feature_name(j),
-            values: values.iter().skip(j).step_by(d).copied().collect(),
-        })
+    let names: Vec<String> = (0..model.n_features())
+        .map(|j| model.feature_name(j))
         .collect();
-    write_table(&args.output, &columns, args.n, None)?;
+    let header: Vec<&str> = names.iter().map(String::as_str).collect();
+    write_table(&args.output, &header, &Columns::Reals(values), args.n, None)?;
     if shared.json {
         json::print(&serde_json::json!({
             "command": "sample",

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use wgmm::data::check_writable;
+use wgmm::data::{TABLE_ENDINGS, check_writable};
 use wgmm::em;
 use wgmm::mixture::{Criteria, label};
 
@@ -10,12 +10,12 @@ use super::args::{ScoreArgs, Shared};
 use super::failure::{Failure, Outcome};
 use super::input::read_model;
 use super::json;
-use super::output::{Column, TABLES, write_table};
+use super::output::{Columns, write_table};
 
 pub(crate) fn run(shared: &Shared, args: &ScoreArgs) -> Result<Outcome, Failure> {
     let model = read_model(&args.model)?;
     if let Some(output) = &args.output {
-        check_writable(output, TABLES)?;
+        check_writable(output, &TABLE_ENDINGS)?;
     }
     let options = shared.evaluation(model.len())?;
     let table = args.data.read_for(&args.model, &model)?;
@@ -37,8 +37,14 @@ pub(crate) fn run(shared: &Shared, args: &ScoreArgs) -> Result<Outcome, Failure>
     })
     .map_err(|e| Failure::fit(&args.data.data, &table.features, &shared.device, e))?;
     if let Some(output) = &args.output {
-        let column = Column::Numbers { name: "log_density".to_owned(), values: log_densities };
-        write_table(output, &[column], table.total_rows, table.kept.as_deref())?;
+        let columns = Columns::Reals(log_densities);
+        write_table(
+            output,
+            &["log_density"],
+            &columns,
+            table.total_rows,
+            table.kept.as_deref(),
+        )?;
     }
     let total = samples.total_weight();
     let mean = log_likelihood / total;
@@ -56,7 +62,11 @@ pub(crate) fn run(shared: &Shared, args: &ScoreArgs) -> Result<Outcome, Failure>
             "aic": criteria.aic,
             "icl": criteria.icl,
         }))?;
-    } else if args.output.as_ref().is_none_or(|path| path.as_os_str() != "-") {
+    } else if args
+        .output
+        .as_ref()
+        .is_none_or(|path| path.as_os_str() != "-")
+    {
         writeln!(std::io::stdout().lock(), "{mean}")?;
     }
     Ok(Outcome::Done)

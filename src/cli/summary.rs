@@ -22,7 +22,11 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
         device.backend,
         device.name,
     );
-    let ending = if fit.converged { "converged" } else { "not converged" };
+    let ending = if fit.converged {
+        "converged"
+    } else {
+        "not converged"
+    };
     let _ = writeln!(
         text,
         "{ending} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
@@ -58,7 +62,11 @@ pub(crate) fn mixture(mixture: &Mixture, features: &[String]) -> String {
         let _ = write!(text, "{k:>9}  {:>8.5}", mixture.weights()[k]);
         for j in 0..shown {
             let (mean, sd) = (mixture.mean(k)[j], covariance[j * d + j].sqrt());
-            let _ = write!(text, "  {:>22}", format!("{} ± {}", number(mean), number(sd)));
+            let _ = write!(
+                text,
+                "  {:>22}",
+                format!("{} ± {}", number(mean), number(sd))
+            );
         }
         text.push('\n');
     }

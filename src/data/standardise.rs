@@ -109,7 +109,12 @@ impl Standardisation {
         let mut map = Self::identity(d);
         for j in 0..d {
             let weighted = |value: &dyn Fn(usize) -> f64| -> f64 {
-                mixture.weights().iter().enumerate().map(|(k, w)| w * value(k)).sum()
+                mixture
+                    .weights()
+                    .iter()
+                    .enumerate()
+                    .map(|(k, w)| w * value(k))
+                    .sum()
             };
             let center = weighted(&|k| mixture.mean(k)[j]);
             let variance = weighted(&|k| {
@@ -118,7 +123,11 @@ impl Standardisation {
             });
             let scale = variance.sqrt();
             map.center[j] = center;
-            map.scale[j] = if scale.is_finite() && scale >= SMALLEST_SCALE { scale } else { 1.0 };
+            map.scale[j] = if scale.is_finite() && scale >= SMALLEST_SCALE {
+                scale
+            } else {
+                1.0
+            };
         }
         map.largest = map.bound(&ranges(samples));
         map

@@ -203,7 +203,9 @@ pub fn operations(n: usize, d: usize, k: usize) -> f64 {
 fn auto_prefers_gpu(samples: &Samples, options: &Options) -> bool {
     options.precision != PrecisionChoice::F64
         && operations(samples.len(), samples.n_features(), options.n_components) >= GPU_PAYS
-        && gpu::adapters().iter().any(|adapter| adapter.kind != gpu::DeviceKind::Software)
+        && gpu::adapters()
+            .iter()
+            .any(|adapter| adapter.kind != gpu::DeviceKind::Software)
 }
 
 /// The CPU's precision: as asked, or single where a pass is large work. A function of the sizes alone.

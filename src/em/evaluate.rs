@@ -52,11 +52,19 @@ pub fn evaluate(
     let mut responsibilities = vec![0.0; chunk * k];
     for start in (0..n).step_by(chunk) {
         let rows = start..(start + chunk).min(n);
-        let (log_densities, responsibilities) =
-            (&mut log_densities[..rows.len()], &mut responsibilities[..rows.len() * k]);
+        let (log_densities, responsibilities) = (
+            &mut log_densities[..rows.len()],
+            &mut responsibilities[..rows.len() * k],
+        );
         engine.responsibilities(&components, rows.clone(), log_densities, responsibilities)?;
-        log_densities.iter_mut().for_each(|l| *l += map.log_determinant());
-        visit(Evaluated { rows, log_densities, responsibilities });
+        log_densities
+            .iter_mut()
+            .for_each(|l| *l += map.log_determinant());
+        visit(Evaluated {
+            rows,
+            log_densities,
+            responsibilities,
+        });
     }
     Ok(engine.info())
 }

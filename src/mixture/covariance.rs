@@ -130,8 +130,8 @@ fn check_matrix(matrix: &[f64], component: usize, d: usize) -> Result<(), ModelE
             let size = (matrix[row * d + row] * matrix[column * d + column])
                 .abs()
                 .sqrt();
-            // Written so that a NaN is caught, too.
-            if !((a - b).abs() <= SYMMETRY_TOLERANCE * size) {
+            let asymmetry = (a - b).abs();
+            if asymmetry.is_nan() || asymmetry > SYMMETRY_TOLERANCE * size {
                 return Err(ModelError::NotSymmetric {
                     component,
                     row,

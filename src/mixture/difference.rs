@@ -26,7 +26,11 @@ impl Difference {
             (other.len(), other.n_features()),
             "only mixtures of equal shape can be compared"
         );
-        let mut largest = Self { weights: 0.0, means: 0.0, covariances: 0.0 };
+        let mut largest = Self {
+            weights: 0.0,
+            means: 0.0,
+            covariances: 0.0,
+        };
         for k in 0..reference.len() {
             let own = Self::of_components(reference, k, other, k);
             largest.weights = largest.weights.max(own.weights);
@@ -40,13 +44,19 @@ impl Difference {
     pub fn of_components(reference: &Mixture, a: usize, other: &Mixture, b: usize) -> Self {
         let d = reference.n_features();
         let inverse = triangle::invert(&reference.cholesky(a), d);
-        let shift: Vec<f64> =
-            other.mean(b).iter().zip(reference.mean(a)).map(|(x, y)| x - y).collect();
+        let shift: Vec<f64> = other
+            .mean(b)
+            .iter()
+            .zip(reference.mean(a))
+            .map(|(x, y)| x - y)
+            .collect();
         let seen = triangle::square(&triangle::multiply(&inverse, &other.cholesky(b), d), d);
         let identity = |i: usize, j: usize| if i == j { 1.0 } else { 0.0 };
         Self {
             weights: (other.weights()[b] - reference.weights()[a]).abs(),
-            means: triangle::apply(&inverse, &shift).iter().fold(0.0, |m, x| m.max(x.abs())),
+            means: triangle::apply(&inverse, &shift)
+                .iter()
+                .fold(0.0, |m, x| m.max(x.abs())),
             covariances: (0..d)
                 .flat_map(|i| (0..=i).map(move |j| (i, j)))
                 .map(|(i, j)| (seen[triangle::at(i, j)] - identity(i, j)).abs())
@@ -63,7 +73,10 @@ impl Mixture {
     /// If the two differ in shape.
     #[must_use]
     pub fn matched_to(&self, reference: &Mixture) -> Mixture {
-        assert_eq!((self.len(), self.n_features()), (reference.len(), reference.n_features()));
+        assert_eq!(
+            (self.len(), self.n_features()),
+            (reference.len(), reference.n_features())
+        );
         let mut pairs: Vec<(f64, usize, usize)> = (0..reference.len())
             .flat_map(|a| (0..self.len()).map(move |b| (a, b)))
             .map(|(a, b)| (Difference::of_components(reference, a, self, b).means, a, b))
@@ -90,10 +103,20 @@ mod tests {
 
     #[test]
     fn differences_are_seen_in_the_references_units_and_order_is_found() {
-        let a = Mixture::new(vec![0.5, 0.5], vec![0.0, 10.0], 1, Covariances::Full(vec![4.0, 1.0]))
-            .expect("valid");
-        let b = Mixture::new(vec![0.4, 0.6], vec![10.5, 1.0], 1, Covariances::Full(vec![1.0, 5.0]))
-            .expect("valid");
+        let a = Mixture::new(
+            vec![0.5, 0.5],
+            vec![0.0, 10.0],
+            1,
+            Covariances::Full(vec![4.0, 1.0]),
+        )
+        .expect("valid");
+        let b = Mixture::new(
+            vec![0.4, 0.6],
+            vec![10.5, 1.0],
+            1,
+            Covariances::Full(vec![1.0, 5.0]),
+        )
+        .expect("valid");
         let difference = Difference::between(&a, &b.matched_to(&a));
         assert!((difference.weights - 0.1).abs() < 1e-15);
         assert_eq!((difference.means, difference.covariances), (0.5, 0.25));

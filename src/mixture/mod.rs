@@ -183,7 +183,10 @@ impl Mixture {
     fn permuted(&self, order: &[usize]) -> Self {
         let d = self.n_features;
         let pick = |values: &[f64], width: usize| -> Vec<f64> {
-            order.iter().flat_map(|&k| values[k * width..(k + 1) * width].to_vec()).collect()
+            order
+                .iter()
+                .flat_map(|&k| values[k * width..(k + 1) * width].to_vec())
+                .collect()
         };
         let covariances = match &self.covariances {
             Covariances::Full(v) => Covariances::Full(pick(v, d * d)),
