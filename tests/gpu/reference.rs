@@ -3,6 +3,7 @@
 use wgmm::backend::gpu::Gpu;
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, BlockMask, Components, MaskedModel, Statistics};
+use wgmm::data::{Samples, Standardisation};
 use wgmm::mixture::CovarianceType;
 
 use crate::data::{components, device, is_full, samples, without};
@@ -178,5 +179,24 @@ fn responsibilities_agree() {
             }
             assert!(r.iter().step_by(k).all(|r| *r == 0.0));
         }
+    }
+}
+
+#[test]
+fn means_between_two_f32_numbers_are_not_rounded() {
+    // f32 numbers near 1000 are 6e-5 apart: rounded, these means would move y by 0.01.
+    for (d, k) in [(2, 4), (5, 33)] {
+        let mut model = components(d, k, FULL);
+        model.means.fill(1000.000_01);
+        model.factors.iter_mut().for_each(|u| *u *= 1024.0);
+        let samples = Samples::new(vec![1000.0; d], d).expect("finite values");
+        let map = Standardisation::identity(d);
+        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let found = gpu.statistics(&[(&model).into()]).expect("statistics");
+        let wanted = Reference::load(&samples, &map)
+            .statistics(&[(&model).into()])
+            .expect("statistics");
+        assert!(wanted[0].s1.iter().any(|y| y.abs() > 1e-4));
+        assert_close(&found[0], &wanted[0], "means");
     }
 }
