@@ -1,6 +1,14 @@
-//! What can be wrong with data, one sentence each.
+//! What can be wrong with data and with the files that hold it, one sentence each.
+
+mod read;
+mod write;
+
+use std::io;
 
 use thiserror::Error;
+
+pub use read::{ReadError, ReadProblem};
+pub use write::{WriteError, WriteProblem};
 
 /// What is wrong with data. Rows are counted from 1, as an editor counts them without the header.
 #[derive(Debug, Error)]
@@ -19,7 +27,7 @@ pub enum DataError {
     },
     /// A value that is missing, infinite or not a number.
     #[error(
-        "row {row}, column {column}: {found} is not a finite number ({rows} such rows); --skip-invalid leaves them out"
+        "row {row}, column {column:?}: {found} is not a finite number ({rows} such rows); --skip-invalid leaves them out"
     )]
     NotFinite {
         /// The first such row, from 1.
@@ -51,7 +59,7 @@ pub enum DataError {
     #[error("all weights are 0: no row counts")]
     NoWeight,
     /// A column that never changes.
-    #[error("column {column} is constant ({value}); leave it out with --columns")]
+    #[error("column {column:?} is constant ({value}); leave it out with --columns")]
     ConstantColumn {
         /// Its name.
         column: String,
@@ -59,11 +67,33 @@ pub enum DataError {
         value: f64,
     },
     /// A column whose spread has no reciprocal in f64.
-    #[error("column {column} varies by only {spread:e}; multiply it by a large number first")]
+    #[error("column {column:?} varies by only {spread:e}; multiply it by a large number first")]
     TinySpread {
         /// Its name.
         column: String,
         /// Its standard deviation.
         spread: f64,
     },
+}
+
+/// The path as messages name it: `-` is a standard stream.
+fn place(path: &std::path::Path, stream: &str) -> String {
+    if path.as_os_str() == "-" {
+        stream.to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// The system's reason in the words of our messages: lower case, no number.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default();
+            text.to_lowercase()
+        }
+    }
 }
