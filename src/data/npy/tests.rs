@@ -163,7 +163,7 @@ fn columns_weights_and_labels_are_named_by_number() {
     };
     assert_eq!(
         load(&bytes, &options).expect_err("unknown").to_string(),
-        "t.npy: no column \"x\", did you mean \"0\"? It has \"0\", \"1\", \"2\", \"3\""
+        "t.npy: no column \"x\"; it has \"0\", \"1\", \"2\", \"3\""
     );
 }
 
