@@ -82,7 +82,7 @@ fn a_decimal_comma_makes_text_not_two_columns() {
     let error = message("x;y\n1,5;2,5\n3,5;4,5\n");
     assert_eq!(
         error,
-        "no column of numbers to use (\"x\", \"y\" hold text or nothing)"
+        "no column of numbers to use (text or nothing in \"x\", \"y\")"
     );
 }
 
@@ -132,7 +132,7 @@ fn text_in_a_column_asked_for_is_an_error() {
     };
     assert_eq!(
         message_with(text, &options),
-        "none of the 2 rows is complete; leave the column that is not out with --columns"
+        "each of the 2 rows has a gap in a column used; choose others with --columns"
     );
 }
 
@@ -182,11 +182,11 @@ fn uneven_rows_are_named_with_what_they_have() {
     );
     assert_eq!(
         message("x,y\r\n\r\n1\r\n\"3\",4\r\n"),
-        "row 3: 1 fields, but the first row has 2"
+        "row 3: 1 field, but the first row has 2"
     );
     assert_eq!(
         message("1,2\n3\n"),
-        "row 2: 1 fields, but the first row has 2"
+        "row 2: 1 field, but the first row has 2"
     );
 }
 
@@ -200,7 +200,7 @@ fn files_with_nothing_in_them_say_so() {
     }
     assert_eq!(
         message("a,b\nc,d\n"),
-        "no column of numbers to use (\"a\", \"b\" hold text or nothing)"
+        "no column of numbers to use (text or nothing in \"a\", \"b\")"
     );
     let wide = table(b"\xff\xfex\0\n\0", None, &ReadOptions::default());
     assert!(matches!(wide, Err(ReadProblem::Utf16)));
@@ -303,7 +303,7 @@ fn a_tsv_is_parted_at_tabs_alone() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}: no column of numbers to use (\"a\" hold text or nothing)",
+            "{}: no column of numbers to use (text or nothing in \"a\")",
             path.display()
         )
     );

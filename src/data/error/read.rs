@@ -76,7 +76,7 @@ pub enum ReadProblem {
     #[error("no column is asked for; name at least one")]
     NoColumns,
     /// A row with more or fewer fields than the first.
-    #[error("row {row}: {found} fields, but the first row has {expected}")]
+    #[error("row {row}: {found} field{}, but the first row has {expected}", if *found == 1 { "" } else { "s" })]
     FieldCount {
         /// The line on which the row begins.
         row: usize,
@@ -101,7 +101,7 @@ pub enum ReadProblem {
         rows: usize,
     },
     /// No row was left to use.
-    #[error("none of the {rows} rows is complete; leave the column that is not out with --columns")]
+    #[error("each of the {rows} rows has a gap in a column used; choose others with --columns")]
     AllSkipped {
         /// Rows in the file.
         rows: usize,
@@ -167,7 +167,7 @@ pub enum ReadProblem {
     Data(#[from] DataError),
 }
 
-/// ` ("a" and 2 more hold text or nothing)`, or nothing.
+/// ` (text or nothing in "a", "b")`, or nothing.
 struct Bracketed<'a>(&'a [String]);
 
 impl fmt::Display for Bracketed<'_> {
@@ -175,7 +175,7 @@ impl fmt::Display for Bracketed<'_> {
         if self.0.is_empty() {
             return Ok(());
         }
-        write!(f, " ({} hold text or nothing)", Names(self.0))
+        write!(f, " (text or nothing in {})", Names(self.0))
     }
 }
 

@@ -96,9 +96,10 @@ pub(in crate::data) fn distinct_names(found: Vec<String>) -> Vec<String> {
     names
 }
 
-/// The name that differs least from `name`, if it differs by little: one slip in three characters.
+/// The name that differs least from `name`, if it differs by little: one slip in three characters, never all of them.
 fn nearest(name: &str, names: &[String]) -> Option<String> {
-    let allowed = (name.chars().count() / 3).max(1);
+    let length = name.chars().count();
+    let allowed = (length / 3).max(1);
     names
         .iter()
         .map(|candidate| {
@@ -107,7 +108,7 @@ fn nearest(name: &str, names: &[String]) -> Option<String> {
                 candidate,
             )
         })
-        .filter(|(slips, _)| *slips <= allowed)
+        .filter(|(slips, _)| *slips <= allowed && *slips < length)
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, candidate)| candidate.clone())
 }
@@ -159,6 +160,7 @@ mod tests {
             Some("Sepal.Length")
         );
         assert_eq!(nearest("weight", &names), None);
+        assert_eq!(nearest("x", &strings(&["0", "1"])), None);
         assert_eq!(
             (
                 slips("", "ab"),
