@@ -40,8 +40,8 @@ impl<'a> Reference<'a> {
                 let r = weight * evaluation.responsibilities[k];
                 let y = &evaluation.whitened[k * d..(k + 1) * d];
                 sums.s0[k] += r;
-                for a in 0..d {
-                    sums.s1[k * d + a] += r * y[a];
+                for (s1, y) in sums.s1[k * d..(k + 1) * d].iter_mut().zip(y) {
+                    *s1 += r * y;
                 }
                 sums.add_second_moments(k, r, y);
             }

@@ -396,6 +396,9 @@ fn moments(samples: &Samples, extremes: &[Range]) -> Vec<(f64, f64)> {
             let mut sums = vec![0.0; d + 1];
             for i in rows {
                 let weight = samples.weight(i) / heaviest;
+                if weight == 0.0 {
+                    continue; // its value may be out of range, and 0 × ∞ is no number
+                }
                 sums[d] += weight;
                 for j in 0..d {
                     let u = scaled(i, j) - shift[j];

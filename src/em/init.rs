@@ -17,17 +17,21 @@ use crate::mixture::triangle;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stream {
     /// Subsamples and k-means++.
-    Start = 0,
-    /// Which of the worst explained rows a component starts anew on.
-    Reseed = 1,
-    /// Random responsibilities: this stream and one more a summation block.
-    Responsibilities = 1 << 32,
+    Start,
+    /// Which of the worst explained rows a component starts anew on; one an iteration.
+    Reseed(usize),
+    /// Random responsibilities; one a summation block.
+    Responsibilities(usize),
 }
 
-/// The generator of a seed's stream; `offset` numbers streams of one purpose.
-pub(super) fn generator(seed: u64, stream: Stream, offset: usize) -> ChaCha8Rng {
+/// The generator of a seed's stream.
+pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream as u64 + offset as u64);
+    rng.set_stream(match stream {
+        Stream::Start => 0,
+        Stream::Reseed(iteration) => (1 << 32) + iteration as u64,
+        Stream::Responsibilities(block) => (1 << 40) + block as u64,
+    });
     rng
 }
 
@@ -106,7 +110,7 @@ fn from_responsibilities(
         |strand, sums| {
             let (mut row, mut r) = (vec![0.0; d], vec![0.0; k]);
             for b in strand {
-                let mut rng = generator(options.seed, Stream::Responsibilities, b);
+                let mut rng = generator(options.seed, Stream::Responsibilities(b));
                 for i in blocks.rows(b) {
                     samples.copy_row(i, &mut row);
                     map.apply(&mut row);
@@ -127,7 +131,7 @@ fn from_responsibilities(
 /// rows' worth so that small clusters have one, too.
 fn from_kmeans(samples: &Samples, map: &Standardisation, options: &Options) -> Start {
     let (k, d) = (options.n_components, samples.n_features());
-    let mut rng = generator(options.seed, Stream::Start, 0);
+    let mut rng = generator(options.seed, Stream::Start);
     let points = subsample(
         samples,
         map,

@@ -37,7 +37,7 @@ pub(super) fn reseed(
     let length = triangle::packed_len(d);
     let worst = worst_rows(engine, samples, evaluated)?;
     let average = average_factor(components, which);
-    let mut rng = generator(options.seed, Stream::Reseed, iteration);
+    let mut rng = generator(options.seed, Stream::Reseed(iteration));
     let mut row = vec![0.0; d];
     for &component in which {
         let i = worst[rng.random_range(0..worst.len())];

@@ -16,6 +16,11 @@ pub(super) trait Real: SimdFloatElement + Send + Sync + 'static {
 }
 
 /// 2^f for |f| ≤ ½ by Remez, degree 6.
+#[expect(
+    clippy::approx_constant,
+    clippy::excessive_precision,
+    reason = "coefficients as Remez gave them, ln 2 rounded among them"
+)]
 const EXP2_F32: [f32; 7] = [
     1.0,
     0.693_147_2,
@@ -27,6 +32,11 @@ const EXP2_F32: [f32; 7] = [
 ];
 
 /// 2^f for |f| ≤ ½ by Remez, degree 11.
+#[expect(
+    clippy::approx_constant,
+    clippy::excessive_precision,
+    reason = "coefficients as Remez gave them, ln 2 rounded among them"
+)]
 const EXP2_F64: [f64; 12] = [
     1.0,
     0.693_147_180_559_945_29,
