@@ -18,7 +18,6 @@ pub(super) trait Real: SimdFloatElement + Send + Sync + 'static {
 /// 2^f for |f| ≤ ½ by Remez, degree 6.
 #[expect(
     clippy::approx_constant,
-    clippy::excessive_precision,
     reason = "coefficients as Remez gave them, ln 2 rounded among them"
 )]
 const EXP2_F32: [f32; 7] = [
