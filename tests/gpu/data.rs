@@ -61,7 +61,8 @@ pub fn samples(n: usize, d: usize, weighted: bool) -> (Samples, Standardisation)
         samples
     };
     // Fewer rows than it takes to have a spread are taken as they are.
-    let map = Standardisation::of(&samples).unwrap_or_else(|_| Standardisation::identity(d));
+    let map = Standardisation::of(&samples, wgmm::mixture::CovarianceType::Full)
+        .unwrap_or_else(|_| Standardisation::identity(d));
     (samples, map)
 }
 

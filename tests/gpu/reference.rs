@@ -187,7 +187,7 @@ fn means_between_two_f32_numbers_are_not_rounded() {
     // f32 numbers near 1000 are 6e-5 apart: rounded, these means would move y by 0.01.
     for (d, k) in [(2, 4), (5, 33)] {
         let mut model = components(d, k, FULL);
-        model.means.fill(1000.000_01);
+        model.means.fill(1_000.000_01);
         model.factors.iter_mut().for_each(|u| *u *= 1024.0);
         let samples = Samples::new(vec![1000.0; d], d).expect("finite values");
         let map = Standardisation::identity(d);
