@@ -27,6 +27,7 @@ const SMALLEST_SCALE: f64 = 1e-300;
 pub struct Standardisation {
     center: Vec<f64>,
     scale: Vec<f64>,
+    inverse_scale: Vec<f64>,
     whitening: Option<Whitening>,
     floor: Vec<f64>,
     largest: f64,
@@ -88,9 +89,11 @@ impl Standardisation {
         if covariance_type == CovarianceType::Spherical {
             floor = vec![floor.iter().copied().fold(0.0, f64::max); d];
         }
+        let inverse_scale = scale.iter().map(|s| 1.0 / s).collect();
         let mut map = Self {
             center,
             scale,
+            inverse_scale,
             whitening: None,
             floor,
             largest: 0.0,
@@ -128,6 +131,7 @@ impl Standardisation {
             } else {
                 1.0
             };
+            map.inverse_scale[j] = 1.0 / map.scale[j];
         }
         map.largest = map.bound(&ranges(samples));
         map
@@ -138,6 +142,7 @@ impl Standardisation {
         Self {
             center: vec![0.0; d],
             scale: vec![1.0; d],
+            inverse_scale: vec![1.0; d],
             whitening: None,
             floor: vec![VARIANCE_FLOOR; d],
             largest: 0.0,
@@ -152,8 +157,8 @@ impl Standardisation {
     /// Maps a row in place, in f64.
     #[inline]
     pub fn apply(&self, row: &mut [f64]) {
-        for ((x, c), s) in row.iter_mut().zip(&self.center).zip(&self.scale) {
-            *x = (*x - c) / s;
+        for ((x, c), r) in row.iter_mut().zip(&self.center).zip(&self.inverse_scale) {
+            *x = (*x - c) * r;
         }
         if let Some(whitening) = &self.whitening {
             for i in (0..row.len()).rev() {
@@ -165,6 +170,25 @@ impl Standardisation {
                     .sum();
             }
         }
+    }
+
+    /// Maps feature `j` of rows given by their values to `out`, where features do not mix ([`Self::is_plain`]).
+    #[inline(always)]
+    pub(crate) fn apply_to_feature<V: Copy + Into<f64>>(
+        &self,
+        rows: &[V],
+        j: usize,
+        mut out: impl FnMut(usize, f64),
+    ) {
+        let (c, r) = (self.center[j], self.inverse_scale[j]);
+        for (n, row) in rows.chunks_exact(self.n_features()).enumerate() {
+            out(n, (row[j].into() - c) * r);
+        }
+    }
+
+    /// Whether each feature maps by itself: no whitening.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.whitening.is_none()
     }
 
     /// Maps a point back to the user's units.

@@ -2,7 +2,7 @@
 
 use super::prepared::Prepared;
 use super::real::Real;
-use crate::data::{Samples, Standardisation};
+use crate::data::{Samples, Standardisation, Values};
 
 /// Rows of a chunk: feature-major, so that a vector holds one feature of neighbouring rows.
 pub(super) const ROWS: usize = 256;
@@ -28,6 +28,8 @@ pub(super) struct Scratch<T> {
     /// The same weights, not rounded.
     pub(super) exact_weights: Vec<f64>,
     row: Vec<f64>,
+    /// Whether the chunk is full and every weight is 1.
+    uniform: bool,
 }
 
 impl<T: Real> Scratch<T> {
@@ -45,11 +47,13 @@ impl<T: Real> Scratch<T> {
             sum: vec![zero; ROWS],
             exact_weights: vec![0.0; ROWS],
             row: vec![0.0; d],
+            uniform: false,
         }
     }
 
     /// Standardises rows `start..end` (at most [`ROWS`]) into kernel order. Rows of weight 0 and those beyond the
     /// end become zeros, so that no value of theirs meets a 0 weight as 0 × ∞.
+    #[inline(always)]
     pub(super) fn fill(
         &mut self,
         samples: &Samples,
@@ -59,6 +63,21 @@ impl<T: Real> Scratch<T> {
         weighted: bool,
     ) {
         let d = samples.n_features();
+        self.uniform = end - start == ROWS && (!weighted || samples.weights().is_none());
+        if self.uniform && map.is_plain() {
+            self.weights.fill(T::from_f64(1.0));
+            self.exact_weights.fill(1.0);
+            let rows = start * d..end * d;
+            for j in 0..d {
+                let x = &mut self.x[j * ROWS..(j + 1) * ROWS];
+                let put = |n: usize, value: f64| x[n] = T::from_f64(value);
+                match samples.values() {
+                    Values::F32(v) => map.apply_to_feature(&v[rows.clone()], j, put),
+                    Values::F64(v) => map.apply_to_feature(&v[rows.clone()], j, put),
+                }
+            }
+            return;
+        }
         let zero = T::from_f64(0.0);
         for n in 0..ROWS {
             let i = start + n;
@@ -84,19 +103,35 @@ impl<T: Real> Scratch<T> {
     }
 
     /// Adds Σ w log density and Σ w log of the largest responsibility of the chunk, nats.
+    #[inline(always)]
     pub(super) fn likelihoods(&self, model: &Prepared<T>) -> (f64, f64) {
-        // Four running sums, so that additions need not wait for each other.
-        let (mut density, mut largest) = ([0.0f64; 4], [0.0f64; 4]);
-        for n in 0..ROWS {
-            let weight = self.exact_weights[n];
-            if weight == 0.0 {
-                continue;
+        // Running sums side by side, so that additions need not wait for each other.
+        const SIDE: usize = 8;
+        let (mut tops, mut logs) = ([0.0f64; SIDE], [0.0f64; SIDE]);
+        let ln_2 = std::f64::consts::LN_2;
+        if self.uniform {
+            // One logarithm for ROWS / SIDE sums: each is at most K, and their product stays in range.
+            let mut products = [1.0f64; SIDE];
+            let pairs = self
+                .largest
+                .chunks_exact(SIDE)
+                .zip(self.sum.chunks_exact(SIDE));
+            for (largest, sum) in pairs {
+                for i in 0..SIDE {
+                    tops[i] += largest[i].to_f64();
+                    products[i] *= sum[i].to_f64();
+                }
             }
-            let log_sum = self.sum[n].to_f64().ln();
-            let top = self.largest[n].to_f64() * std::f64::consts::LN_2 + model.reference;
-            density[n % 4] += weight * (top + log_sum);
-            largest[n % 4] -= weight * log_sum;
+            let logs: f64 = products.iter().map(|p| p.ln()).sum();
+            let tops: f64 = tops.iter().sum();
+            return (tops * ln_2 + logs + model.reference * ROWS as f64, -logs);
         }
-        (density.iter().sum(), largest.iter().sum())
+        for n in (0..ROWS).filter(|&n| self.exact_weights[n] > 0.0) {
+            let weight = self.exact_weights[n];
+            tops[n % SIDE] += weight * (self.largest[n].to_f64() * ln_2 + model.reference);
+            logs[n % SIDE] += weight * self.sum[n].to_f64().ln();
+        }
+        let logs: f64 = logs.iter().sum();
+        (tops.iter().sum::<f64>() + logs, -logs)
     }
 }
