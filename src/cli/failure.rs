@@ -80,8 +80,8 @@ impl Failure {
                     value,
                 })
             }
-            FitError::Data(DataError::TinySpread { column, spread }) => {
-                FitError::Data(DataError::TinySpread {
+            FitError::Data(DataError::Spread { column, spread }) => {
+                FitError::Data(DataError::Spread {
                     column: name(&column),
                     spread,
                 })

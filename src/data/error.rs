@@ -66,9 +66,11 @@ pub enum DataError {
         /// The value all rows share.
         value: f64,
     },
-    /// A column whose spread has no reciprocal in f64.
-    #[error("column {column:?} varies by only {spread:e}; multiply it by a large number first")]
-    TinySpread {
+    /// A column whose variance f64 cannot hold.
+    #[error(
+        "column {column:?} varies by {spread:e}, whose square double precision cannot hold; rescale it first"
+    )]
+    Spread {
         /// Its name.
         column: String,
         /// Its standard deviation.

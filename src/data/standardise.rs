@@ -18,8 +18,8 @@ const CORRELATION_RIDGE: f64 = 1e-10;
 const VARIANCE_FLOOR: f64 = 1e-12;
 /// Rows looked at for the correlation and for the grid that values may lie on.
 const ROWS_LOOKED_AT: usize = 65_536;
-/// A scale below this cannot be inverted in f64.
-const SMALLEST_SCALE: f64 = 1e-300;
+/// Scales whose squares, variances in the user's units, f64 can hold with all their digits.
+const SCALES: std::ops::RangeInclusive<f64> = 1e-150..=1e150;
 
 /// x′ = V ((x − c) / s): per feature a centre and a scale, then, for strongly correlated features, a
 /// triangular whitening V. A function of the samples alone.
@@ -47,7 +47,7 @@ impl Standardisation {
     ///
     /// # Errors
     /// A feature that is the same in all rows of positive weight (named by its 0-based number), or one whose
-    /// spread is too small for f64 to hold its reciprocal.
+    /// variance f64 cannot hold.
     pub fn of(samples: &Samples, covariance_type: CovarianceType) -> Result<Self, DataError> {
         let d = samples.n_features();
         let mut center = Vec::with_capacity(d);
@@ -68,8 +68,8 @@ impl Standardisation {
             .enumerate()
         {
             let s = range.half() * deviation;
-            if s < SMALLEST_SCALE {
-                return Err(DataError::TinySpread {
+            if !SCALES.contains(&s) {
+                return Err(DataError::Spread {
                     column: j.to_string(),
                     spread: s,
                 });
@@ -126,11 +126,7 @@ impl Standardisation {
             });
             let scale = variance.sqrt();
             map.center[j] = center;
-            map.scale[j] = if scale.is_finite() && scale >= SMALLEST_SCALE {
-                scale
-            } else {
-                1.0
-            };
+            map.scale[j] = if SCALES.contains(&scale) { scale } else { 1.0 };
             map.inverse_scale[j] = 1.0 / map.scale[j];
         }
         map.largest = map.bound(&ranges(samples));

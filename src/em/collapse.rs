@@ -36,35 +36,33 @@ impl Floor {
         SymmetricEigen::new(matrix).eigenvalues.max() > 1.0 + ROUNDING
     }
 
-    /// The covariance C, seen from the old factor Û (Σ = Û⁻¹ C Û⁻ᵀ), with its eigenvalues raised to the floor
-    /// in the floor's own metric; this maximises the expected log-likelihood under Σ ⪰ F. Returns the new factor
-    /// U, packed, or `None` if C is not finite.
+    /// The covariance C, seen from the old factor Û (Σ = Û⁻¹ C Û⁻ᵀ), with its eigenvalues raised to the floor in
+    /// the floor's own metric; this maximises the expected log-likelihood under Σ ⪰ F. `None` if C is not finite.
+    ///
+    /// With F′ = Û F Ûᵀ the floor as Û sees it and C + F′ = G Gᵀ, the eigenvalues α of G⁻¹ F′ G⁻ᵀ lie in [0, 1]: C is
+    /// 1 − α of the sum in that direction and the floor α, so C is below where α > ½. All numbers are of order
+    /// one even where C is singular or the floor tiny, so that a component that stays floored keeps its digits.
     pub(super) fn raise(&self, covariance: &[f64], old_factor: &[f64]) -> Option<Vec<f64>> {
         let d = self.d;
         if covariance.iter().any(|c| !c.is_finite()) {
             return None;
         }
-        // B = N C Nᵀ with N = (Û L_F)⁻¹ is the covariance in units of the floor.
-        let n = triangle::invert(&triangle::multiply(old_factor, &self.factor, d), d);
-        let n = DMatrix::from_row_slice(d, d, &lower(&n, d));
-        let c = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(covariance, d));
-        let b = &n * c * n.transpose();
-        if b.iter().any(|x| !x.is_finite()) {
-            return None;
-        }
-        let eigen = SymmetricEigen::new((&b + b.transpose()) * 0.5);
-        let raised = eigen.eigenvalues.map(|x| x.max(1.0));
-        let b =
-            &eigen.eigenvectors * DMatrix::from_diagonal(&raised) * eigen.eigenvectors.transpose();
+        let seen = triangle::multiply(old_factor, &self.factor, d);
+        let floor = triangle::square(&seen, d);
+        let sum: Vec<f64> = covariance.iter().zip(&floor).map(|(c, f)| c + f).collect();
+        let root = triangle::cholesky(&sum, d).ok()?;
+        let relative = triangle::square(&triangle::solve_triangle(&root, &seen, d), d);
+        let relative = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(&relative, d));
+        let eigen = SymmetricEigen::new(relative);
+        let kept = eigen.eigenvalues.map(|alpha| alpha.max(1.0 - alpha));
+        let root = DMatrix::from_row_slice(d, d, &lower(&root, d));
+        let half = root * &eigen.eigenvectors * DMatrix::from_diagonal(&kept.map(f64::sqrt));
+        let raised = &half * half.transpose();
         let packed: Vec<f64> = (0..d)
             .flat_map(|i| (0..=i).map(move |j| (i, j)))
-            .map(|ij| b[ij])
+            .map(|ij| raised[ij])
             .collect();
-        let root = triangle::cholesky(&packed, d).ok()?;
-        Some(triangle::invert(
-            &triangle::multiply(&self.factor, &root, d),
-            d,
-        ))
+        packed.iter().all(|x| x.is_finite()).then_some(packed)
     }
 }
 
@@ -81,29 +79,44 @@ fn lower(packed: &[f64], d: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
+    /// The factor that a covariance seen from `old` makes.
+    fn factor(covariance: &[f64], old: &[f64]) -> Vec<f64> {
+        let g = triangle::cholesky(covariance, 2).expect("positive definite");
+        triangle::solve_triangle(&g, old, 2)
+    }
+
     #[test]
     fn only_the_directions_below_the_floor_are_raised() {
         let floor = Floor::new(vec![0.1, 0.0, 0.1], 2);
         let identity = [1.0, 0.0, 1.0];
         assert!(!floor.is_below(&identity));
         // Variance 4 in one direction, 1e-6 in the other: the second becomes 0.01.
-        let factor = floor.raise(&[4.0, 0.0, 1e-6], &identity).expect("finite");
-        assert!((factor[0] - 0.5).abs() < 1e-12 && (factor[2] - 10.0).abs() < 1e-9);
-        assert!(!floor.is_below(&factor));
+        let raised = floor.raise(&[4.0, 0.0, 1e-6], &identity).expect("finite");
+        assert!((raised[0] - 4.0).abs() < 1e-12 && (raised[2] - 0.01).abs() < 1e-12);
+        assert!(!floor.is_below(&factor(&raised, &identity)));
         assert!(floor.is_below(&[0.5, 0.0, 1e3]));
     }
 
     #[test]
-    fn a_singular_covariance_gets_a_factor() {
-        let floor = Floor::new(vec![1e-3, 0.0, 1e-3], 2);
-        let factor = floor
-            .raise(&[1.0, 1.0, 1.0], &[1.0, 0.0, 1.0])
-            .expect("finite");
-        assert!(factor.iter().all(|x| x.is_finite()) && !floor.is_below(&factor));
-        assert!(
-            floor
-                .raise(&[f64::NAN, 0.0, 1.0], &[1.0, 0.0, 1.0])
-                .is_none()
+    fn a_singular_covariance_gets_a_factor_and_keeps_it() {
+        let floor = Floor::new(vec![1e-6, 0.0, 1e-6], 2);
+        let identity = [1.0, 0.0, 1.0];
+        let first = factor(
+            &floor.raise(&[1.0, 1.0, 1.0], &identity).expect("finite"),
+            &identity,
         );
+        assert!(!floor.is_below(&first));
+        // Seen from the floored factor the same covariance is diag(1, 0): raised again, nothing moves.
+        let seen = triangle::square(&triangle::multiply(&first, &[1.0, 1.0, 0.0], 2), 2);
+        let again = floor.raise(&seen, &first).expect("finite");
+        for (x, expected) in again.iter().zip(identity) {
+            assert!((x - expected).abs() < 1e-3, "{again:?}");
+        }
+        // From the second time on to full accuracy.
+        let second = factor(&again, &first);
+        let seen = triangle::square(&triangle::multiply(&second, &[1.0, 1.0, 0.0], 2), 2);
+        let again = floor.raise(&seen, &second).expect("finite");
+        assert!((again[2] - 1.0).abs() < 1e-6, "{again:?}");
+        assert!(floor.raise(&[f64::NAN, 0.0, 1.0], &identity).is_none());
     }
 }

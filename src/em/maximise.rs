@@ -142,10 +142,11 @@ impl Maximisation {
                         event(EventKind::Floored, floored_reason(first, repairs.settled));
                     }
                     let raised = self.floor.raise(&step.covariance, old.factor(k));
-                    if let Some(factor) = &raised {
-                        step.covariance = seen_from(old.factor(k), factor, d);
-                    }
-                    raised
+                    raised.and_then(|covariance| {
+                        let g = triangle::cholesky(&covariance, d).ok()?;
+                        step.covariance = covariance;
+                        Some(triangle::solve_triangle(&g, old.factor(k), d))
+                    })
                 }
             };
             match factor {
@@ -182,9 +183,4 @@ fn floored_reason(first: bool, settled: bool) -> String {
     format!(
         "its covariance collapsed{again} onto too few distinct points; raised to the floor{stays}"
     )
-}
-
-/// A covariance given by its factor U, as an older factor Û sees it: (Û U⁻¹)(Û U⁻¹)ᵀ, packed.
-fn seen_from(old: &[f64], factor: &[f64], d: usize) -> Vec<f64> {
-    triangle::square(&triangle::multiply(old, &triangle::invert(factor, d), d), d)
 }

@@ -227,7 +227,9 @@ impl Run<'_> {
                         .update(components, &statistics, next, &mut self.events);
                 if update.repaired {
                     convergence.restart();
-                } else if convergence.step(update.squared_length) {
+                } else if convergence.step(update.squared_length, || {
+                    convergence::noise(engine.precision(), components)
+                }) {
                     converged = true;
                 }
                 if !converged {
