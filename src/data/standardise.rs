@@ -500,10 +500,17 @@ mod tests {
     }
 
     #[test]
-    fn values_near_the_limit_of_f64_do_not_overflow() {
-        let map = Standardisation::of(&samples(&[-1.7e308, 1.7e308, 0.0], 1), CovarianceType::Full)
-            .expect("not constant");
-        assert!(map.scale[0].is_finite() && map.largest() < 2.0);
+    fn spreads_whose_squares_leave_f64_are_named() {
+        for size in [1.7e308, 1e151, 1e-151, 5e-320] {
+            let error = Standardisation::of(&samples(&[-size, size, 0.0], 1), CovarianceType::Full)
+                .expect_err("variance out of range");
+            assert!(
+                matches!(error, DataError::Spread { spread, .. } if spread.is_finite()),
+                "{size}"
+            );
+        }
+        let map = Standardisation::of(&samples(&[-1e149, 1e149, 0.0], 1), CovarianceType::Full);
+        assert!(map.expect("in range").largest() < 2.0);
     }
 
     #[test]
