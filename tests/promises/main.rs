@@ -2,6 +2,7 @@
 
 mod backends;
 mod cases;
+mod driver;
 mod reference_vs_textbook;
 mod scikit_learn;
 mod textbook;
