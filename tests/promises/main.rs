@@ -2,7 +2,9 @@
 
 mod backends;
 mod cases;
+mod determinism;
 mod driver;
+mod recovery;
 mod reference_vs_textbook;
 mod scikit_learn;
 mod textbook;
