@@ -2,7 +2,8 @@
 //! threads.
 //!
 //! 100,003 rows are 56 summation blocks and more strands than threads, so that an order of summation that
-//! depends on who finishes first shows.
+//! depends on who finishes first shows: in double precision at once. Single precision's partial sums have few
+//! enough digits to add up exactly in f64 in any order; there only random starts, summed in f64, can show it.
 
 use rayon::ThreadPoolBuilder;
 use wgmm::backend::SummationBlocks;

@@ -4,6 +4,7 @@ mod backends;
 mod cases;
 mod determinism;
 mod driver;
+mod monotone;
 mod recovery;
 mod reference_vs_textbook;
 mod scikit_learn;
