@@ -98,9 +98,9 @@ const MATRIX_K: [usize; 5] = [1, 2, 4, 7, 33];
 const MATRIX_N: [usize; 7] = [1, 2, 63, 64, 65, 1_000, 100_003];
 
 /// The promised matrix of (D, K, N), weighted and not. Thinned to one N and one weighting for each (D, K),
-/// every N five times, unless the environment variable `WGMM_FULL` is set (`tests/run --full`).
+/// every N five times, unless the environment variable `WGMM_FULL` is 1 (`tests/run --full`).
 pub(crate) fn matrix() -> impl Iterator<Item = Case> {
-    let full = std::env::var_os("WGMM_FULL").is_some();
+    let full = is_full();
     let grid = |lengths: [usize; 4]| {
         let total: usize = lengths.iter().product();
         (0..total).map(move |mut at| {
@@ -122,6 +122,23 @@ pub(crate) fn matrix() -> impl Iterator<Item = Case> {
                 _ => recipe.weighted(),
             }
         })
+}
+
+/// More components and features than any kernel holds at once.
+pub(crate) fn wide() -> Case {
+    let recipe = Recipe::new(64, 1_024, 300);
+    Recipe { seed: 12, ..recipe }.plain("wide")
+}
+
+/// A plain case for promises about something else than numbers.
+pub(crate) fn ordinary(d: usize, k: usize, n: usize) -> Case {
+    let recipe = Recipe::new(d, k, n);
+    Recipe { seed: 13, ..recipe }.plain("ordinary")
+}
+
+/// Whether `tests/run --full` asks for everything.
+pub(crate) fn is_full() -> bool {
+    std::env::var_os("WGMM_FULL").is_some_and(|value| value == "1")
 }
 
 /// The cases that have a difficulty of their own.

@@ -1,6 +1,11 @@
 //! What the crate promises, one module a promise, held against yardsticks that share no code with it.
 
+mod backends;
 mod cases;
+mod determinism;
+mod driver;
+mod monotone;
+mod recovery;
 mod reference_vs_textbook;
 mod scikit_learn;
 mod textbook;

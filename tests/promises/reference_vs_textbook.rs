@@ -20,7 +20,7 @@ use crate::textbook::{self, Expectation, Kind, Parameters, cholesky, e_step, whi
 
 const TOLERANCE: f64 = 1e-10;
 
-const TYPES: [CovarianceType; 4] = [
+pub(crate) const TYPES: [CovarianceType; 4] = [
     CovarianceType::Full,
     CovarianceType::Tied,
     CovarianceType::Diag,
@@ -198,7 +198,10 @@ fn check_rows(
 }
 
 /// The map of a fit; one row alone has no spread, and is left as it is.
-fn standardisation(samples: &Samples, covariance_type: CovarianceType) -> Standardisation {
+pub(crate) fn standardisation(
+    samples: &Samples,
+    covariance_type: CovarianceType,
+) -> Standardisation {
     match Standardisation::of(samples, covariance_type) {
         Err(DataError::ConstantColumn { .. }) => Standardisation::identity(samples.n_features()),
         map => map.expect("the cases have columns of ordinary spread"),

@@ -85,7 +85,7 @@ fn columns(name: &str, columns: &[String]) -> Vec<f64> {
 }
 
 /// Calls `fit` (rows, start, kind, iterations) for every recorded run and compares what it returns.
-fn check_all(fit: impl Fn(Table<'_>, &Parameters, Kind, usize) -> Fit) {
+pub(crate) fn check_all(fit: impl Fn(Table<'_>, &Parameters, Kind, usize) -> Fit) {
     for name in ["faithful", "iris"] {
         let figures = figures(name);
         let values = columns(name, &figures.columns);
