@@ -159,10 +159,17 @@ impl<'a> Engine<'a> {
         rows: Range<usize>,
         log_densities: &mut [f64],
         responsibilities: &mut [f64],
+        (iteration, events): (usize, &mut Vec<Event>),
     ) -> Result<(), FitError> {
-        Ok(self
-            .backend
-            .responsibilities(components, rows, log_densities, responsibilities)?)
+        let backend = &mut self.backend;
+        let first =
+            backend.responsibilities(components, rows.clone(), log_densities, responsibilities);
+        if let Err(error) = first {
+            self.fall_back(error, iteration, events)?;
+            self.backend
+                .responsibilities(components, rows, log_densities, responsibilities)?;
+        }
+        Ok(())
     }
 
     /// Under `auto`, a device that fails is replaced by the CPU; else its error is the fit's.
@@ -221,6 +228,104 @@ fn host_precision(samples: &Samples, options: &Options) -> Precision {
             } else {
                 Precision::F32
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::SummationBlocks;
+    use crate::mixture::CovarianceType;
+
+    /// A device that was lost.
+    struct Lost;
+
+    fn lost() -> BackendError {
+        BackendError::Lost {
+            adapter: "a GPU".to_owned(),
+            reason: "gone".to_owned(),
+        }
+    }
+
+    impl Backend for Lost {
+        fn info(&self) -> DeviceInfo {
+            DeviceInfo {
+                backend: "gpu",
+                name: "a GPU".to_owned(),
+                driver: String::new(),
+                precision: Precision::F32,
+                threads: 1,
+            }
+        }
+
+        fn blocks(&self) -> SummationBlocks {
+            SummationBlocks::new(3)
+        }
+
+        fn statistics(&mut self, _: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
+            Err(lost())
+        }
+
+        fn responsibilities(
+            &mut self,
+            _: &Components,
+            _: Range<usize>,
+            _: &mut [f64],
+            _: &mut [f64],
+        ) -> Result<(), BackendError> {
+            Err(lost())
+        }
+    }
+
+    #[test]
+    fn a_lost_device_is_replaced_under_auto_and_an_error_where_it_was_asked_for() {
+        let samples = Samples::new(vec![-1.0, 0.0, 1.0], 1).expect("finite");
+        let map = Standardisation::of(&samples, CovarianceType::Full).expect("not constant");
+        let component = Components {
+            covariance_type: CovarianceType::Full,
+            n_features: 1,
+            weights: vec![1.0],
+            means: vec![0.0],
+            factors: vec![1.0],
+        };
+        let asked = DeviceChoice::Gpu(gpu::Selection::Best);
+        for (choice, goes_on) in [(&DeviceChoice::Auto, true), (&asked, false)] {
+            let mut engine = Engine {
+                samples: &samples,
+                map: &map,
+                choice,
+                precision: PrecisionChoice::Auto,
+                backend: Box::new(Lost),
+                passes: 0.0,
+            };
+            let mut events = Vec::new();
+            let statistics = engine.statistics(&component, 7, &mut events);
+            if goes_on {
+                assert_eq!(statistics.expect("the CPU's").weight, 3.0);
+                assert_eq!(engine.info().backend, "cpu");
+                assert_eq!(
+                    (events[0].iteration, events[0].kind),
+                    (7, EventKind::Device)
+                );
+            } else {
+                let error = statistics.expect_err("lost");
+                assert!(matches!(
+                    error,
+                    FitError::Backend(BackendError::Lost { .. })
+                ));
+            }
+            engine.backend = Box::new(Lost);
+            let (mut log_densities, mut shares) = ([f64::NAN; 3], [f64::NAN; 3]);
+            let asked_for = engine.responsibilities(
+                &component,
+                0..3,
+                &mut log_densities,
+                &mut shares,
+                (8, &mut events),
+            );
+            assert_eq!(asked_for.is_ok(), goes_on);
+            assert_eq!(shares == [1.0; 3], goes_on);
         }
     }
 }

@@ -56,7 +56,13 @@ pub fn evaluate(
             &mut log_densities[..rows.len()],
             &mut responsibilities[..rows.len() * k],
         );
-        engine.responsibilities(&components, rows.clone(), log_densities, responsibilities)?;
+        engine.responsibilities(
+            &components,
+            rows.clone(),
+            log_densities,
+            responsibilities,
+            (0, &mut events),
+        )?;
         log_densities
             .iter_mut()
             .for_each(|l| *l += map.log_determinant());

@@ -35,7 +35,7 @@ pub(super) fn reseed(
 ) -> Result<(), FitError> {
     let (k, d) = (components.len(), components.n_features);
     let length = triangle::packed_len(d);
-    let worst = worst_rows(engine, samples, evaluated)?;
+    let worst = worst_rows(engine, samples, evaluated, iteration, events)?;
     let average = average_factor(components, which);
     let mut rng = generator(options.seed, Stream::Reseed(iteration));
     let mut row = vec![0.0; d];
@@ -80,6 +80,8 @@ fn worst_rows(
     engine: &mut Engine<'_>,
     samples: &Samples,
     components: &Components,
+    iteration: usize,
+    events: &mut Vec<Event>,
 ) -> Result<Vec<usize>, FitError> {
     let n = samples.len();
     let keep = (n / 100)
@@ -97,6 +99,7 @@ fn worst_rows(
             rows.clone(),
             &mut log_densities[..count],
             &mut responsibilities[..count * components.len()],
+            (iteration, &mut *events),
         )?;
         worst.extend(
             rows.zip(&log_densities[..count])
