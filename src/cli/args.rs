@@ -100,7 +100,7 @@ pub(crate) struct DataArgs {
 #[derive(Debug, Args)]
 pub(crate) struct EmArgs {
     /// How many components
-    #[arg(short = 'k', long = "components", value_name = "K")]
+    #[arg(short = 'k', value_name = "K")]
     pub(crate) k: usize,
     /// Which constraint covariances obey
     #[arg(long, default_value = "full", value_name = "TYPE")]

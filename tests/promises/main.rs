@@ -2,6 +2,7 @@
 
 mod backends;
 mod cases;
+mod command;
 mod determinism;
 mod driver;
 mod monotone;
