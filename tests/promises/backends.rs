@@ -129,6 +129,8 @@ fn assert_close(what: &str, found: &Statistics, expected: &Statistics, tolerance
     assert_near(&of("S2"), &found.s2, &expected.s2, |i| {
         match expected.covariance_type {
             CovarianceType::Tied => sums(expected.weight),
+            // A trace is the sum of D diagonal entries, each of which may be off.
+            CovarianceType::Spherical => expected.n_features as f64 * sums(expected.s0[i]),
             _ => share(i, expected.s2.len()),
         }
     });
@@ -158,7 +160,12 @@ fn check(case: &Case, covariance_type: CovarianceType) {
     let expected = statistics(&mut Reference::load(&samples, &map));
     on_every_backend(&samples, &map, |device, backend| {
         let what = format!("{}, {covariance_type:?}, {device}", case.name);
-        let tolerance = tolerance(backend.info().precision);
+        let mut tolerance = tolerance(backend.info().precision);
+        if case.len() < 63 && backend.info().precision == Precision::F32 {
+            // Errors |y| κ 6e-8 of one or two rows do not average; |y| ≤ 3 where the density is.
+            let single = 3.0 * components.kappa() * 6e-8;
+            tolerance.log_likelihood = tolerance.log_likelihood.max(single);
+        }
         assert_close(&what, &statistics(backend), &expected, tolerance);
     });
 }
