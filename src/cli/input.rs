@@ -44,18 +44,15 @@ impl Shared {
 }
 
 impl DataArgs {
-    /// Reads the table; `columns` are those of a model where the user names none.
+    /// Reads the table, with a column of start labels if one is named.
     pub(crate) fn read(&self, labels: Option<&str>) -> Result<Table, Failure> {
-        self.read_columns(self.columns.clone(), labels)
+        self.read_with(labels, None)
     }
 
-    fn read_columns(
-        &self,
-        columns: Option<Vec<String>>,
-        labels: Option<&str>,
-    ) -> Result<Table, Failure> {
+    fn read_with(&self, labels: Option<&str>, model: Option<&[String]>) -> Result<Table, Failure> {
         let options = ReadOptions {
-            columns,
+            columns: self.columns.clone(),
+            model: model.map(<[String]>::to_vec),
             weights: self.weights.clone(),
             labels: labels.map(str::to_owned),
             skip_invalid: self.skip_invalid,
@@ -65,16 +62,7 @@ impl DataArgs {
 
     /// Reads the table for a model: by the model's names where both have names, else by position.
     pub(crate) fn read_for(&self, path: &Path, model: &Mixture) -> Result<Table, Failure> {
-        let table = self.read(None)?;
-        let wanted = model.features().unwrap_or_default();
-        let table = match model.features() {
-            Some(features)
-                if self.columns.is_none() && table.named && table.features != features =>
-            {
-                self.read_columns(Some(wanted.to_vec()), None)?
-            }
-            _ => table,
-        };
+        let table = self.read_with(None, model.features())?;
         if table.samples.n_features() == model.n_features() {
             return Ok(table);
         }

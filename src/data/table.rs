@@ -15,6 +15,9 @@ pub(super) use rows::{Fault, Number, Slots, check};
 pub struct ReadOptions {
     /// The features by name, in this order. Without: every column of numbers that is neither weights nor labels.
     pub columns: Option<Vec<String>>,
+    /// The features of a model, used where `columns` names none: they are found by name in a table that has names,
+    /// and by position in one that has not.
+    pub model: Option<Vec<String>>,
     /// The column of weights (frequencies, at least 0).
     pub weights: Option<String>,
     /// The column of start labels (whole numbers from 0).

@@ -49,8 +49,8 @@ impl Floor {
         }
         let seen = triangle::multiply(old_factor, &self.factor, d);
         let floor = triangle::square(&seen, d);
-        let sum: Vec<f64> = covariance.iter().zip(&floor).map(|(c, f)| c + f).collect();
-        let root = triangle::cholesky(&sum, d).ok()?;
+        let root = add_and_factor(covariance, &floor, d)
+            .or_else(|| add_and_factor(&without_negative(covariance, d), &floor, d))?;
         let relative = triangle::square(&triangle::solve_triangle(&root, &seen, d), d);
         let relative = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(&relative, d));
         let eigen = SymmetricEigen::new(relative);
@@ -58,12 +58,33 @@ impl Floor {
         let root = DMatrix::from_row_slice(d, d, &lower(&root, d));
         let half = root * &eigen.eigenvectors * DMatrix::from_diagonal(&kept.map(f64::sqrt));
         let raised = &half * half.transpose();
-        let packed: Vec<f64> = (0..d)
-            .flat_map(|i| (0..=i).map(move |j| (i, j)))
-            .map(|ij| raised[ij])
-            .collect();
-        packed.iter().all(|x| x.is_finite()).then_some(packed)
+        let raised = packed(&raised);
+        raised.iter().all(|x| x.is_finite()).then_some(raised)
     }
+}
+
+/// The Cholesky factor of C + F′.
+fn add_and_factor(covariance: &[f64], floor: &[f64], d: usize) -> Option<Vec<f64>> {
+    let sum: Vec<f64> = covariance.iter().zip(floor).map(|(c, f)| c + f).collect();
+    triangle::cholesky(&sum, d).ok()
+}
+
+/// C with eigenvalues of at least a rounding error: those that rounding of the sums made negative are none.
+fn without_negative(covariance: &[f64], d: usize) -> Vec<f64> {
+    let full = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(covariance, d));
+    let eigen = SymmetricEigen::new(full);
+    let smallest = eigen.eigenvalues.amax() * 4.0 * d as f64 * f64::EPSILON;
+    let values = DMatrix::from_diagonal(&eigen.eigenvalues.map(|x| x.max(smallest)));
+    let raised = &eigen.eigenvectors * values * eigen.eigenvectors.transpose();
+    packed(&raised)
+}
+
+/// The packed lower triangle of a matrix.
+fn packed(matrix: &DMatrix<f64>) -> Vec<f64> {
+    (0..matrix.nrows())
+        .flat_map(|i| (0..=i).map(move |j| (i, j)))
+        .map(|ij| matrix[ij])
+        .collect()
 }
 
 /// A packed lower triangle as a full row-major matrix, zeros above.

@@ -13,19 +13,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use wgmm::backend::Components;
 use wgmm::backend::gpu::Selection;
 use wgmm::data::{Samples, Standardisation};
-use wgmm::em::{
-    DeviceChoice, Event, EventKind, Fit, FitError, Init, Options, PrecisionChoice, fit,
-};
+use wgmm::em::{DeviceChoice, Fit, FitError, Init, Options, PrecisionChoice, fit};
 use wgmm::mixture::CovarianceType;
 
 use crate::backends::device;
 use crate::cases::is_full;
 use crate::reference_vs_textbook::TYPES;
-
-/// What rounding may cost once a component was raised to the floor, 1e-12 of the data's variance: each step
-/// takes its eigenvalues anew, which a solver has to ε times the largest, 1e-16 · 1e12, and ℓ has half of their
-/// relative errors: 1e-4, and ten times that for sums of several.
-const AT_THE_FLOOR: f64 = 1e-3;
 
 /// Small data of every kind, and how to fit it.
 #[derive(Clone, Debug)]
@@ -130,12 +123,6 @@ fn check(
         let (before, after) = (found.trace[i - 1], found.trace[i]);
         let size = (after - map.log_determinant()).abs().max(1.0);
         let repaired = (found.events.iter()).any(|e| e.iteration == i && e.kind.is_repair());
-        let at_the_floor = |e: &Event| e.iteration < i && e.kind == EventKind::Floored;
-        let rounding = if found.events.iter().any(at_the_floor) {
-            AT_THE_FLOOR
-        } else {
-            rounding
-        };
         prop_assert!(
             repaired || after >= before - rounding * size,
             "iteration {}: {} after {}, a fall of {:e}; events {:?}",

@@ -147,6 +147,7 @@ fn columns_weights_and_labels_are_named_by_number() {
         &le(&[1.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0, 8.0]),
     );
     let options = ReadOptions {
+        model: None,
         columns: Some(vec!["2".to_owned(), "0".to_owned()]),
         weights: Some("1".to_owned()),
         labels: Some("3".to_owned()),

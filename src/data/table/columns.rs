@@ -36,7 +36,18 @@ impl Choice {
         };
         let weights = options.weights.as_ref().map(find).transpose()?;
         let labels = options.labels.as_ref().map(find).transpose()?;
-        let features = match &options.columns {
+        let unnamed = || {
+            names
+                .iter()
+                .enumerate()
+                .all(|(i, name)| *name == i.to_string())
+        };
+        let by_name = options
+            .model
+            .as_ref()
+            .filter(|model| !unnamed() || model.iter().all(|name| names.contains(name)));
+        let asked = options.columns.as_ref().or(by_name);
+        let features = match asked {
             Some(columns) if columns.is_empty() => return Err(ReadProblem::NoColumns),
             Some(columns) => columns.iter().map(find).collect::<Result<Vec<_>, _>>()?,
             None => (0..names.len())
@@ -47,7 +58,7 @@ impl Choice {
             features,
             weights,
             labels,
-            asked: options.columns.is_some(),
+            asked: asked.is_some(),
         };
         let mut seen = vec![false; names.len()];
         for column in choice.read() {
