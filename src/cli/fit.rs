@@ -95,6 +95,11 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
     if !table.left_out.is_empty() {
         eprintln!("note: left out, not numbers: {}", table.left_out.join(", "));
     }
+    if let Some(name) = &table.row_numbers {
+        eprintln!(
+            "note: the first column has no name and only counts rows: left out (--columns {name},… takes it)"
+        );
+    }
     let skipped = table.total_rows - table.samples.len();
     if skipped > 0 {
         eprintln!("note: {skipped} of {} rows left out", table.total_rows);

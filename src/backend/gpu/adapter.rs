@@ -1,5 +1,7 @@
 //! Adapters: which there are, and which one a request means.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 
 use crate::backend::BackendError;
@@ -86,17 +88,17 @@ pub enum Selection {
 
 /// All adapters reached by Vulkan, Metal or DirectX 12 (narrowed by `WGPU_BACKEND`), in the driver's order.
 pub fn adapters() -> Vec<AdapterDescription> {
-    found().into_iter().map(|(_, about)| about).collect()
+    found().iter().map(|(_, about)| about.clone()).collect()
 }
 
 /// The adapter that `selection` means.
 pub(super) fn select(
     selection: &Selection,
 ) -> Result<(wgpu::Adapter, AdapterDescription), BackendError> {
-    let mut found = found();
+    let found = found();
     let about: Vec<&AdapterDescription> = found.iter().map(|(_, about)| about).collect();
     match choose(&about, selection) {
-        Some(i) => Ok(found.swap_remove(i)),
+        Some(i) => Ok(found[i].clone()),
         None => Err(BackendError::NoAdapter {
             wanted: match selection {
                 Selection::Best => String::new(),
@@ -106,19 +108,21 @@ pub(super) fn select(
     }
 }
 
-fn found() -> Vec<(wgpu::Adapter, AdapterDescription)> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
-    descriptor.backends &= wgpu::Backends::PRIMARY;
-    let backends = descriptor.backends;
-    let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(backends))
-        .into_iter()
-        .enumerate()
-        .map(|(i, adapter)| {
+/// All adapters, looked for once a process: drivers are loaded, and print their complaints, each time.
+fn found() -> &'static [(wgpu::Adapter, AdapterDescription)] {
+    static FOUND: OnceLock<Vec<(wgpu::Adapter, AdapterDescription)>> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends &= wgpu::Backends::PRIMARY;
+        let backends = descriptor.backends;
+        let instance = wgpu::Instance::new(descriptor);
+        let adapters = pollster::block_on(instance.enumerate_adapters(backends));
+        let described = |(i, adapter): (usize, wgpu::Adapter)| {
             let about = AdapterDescription::of(i, &adapter);
             (adapter, about)
-        })
-        .collect()
+        };
+        adapters.into_iter().enumerate().map(described).collect()
+    })
 }
 
 /// The position of the chosen one. A number means a position first, then a part of a name.
