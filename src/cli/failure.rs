@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use wgmm::data::{DataError, ReadError, WriteError};
+use wgmm::data::{DataError, ReadError, WriteError, WriteProblem};
 use wgmm::em::FitError;
 use wgmm::mixture::ModelError;
 
@@ -121,7 +121,14 @@ impl From<ReadError> for Failure {
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
-        Self::run(error.to_string())
+        let broken_pipe = matches!(
+            &error.problem,
+            WriteProblem::Unwritable(e) if e.kind() == std::io::ErrorKind::BrokenPipe
+        );
+        Self {
+            broken_pipe,
+            ..Self::run(error.to_string())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod error;
 mod npy;
 mod samples;
 mod standardise;
+mod survey;
 mod table;
 mod write;
 
