@@ -41,7 +41,9 @@ impl Floor {
     ///
     /// With F′ = Û F Ûᵀ the floor as Û sees it and C + F′ = G Gᵀ, the eigenvalues α of G⁻¹ F′ G⁻ᵀ lie in [0, 1]: C is
     /// 1 − α of the sum in that direction and the floor α, so C is below where α > ½. All numbers are of order
-    /// one even where C is singular or the floor tiny, so that a component that stays floored keeps its digits.
+    /// one even where C is singular or the floor tiny. The raised covariance is never formed: what comes back is
+    /// its Cholesky factor, made from the factors, for where C is far above the floor in some directions and
+    /// below it in others, its entries could not hold the floor's digits.
     pub(super) fn raise(&self, covariance: &[f64], old_factor: &[f64]) -> Option<Vec<f64>> {
         let d = self.d;
         if covariance.iter().any(|c| !c.is_finite()) {
@@ -57,9 +59,8 @@ impl Floor {
         let kept = eigen.eigenvalues.map(|alpha| alpha.max(1.0 - alpha));
         let root = DMatrix::from_row_slice(d, d, &lower(&root, d));
         let half = root * &eigen.eigenvectors * DMatrix::from_diagonal(&kept.map(f64::sqrt));
-        let raised = &half * half.transpose();
-        let raised = packed(&raised);
-        raised.iter().all(|x| x.is_finite()).then_some(raised)
+        let factor = lower_factor(&half);
+        factor.iter().all(|x| x.is_finite()).then_some(factor)
     }
 }
 
@@ -77,6 +78,17 @@ fn without_negative(covariance: &[f64], d: usize) -> Vec<f64> {
     let values = DMatrix::from_diagonal(&eigen.eigenvalues.map(|x| x.max(smallest)));
     let raised = &eigen.eigenvectors * values * eigen.eigenvectors.transpose();
     packed(&raised)
+}
+
+/// The packed G, lower triangular with a positive diagonal, of G Gᵀ = H Hᵀ.
+fn lower_factor(half: &DMatrix<f64>) -> Vec<f64> {
+    let mut factor = half.transpose().qr().r().transpose();
+    for j in 0..factor.ncols() {
+        if factor[(j, j)] < 0.0 {
+            factor.column_mut(j).neg_mut();
+        }
+    }
+    packed(&factor)
 }
 
 /// The packed lower triangle of a matrix.
@@ -100,10 +112,13 @@ fn lower(packed: &[f64], d: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// The factor that a covariance seen from `old` makes.
-    fn factor(covariance: &[f64], old: &[f64]) -> Vec<f64> {
-        let g = triangle::cholesky(covariance, 2).expect("positive definite");
-        triangle::solve_triangle(&g, old, 2)
+    /// A covariance seen from the factor `old`, raised, and the factor U that it makes.
+    fn raise(floor: &Floor, covariance: &[f64], old: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let g = floor.raise(covariance, old).expect("finite");
+        (
+            triangle::square(&g, 2),
+            triangle::solve_triangle(&g, old, 2),
+        )
     }
 
     #[test]
@@ -112,9 +127,9 @@ mod tests {
         let identity = [1.0, 0.0, 1.0];
         assert!(!floor.is_below(&identity));
         // Variance 4 in one direction, 1e-6 in the other: the second becomes 0.01.
-        let raised = floor.raise(&[4.0, 0.0, 1e-6], &identity).expect("finite");
+        let (raised, factor) = raise(&floor, &[4.0, 0.0, 1e-6], &identity);
         assert!((raised[0] - 4.0).abs() < 1e-12 && (raised[2] - 0.01).abs() < 1e-12);
-        assert!(!floor.is_below(&factor(&raised, &identity)));
+        assert!(!floor.is_below(&factor));
         assert!(floor.is_below(&[0.5, 0.0, 1e3]));
     }
 
@@ -122,22 +137,17 @@ mod tests {
     fn a_singular_covariance_gets_a_factor_and_keeps_it() {
         let floor = Floor::new(vec![1e-6, 0.0, 1e-6], 2);
         let identity = [1.0, 0.0, 1.0];
-        let first = factor(
-            &floor.raise(&[1.0, 1.0, 1.0], &identity).expect("finite"),
-            &identity,
-        );
+        let (_, first) = raise(&floor, &[1.0, 1.0, 1.0], &identity);
         assert!(!floor.is_below(&first));
+        // Along (1, 1)/√2 the variance is 2, across it the floor's 1e-12: U has the determinant of the two.
+        let determinant = first[0] * first[2] * (2.0_f64 * 1e-12).sqrt();
+        assert!((determinant - 1.0).abs() < 1e-9, "{determinant}");
         // Seen from the floored factor the same covariance is diag(1, 0): raised again, nothing moves.
         let seen = triangle::square(&triangle::multiply(&first, &[1.0, 1.0, 0.0], 2), 2);
-        let again = floor.raise(&seen, &first).expect("finite");
+        let (again, _) = raise(&floor, &seen, &first);
         for (x, expected) in again.iter().zip(identity) {
-            assert!((x - expected).abs() < 1e-3, "{again:?}");
+            assert!((x - expected).abs() < 1e-9, "{again:?}");
         }
-        // From the second time on to full accuracy.
-        let second = factor(&again, &first);
-        let seen = triangle::square(&triangle::multiply(&second, &[1.0, 1.0, 0.0], 2), 2);
-        let again = floor.raise(&seen, &second).expect("finite");
-        assert!((again[2] - 1.0).abs() < 1e-6, "{again:?}");
         assert!(floor.raise(&[f64::NAN, 0.0, 1.0], &identity).is_none());
     }
 }

@@ -142,10 +142,9 @@ impl Maximisation {
                         event(EventKind::Floored, floored_reason(first, repairs.settled));
                     }
                     let raised = self.floor.raise(&step.covariance, old.factor(k));
-                    raised.and_then(|covariance| {
-                        let g = triangle::cholesky(&covariance, d).ok()?;
-                        step.covariance = covariance;
-                        Some(triangle::solve_triangle(&g, old.factor(k), d))
+                    raised.map(|g| {
+                        step.covariance = triangle::square(&g, d);
+                        triangle::solve_triangle(&g, old.factor(k), d)
                     })
                 }
             };

@@ -13,6 +13,9 @@ use crate::mixture::triangle;
 /// Vectors worked at once: enough independent sums to hide the latency of a multiply-add.
 const GROUPS: usize = 4;
 
+/// Features whose squares are summed before they are added to the log density.
+const SQUARES: usize = 8;
+
 #[inline(always)]
 fn load<S: Simd, T: Real>(simd: S, values: &[T], at: usize) -> Vector<S, T> {
     Vector::<S, T>::from_slice(simd, &values[at..at + Vector::<S, T>::LEN])
@@ -51,27 +54,35 @@ fn whiten<S: Simd, T: Real>(simd: S, model: &Prepared<T>, k: usize, scratch: &mu
     let y = &mut scratch.y[k * d * ROWS..(k + 1) * d * ROWS];
     let q = &mut scratch.q[k * ROWS..(k + 1) * ROWS];
     q.fill(model.log_constants[k]);
-    for i in 0..d {
-        let first = if model.is_diagonal() { i } else { 0 };
-        let row = &factor[triangle::at(i, first)..=triangle::at(i, i)];
-        let remainder = Vector::<S, T>::splat(simd, -model.remainders[k * d + i]);
+    // Squares of a few features are added up before they meet q, which may be far larger: in single precision
+    // each addition to it rounds by its size.
+    for features in (0..d).step_by(SQUARES) {
+        let features = features..d.min(features + SQUARES);
         for at in (0..ROWS).step_by(GROUPS * lanes) {
-            let mut sums = [remainder; GROUPS];
-            for (u, x) in row
-                .iter()
-                .zip(scratch.centred[first * ROWS..].chunks_exact(ROWS))
-            {
-                let u = Vector::<S, T>::splat(simd, *u);
-                let x = &x[at..at + GROUPS * lanes];
-                for (sum, x) in sums.iter_mut().zip(x.chunks_exact(lanes)) {
-                    *sum = Vector::<S, T>::from_slice(simd, x).mul_add(u, *sum);
+            let mut squares = [Vector::<S, T>::splat(simd, T::from_f64(0.0)); GROUPS];
+            for i in features.clone() {
+                let first = if model.is_diagonal() { i } else { 0 };
+                let row = &factor[triangle::at(i, first)..=triangle::at(i, i)];
+                let mut sums = [Vector::<S, T>::splat(simd, -model.remainders[k * d + i]); GROUPS];
+                for (u, x) in row
+                    .iter()
+                    .zip(scratch.centred[first * ROWS..].chunks_exact(ROWS))
+                {
+                    let u = Vector::<S, T>::splat(simd, *u);
+                    let x = &x[at..at + GROUPS * lanes];
+                    for (sum, x) in sums.iter_mut().zip(x.chunks_exact(lanes)) {
+                        *sum = Vector::<S, T>::from_slice(simd, x).mul_add(u, *sum);
+                    }
+                }
+                for (group, sum) in sums.into_iter().enumerate() {
+                    store::<S, T>(sum, y, i * ROWS + at + group * lanes);
+                    squares[group] = sum.mul_add(sum, squares[group]);
                 }
             }
-            for (group, sum) in sums.into_iter().enumerate() {
+            for (group, squares) in squares.into_iter().enumerate() {
                 let here = at + group * lanes;
-                store::<S, T>(sum, y, i * ROWS + here);
                 let before = load::<S, T>(simd, q, here);
-                store::<S, T>((sum * sum).mul_add(half, before), q, here);
+                store::<S, T>(squares.mul_add(half, before), q, here);
             }
         }
     }
