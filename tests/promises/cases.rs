@@ -97,7 +97,12 @@ const MATRIX_D: [usize; 7] = [1, 2, 3, 5, 10, 17, 32];
 const MATRIX_K: [usize; 5] = [1, 2, 4, 7, 33];
 const MATRIX_N: [usize; 7] = [1, 2, 63, 64, 65, 1_000, 100_003];
 
-/// The promised matrix of (D, K, N), weighted and not. Thinned to one N and one weighting for each (D, K),
+/// How many σ the means of a well-conditioned mixture may lie apart in a feature: beyond, the digits of a
+/// whitened coordinate go into its size.
+const ACROSS: f64 = 16.0;
+
+/// The promised matrix of (D, K, N), weighted and not, all well conditioned: covariances of condition 4, each
+/// with axes of its own. Thinned to one N and one weighting for each (D, K),
 /// every N five times, unless the environment variable `WGMM_FULL` is 1 (`tests/run --full`).
 pub(crate) fn matrix() -> impl Iterator<Item = Case> {
     let full = is_full();
@@ -116,7 +121,9 @@ pub(crate) fn matrix() -> impl Iterator<Item = Case> {
         .map(|[d, k, n, w]| {
             let mut recipe = Recipe::new(MATRIX_D[d], MATRIX_K[k], MATRIX_N[n]);
             recipe.seed = (1_000 + 100 * d + 10 * k + n) as u64;
-            recipe.separation = [1.0, 3.0, 8.0][(d + k + n) % 3];
+            recipe.condition = Some((4.0, Axes::Own));
+            let across = (MATRIX_K[k] as f64).powf(1.0 / MATRIX_D[d] as f64);
+            recipe.separation = [1.0, 3.0, 8.0f64][(d + k + n) % 3].min(ACROSS / across);
             match w {
                 0 => recipe.plain("plain"),
                 _ => recipe.weighted(),

@@ -5,6 +5,7 @@ mod cases;
 mod command;
 mod determinism;
 mod driver;
+mod interruptions;
 mod monotone;
 mod recovery;
 mod reference_vs_textbook;

@@ -6,10 +6,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_wgmm");
 
 /// A fresh directory that is gone with its last test.
 #[derive(Debug)]
@@ -114,10 +116,29 @@ impl TestCommand {
         self
     }
 
+    /// Starts the command, all three streams piped.
+    pub(crate) fn spawn(&self) -> Child {
+        self.started(Command::new(PROGRAM))
+    }
+
+    /// Runs the command to its end in at most so many KiB of address space.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_within(self, kibibytes: u32) -> Finished {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, PROGRAM]);
+        let child = self.started(shell);
+        self.finish(child)
+    }
+
     /// Runs the command to its end.
     pub(crate) fn run(self) -> Finished {
-        let program = env!("CARGO_BIN_EXE_wgmm");
-        let mut child = Command::new(program)
+        let child = self.spawn();
+        self.finish(child)
+    }
+
+    fn started(&self, mut program: Command) -> Child {
+        program
             .args(&self.arguments)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.directory)
@@ -125,7 +146,11 @@ impl TestCommand {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|e| panic!("{program} cannot be run: {e}"));
+            .unwrap_or_else(|e| panic!("{PROGRAM} cannot be run: {e}"))
+    }
+
+    /// Hands a command its input and waits for its end.
+    pub(crate) fn finish(self, mut child: Child) -> Finished {
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let content = self.stdin.clone();
         // On a thread of its own: the command may fill its output before it has read all of its input.

@@ -172,16 +172,18 @@ impl Device {
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let result = work();
-        let errors = [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
-        self.check_lost()?;
-        if let Some(error) = errors.into_iter().flatten().next() {
-            return Err(match error {
-                wgpu::Error::OutOfMemory { .. } => BackendError::OutOfMemory {
-                    adapter: self.description().name.clone(),
-                    bytes,
-                },
-                error => self.failed(stage, error),
+        let [validation, internal, memory] =
+            [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
+        // A driver without memory may be given up as lost; the cause is the better word.
+        if memory.is_some() {
+            return Err(BackendError::OutOfMemory {
+                adapter: self.description().name.clone(),
+                bytes,
             });
+        }
+        self.check_lost()?;
+        if let Some(error) = validation.or(internal) {
+            return Err(self.failed(stage, error));
         }
         match lock(&self.shared.uncaught).take() {
             Some(reason) => Err(self.failed(stage, reason)),
