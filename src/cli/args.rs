@@ -118,7 +118,14 @@ pub(crate) struct EmArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum CovarianceArg {
+    /// A matrix a component
     Full,
+    /// One matrix for all components
+    Tied,
+    /// Variances a component, features uncorrelated
+    Diag,
+    /// One variance a component, the same in every direction
+    Spherical,
 }
 
 #[derive(Debug, Args)]

@@ -43,6 +43,17 @@ impl Shared {
     }
 }
 
+impl From<CovarianceArg> for CovarianceType {
+    fn from(covariance: CovarianceArg) -> Self {
+        match covariance {
+            CovarianceArg::Full => Self::Full,
+            CovarianceArg::Tied => Self::Tied,
+            CovarianceArg::Diag => Self::Diag,
+            CovarianceArg::Spherical => Self::Spherical,
+        }
+    }
+}
+
 impl DataArgs {
     /// Reads the table, with a column of start labels if one is named.
     pub(crate) fn read(&self, labels: Option<&str>) -> Result<Table, Failure> {
@@ -125,9 +136,7 @@ impl EmArgs {
             Start::Labels(_) => Init::Labels(table.labels.take().unwrap_or_default()),
         };
         Ok(Options {
-            covariance_type: match self.covariance {
-                CovarianceArg::Full => CovarianceType::Full,
-            },
+            covariance_type: self.covariance.into(),
             init,
             max_iter: self.max_iter.unwrap_or(max_iter),
             tol,
