@@ -40,6 +40,11 @@ impl SummationBlocks {
         self.rows_per_block
     }
 
+    /// The block of row `i`.
+    pub fn of_row(&self, i: usize) -> usize {
+        i / self.rows_per_block
+    }
+
     /// The rows of block `b`.
     pub fn rows(&self, b: usize) -> Range<usize> {
         let start = b * self.rows_per_block;
@@ -59,6 +64,12 @@ impl BlockMask {
         Self {
             chosen: (0..blocks.len()).map(choose).collect(),
         }
+    }
+
+    /// How many rows the chosen blocks hold.
+    pub fn rows(&self, blocks: SummationBlocks) -> usize {
+        let chosen = (0..blocks.len()).filter(|&b| self.chosen[b]);
+        chosen.map(|b| blocks.rows(b).len()).sum()
     }
 
     /// Whether block `b` is chosen.

@@ -105,9 +105,12 @@ pub(crate) struct EmArgs {
     /// Which constraint covariances obey
     #[arg(long, default_value = "full", value_name = "TYPE")]
     pub(crate) covariance: CovarianceArg,
-    /// k-means++, random, labels:COLUMN or MODEL.json
+    /// k-means++, random, random-from-data, labels:COLUMN or MODEL.json
     #[arg(long, default_value = "k-means++", value_name = "START")]
     pub(crate) init: String,
+    /// So many starts against each other on growing subsamples; the best one is fitted
+    #[arg(long, default_value_t = 1, value_name = "R")]
+    pub(crate) restarts: usize,
     /// The most iterations [default: 500; compare: 20]
     #[arg(long, value_name = "N")]
     pub(crate) max_iter: Option<usize>,

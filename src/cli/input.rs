@@ -99,9 +99,13 @@ impl EmArgs {
                 self.reg_covar
             )));
         }
+        if self.restarts == 0 {
+            return Err(Failure::usage("--restarts 0: a fit needs at least 1 start"));
+        }
         match self.init.as_str() {
             "k-means++" => Ok(Start::Drawn(Init::KMeansPlusPlus)),
             "random" => Ok(Start::Drawn(Init::Random)),
+            "random-from-data" => Ok(Start::Drawn(Init::RandomFromData)),
             other => match other.strip_prefix("labels:") {
                 Some(column) => Ok(Start::Labels(column.to_owned())),
                 None if other.ends_with(".json") => {
@@ -116,7 +120,7 @@ impl EmArgs {
                     Ok(Start::Drawn(Init::Model(model)))
                 }
                 None => Err(Failure::usage(format!(
-                    "--init {other}: expected k-means++, random, labels:COLUMN or a model's file (.json)"
+                    "--init {other}: expected k-means++, random, random-from-data, labels:COLUMN or a model's file (.json)"
                 ))),
             },
         }
@@ -138,6 +142,7 @@ impl EmArgs {
         Ok(Options {
             covariance_type: self.covariance.into(),
             init,
+            restarts: self.restarts,
             max_iter: self.max_iter.unwrap_or(max_iter),
             tol,
             reg_covar: self.reg_covar,

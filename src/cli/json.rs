@@ -66,7 +66,8 @@ pub(crate) fn fit(
         "converged": fit.converged,
         "mean_log_likelihood": fit.mean_log_likelihood,
         "trace": fit.trace,
-        "stages": [{ "rows": table.samples.len(), "iterations": fit.iterations }],
+        "stages": fit.stages,
+        "restarts": fit.restarts,
         "parameters": fit.mixture.n_parameters(),
         "bic": fit.criteria.bic,
         "aic": fit.criteria.aic,
@@ -86,5 +87,6 @@ pub(crate) fn fit(
 
 /// Seconds of EM a pass over all samples.
 pub(crate) fn seconds_per_iteration(fit: &Fit) -> f64 {
-    fit.times.em.as_secs_f64() / fit.passes
+    let over_all_rows = fit.stages.last().map_or(1.0, |stage| stage.passes);
+    fit.times.em.as_secs_f64() / over_all_rows
 }

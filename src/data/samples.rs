@@ -172,6 +172,29 @@ impl Samples {
         self.weights.as_ref().map_or(1.0, |w| w[i])
     }
 
+    /// The samples of these rows, in their order, in the same type.
+    ///
+    /// # Panics
+    /// If a row is not below N.
+    #[must_use]
+    pub fn subset(&self, rows: &[usize]) -> Self {
+        fn pick<T: Copy>(values: &[T], d: usize, rows: &[usize]) -> Vec<T> {
+            let mut picked = Vec::with_capacity(rows.len() * d);
+            for &i in rows {
+                picked.extend_from_slice(&values[i * d..(i + 1) * d]);
+            }
+            picked
+        }
+        Self {
+            values: match &self.values {
+                Values::F32(v) => Values::F32(pick(v, self.n_features, rows)),
+                Values::F64(v) => Values::F64(pick(v, self.n_features, rows)),
+            },
+            n_features: self.n_features,
+            weights: self.weights.as_ref().map(|w| pick(w, 1, rows)),
+        }
+    }
+
     /// Σ w: the number of samples that the criteria count.
     pub fn total_weight(&self) -> f64 {
         self.weights

@@ -10,6 +10,7 @@ use crate::backend::gpu::{self, Gpu};
 use crate::backend::reference::Reference;
 use crate::backend::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+    SummationBlocks,
 };
 use crate::data::{Samples, Standardisation};
 
@@ -38,11 +39,14 @@ const SMALL_PASS: f64 = 4e6;
 pub(super) struct Engine<'a> {
     samples: &'a Samples,
     map: &'a Standardisation,
-    choice: &'a DeviceChoice,
-    precision: PrecisionChoice,
+    options: &'a Options,
     backend: Box<dyn Backend + 'a>,
-    /// Passes over all rows so far, whatever the model.
+    /// The GPU in use, so that other samples find its compiled stages.
+    device: Option<gpu::Device>,
+    /// Evaluations of a model so far, one that looks at all rows counting as one.
     pub(super) passes: f64,
+    /// What happened to the device.
+    pub(super) events: Vec<Event>,
 }
 
 impl<'a> Engine<'a> {
@@ -51,39 +55,65 @@ impl<'a> Engine<'a> {
         samples: &'a Samples,
         map: &'a Standardisation,
         options: &'a Options,
-        events: &mut Vec<Event>,
     ) -> Result<Self, FitError> {
-        let on_cpu = || -> Box<dyn Backend + 'a> {
-            Box::new(Cpu::load(samples, map, host_precision(samples, options)))
-        };
-        let on_gpu = |selection: &gpu::Selection| -> Result<Box<dyn Backend + 'a>, BackendError> {
-            let device = gpu::Device::open(selection, gpu::Options::default())?;
-            Ok(Box::new(Gpu::load(&device, samples, map)?))
-        };
-        let backend = match &options.device {
-            DeviceChoice::Reference => Box::new(Reference::load(samples, map)),
-            DeviceChoice::Cpu => on_cpu(),
-            DeviceChoice::Gpu(selection) => on_gpu(selection)?,
-            DeviceChoice::Auto if auto_prefers_gpu(samples, options) => {
-                match on_gpu(&gpu::Selection::Best) {
-                    Ok(backend) => backend,
-                    Err(error) => {
-                        events.push(left_device(&error, 0));
-                        on_cpu()
-                    }
-                }
-            }
-            DeviceChoice::Auto => on_cpu(),
-        };
-        let (choice, precision) = (&options.device, options.precision);
-        Ok(Self {
+        Self::on(None, samples, map, options)
+    }
+
+    /// Loads other samples, on the same GPU where that pays for them.
+    pub(super) fn beside<'b>(&self, samples: &'b Samples) -> Result<Engine<'b>, FitError>
+    where
+        'a: 'b,
+    {
+        Engine::on(self.device.clone(), samples, self.map, self.options)
+    }
+
+    fn on(
+        device: Option<gpu::Device>,
+        samples: &'a Samples,
+        map: &'a Standardisation,
+        options: &'a Options,
+    ) -> Result<Self, FitError> {
+        let mut engine = Self {
             samples,
             map,
-            choice,
-            precision,
-            backend,
+            options,
+            backend: Box::new(Cpu::load(samples, map, host_precision(samples, options))),
+            device,
             passes: 0.0,
-        })
+            events: Vec::new(),
+        };
+        match &options.device {
+            DeviceChoice::Reference => engine.backend = Box::new(Reference::load(samples, map)),
+            DeviceChoice::Cpu => {}
+            DeviceChoice::Gpu(selection) => engine.use_gpu(selection)?,
+            DeviceChoice::Auto if auto_prefers_gpu(samples, options) => {
+                if let Err(error) = engine.use_gpu(&gpu::Selection::Best) {
+                    engine.events.push(left_device(&error, 0));
+                }
+            }
+            DeviceChoice::Auto => {}
+        }
+        Ok(engine)
+    }
+
+    fn use_gpu(&mut self, selection: &gpu::Selection) -> Result<(), BackendError> {
+        let device = match self.device.take() {
+            Some(device) => device,
+            None => gpu::Device::open(selection, gpu::Options::default())?,
+        };
+        self.backend = Box::new(Gpu::load(&device, self.samples, self.map)?);
+        self.device = Some(device);
+        Ok(())
+    }
+
+    /// The rows it evaluates.
+    pub(super) fn samples(&self) -> &'a Samples {
+        self.samples
+    }
+
+    /// Their summation blocks.
+    pub(super) fn blocks(&self) -> SummationBlocks {
+        self.backend.blocks()
     }
 
     /// What evaluates the samples now.
@@ -102,16 +132,15 @@ impl<'a> Engine<'a> {
         &mut self,
         components: &mut Components,
         iteration: usize,
-        events: &mut Vec<Event>,
     ) -> Result<(), FitError> {
         if self.precision() == Precision::F32 {
             let (kappa, largest) = (components.kappa(), self.map.largest());
             if !(kappa <= GATE_KAPPA && largest <= GATE_LARGEST) {
-                let elsewhere = !matches!(self.choice, DeviceChoice::Gpu(_));
-                if self.precision == PrecisionChoice::F32 || !elsewhere {
+                let elsewhere = !matches!(self.options.device, DeviceChoice::Gpu(_));
+                if self.options.precision == PrecisionChoice::F32 || !elsewhere {
                     return Err(FitError::BeyondSingle { kappa });
                 }
-                events.push(Event {
+                self.events.push(Event {
                     iteration,
                     component: None,
                     kind: EventKind::Precision,
@@ -132,24 +161,26 @@ impl<'a> Engine<'a> {
         self.backend = Box::new(Cpu::load(self.samples, self.map, Precision::F64));
     }
 
-    /// One E-step over all rows.
+    /// One E-step of several models, in one pass over the rows where the device can.
     pub(super) fn statistics(
         &mut self,
-        components: &Components,
+        models: &[MaskedModel<'_>],
         iteration: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<Statistics, FitError> {
-        self.passes += 1.0;
-        let model = [MaskedModel::from(components)];
-        let mut all = match self.backend.statistics(&model) {
-            Ok(all) => all,
+    ) -> Result<Vec<Statistics>, FitError> {
+        let rows = self.samples.len() as f64;
+        for model in models {
+            let seen = model
+                .mask
+                .map_or(rows, |mask| mask.rows(self.blocks()) as f64);
+            self.passes += seen / rows;
+        }
+        match self.backend.statistics(models) {
+            Ok(all) => Ok(all),
             Err(error) => {
-                self.fall_back(error, iteration, events)?;
-                self.backend.statistics(&model)?
+                self.fall_back(error, iteration)?;
+                Ok(self.backend.statistics(models)?)
             }
-        };
-        // One model in, one out: the trait's contract.
-        Ok(all.swap_remove(0))
+        }
     }
 
     /// Log densities and responsibilities of some rows, as [`Backend::responsibilities`].
@@ -159,13 +190,13 @@ impl<'a> Engine<'a> {
         rows: Range<usize>,
         log_densities: &mut [f64],
         responsibilities: &mut [f64],
-        (iteration, events): (usize, &mut Vec<Event>),
+        iteration: usize,
     ) -> Result<(), FitError> {
         let backend = &mut self.backend;
         let first =
             backend.responsibilities(components, rows.clone(), log_densities, responsibilities);
         if let Err(error) = first {
-            self.fall_back(error, iteration, events)?;
+            self.fall_back(error, iteration)?;
             self.backend
                 .responsibilities(components, rows, log_densities, responsibilities)?;
         }
@@ -173,16 +204,11 @@ impl<'a> Engine<'a> {
     }
 
     /// Under `auto`, a device that fails is replaced by the CPU; else its error is the fit's.
-    fn fall_back(
-        &mut self,
-        error: BackendError,
-        iteration: usize,
-        events: &mut Vec<Event>,
-    ) -> Result<(), FitError> {
-        if !matches!(self.choice, DeviceChoice::Auto) {
+    fn fall_back(&mut self, error: BackendError, iteration: usize) -> Result<(), FitError> {
+        if !matches!(self.options.device, DeviceChoice::Auto) {
             return Err(error.into());
         }
-        events.push(left_device(&error, iteration));
+        self.events.push(left_device(&error, iteration));
         self.backend = Box::new(Cpu::load(self.samples, self.map, self.precision()));
         Ok(())
     }
@@ -235,7 +261,6 @@ fn host_precision(samples: &Samples, options: &Options) -> Precision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::SummationBlocks;
     use crate::mixture::CovarianceType;
 
     /// A device that was lost.
@@ -290,24 +315,26 @@ mod tests {
             factors: vec![1.0],
         };
         let asked = DeviceChoice::Gpu(gpu::Selection::Best);
-        for (choice, goes_on) in [(&DeviceChoice::Auto, true), (&asked, false)] {
+        for (device, goes_on) in [(DeviceChoice::Auto, true), (asked, false)] {
+            let options = Options {
+                device,
+                ..Options::new(1)
+            };
             let mut engine = Engine {
                 samples: &samples,
                 map: &map,
-                choice,
-                precision: PrecisionChoice::Auto,
+                options: &options,
                 backend: Box::new(Lost),
+                device: None,
                 passes: 0.0,
+                events: Vec::new(),
             };
-            let mut events = Vec::new();
-            let statistics = engine.statistics(&component, 7, &mut events);
+            let statistics = engine.statistics(&[(&component).into()], 7);
             if goes_on {
-                assert_eq!(statistics.expect("the CPU's").weight, 3.0);
+                assert_eq!(statistics.expect("the CPU's")[0].weight, 3.0);
                 assert_eq!(engine.info().backend, "cpu");
-                assert_eq!(
-                    (events[0].iteration, events[0].kind),
-                    (7, EventKind::Device)
-                );
+                let event = &engine.events[0];
+                assert_eq!((event.iteration, event.kind), (7, EventKind::Device));
             } else {
                 let error = statistics.expect_err("lost");
                 assert!(matches!(
@@ -317,13 +344,8 @@ mod tests {
             }
             engine.backend = Box::new(Lost);
             let (mut log_densities, mut shares) = ([f64::NAN; 3], [f64::NAN; 3]);
-            let asked_for = engine.responsibilities(
-                &component,
-                0..3,
-                &mut log_densities,
-                &mut shares,
-                (8, &mut events),
-            );
+            let asked_for =
+                engine.responsibilities(&component, 0..3, &mut log_densities, &mut shares, 8);
             assert_eq!(asked_for.is_ok(), goes_on);
             assert_eq!(shares == [1.0; 3], goes_on);
         }

@@ -51,6 +51,9 @@ pub enum FitError {
         /// The fit's.
         expected: (usize, usize, CovarianceType),
     },
+    /// Restarts of a start that is always the same.
+    #[error("--restarts needs starts that differ; with labels or a model there is one")]
+    OneStart,
     /// A model and data of different features.
     #[error("the model has {model} features, the data {data}")]
     Features {

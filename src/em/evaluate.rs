@@ -43,10 +43,9 @@ pub fn evaluate(
         });
     }
     let map = Standardisation::of_mixture(mixture, samples);
-    let mut events = Vec::new();
-    let mut engine = Engine::load(samples, &map, options, &mut events)?;
+    let mut engine = Engine::load(samples, &map, options)?;
     let mut components = Components::from_mixture(mixture, &map);
-    engine.admit(&mut components, 0, &mut events)?;
+    engine.admit(&mut components, 0)?;
     let chunk = (HELD / k).clamp(1, n);
     let mut log_densities = vec![0.0; chunk];
     let mut responsibilities = vec![0.0; chunk * k];
@@ -61,7 +60,7 @@ pub fn evaluate(
             rows.clone(),
             log_densities,
             responsibilities,
-            (0, &mut events),
+            0,
         )?;
         log_densities
             .iter_mut()

@@ -2,6 +2,8 @@
 //!
 //! All starts are made on the host in f64 from one random stream, so every device begins alike.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -16,21 +18,27 @@ use crate::mixture::triangle;
 /// Random streams of a seed, one a purpose, so that one's use does not move another's.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stream {
-    /// Subsamples and k-means++.
-    Start,
+    /// Subsamples, k-means++ and rows as means; one a restart.
+    Start(usize),
     /// Which of the worst explained rows a component starts anew on; one an iteration.
     Reseed(usize),
-    /// Random responsibilities; one a summation block.
-    Responsibilities(usize),
+    /// Random responsibilities; one a restart and summation block.
+    Responsibilities(usize, usize),
+    /// The order of rows from which restarts and folds take theirs.
+    Shuffle,
 }
 
 /// The generator of a seed's stream.
 pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(match stream {
-        Stream::Start => 0,
+        Stream::Start(0) => 0,
+        Stream::Start(restart) => (1 << 56) + restart as u64,
         Stream::Reseed(iteration) => (1 << 32) + iteration as u64,
-        Stream::Responsibilities(block) => (1 << 40) + block as u64,
+        Stream::Responsibilities(restart, block) => {
+            (1 << 40) + ((restart as u64) << 41) + block as u64
+        }
+        Stream::Shuffle => 1 << 57,
     });
     rng
 }
@@ -39,24 +47,34 @@ pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
 const SUBSAMPLE: usize = 10_000;
 /// Rows a component that k-means++ looks at, at least.
 const ROWS_PER_COMPONENT: usize = 50;
+/// Draws a component in search of distinct rows, before all rows are looked at.
+const TRIES: usize = 4;
 
-/// The start in standardised units, and the components whose covariance it could not determine.
-pub(super) fn start(samples: &Samples, map: &Standardisation, options: &Options) -> Start {
+/// Start number `restart` in standardised units, and the components whose covariance it could not determine.
+pub(super) fn start(
+    samples: &Samples,
+    map: &Standardisation,
+    options: &Options,
+    restart: usize,
+) -> Start {
     match &options.init {
         Init::Model(mixture) => Start {
             components: Components::from_mixture(mixture, map),
             steps: Vec::new(),
         },
-        Init::Labels(labels) => from_responsibilities(samples, map, options, &|_, i, r| {
-            r.fill(0.0);
-            r[labels[i]] = 1.0;
-        }),
-        Init::Random => from_responsibilities(samples, map, options, &|rng, _, r| {
+        Init::Labels(labels) => {
+            from_responsibilities(samples, map, options, restart, &|_, i, r| {
+                r.fill(0.0);
+                r[labels[i]] = 1.0;
+            })
+        }
+        Init::Random => from_responsibilities(samples, map, options, restart, &|rng, _, r| {
             r.fill_with(|| rng.random::<f64>());
             let sum: f64 = r.iter().sum();
             r.iter_mut().for_each(|x| *x /= sum);
         }),
-        Init::KMeansPlusPlus => from_kmeans(samples, map, options),
+        Init::RandomFromData => from_rows(samples, map, options, restart),
+        Init::KMeansPlusPlus => from_kmeans(samples, map, options, restart),
     }
 }
 
@@ -98,6 +116,7 @@ fn from_responsibilities(
     samples: &Samples,
     map: &Standardisation,
     options: &Options,
+    restart: usize,
     assign: &(dyn Fn(&mut ChaCha8Rng, usize, &mut [f64]) + Sync),
 ) -> Start {
     let (k, d) = (options.n_components, samples.n_features());
@@ -110,7 +129,7 @@ fn from_responsibilities(
         |strand, sums| {
             let (mut row, mut r) = (vec![0.0; d], vec![0.0; k]);
             for b in strand {
-                let mut rng = generator(options.seed, Stream::Responsibilities(b));
+                let mut rng = generator(options.seed, Stream::Responsibilities(restart, b));
                 for i in blocks.rows(b) {
                     samples.copy_row(i, &mut row);
                     map.apply(&mut row);
@@ -127,11 +146,48 @@ fn from_responsibilities(
     }
 }
 
+/// K distinct rows as means, equal weights, the scale of the samples as a whole.
+fn from_rows(samples: &Samples, map: &Standardisation, options: &Options, restart: usize) -> Start {
+    let (k, d) = (options.n_components, samples.n_features());
+    let mut rng = generator(options.seed, Stream::Start(restart));
+    let mut components = standard(options, d);
+    let mut seen = HashSet::new();
+    let mut row = vec![0.0; d];
+    // Mostly the first draws are distinct; where few rows are, all are looked at from a random one on.
+    let draws: Vec<usize> = (0..TRIES * k)
+        .map(|_| rng.random_range(0..samples.len()))
+        .collect();
+    let from = rng.random_range(0..samples.len());
+    let all = (from..samples.len()).chain(0..from);
+    for i in draws.into_iter().chain(all) {
+        let found = seen.len();
+        if found == k {
+            break;
+        }
+        samples.copy_row(i, &mut row);
+        // + 0.0 makes −0 the same as 0.
+        let key: Vec<u64> = row.iter().map(|x| (x + 0.0).to_bits()).collect();
+        if samples.weight(i) > 0.0 && seen.insert(key) {
+            map.apply(&mut row);
+            components.means[found * d..(found + 1) * d].copy_from_slice(&row);
+        }
+    }
+    Start {
+        components,
+        steps: Vec::new(),
+    }
+}
+
 /// k-means++ and a few Lloyd steps on a subsample; covariances of its clusters, drawn towards their pool by D + 1
 /// rows' worth so that small clusters have one, too.
-fn from_kmeans(samples: &Samples, map: &Standardisation, options: &Options) -> Start {
+fn from_kmeans(
+    samples: &Samples,
+    map: &Standardisation,
+    options: &Options,
+    restart: usize,
+) -> Start {
     let (k, d) = (options.n_components, samples.n_features());
-    let mut rng = generator(options.seed, Stream::Start);
+    let mut rng = generator(options.seed, Stream::Start(restart));
     let points = subsample(
         samples,
         map,

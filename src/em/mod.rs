@@ -13,23 +13,28 @@ mod init;
 mod kmeans;
 mod maximise;
 mod options;
+mod race;
 mod reseed;
+mod run;
 mod update;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 pub use engine::{DeviceChoice, GPU_PAYS, operations};
 pub use error::FitError;
 pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};
 pub use options::{Init, Options, PrecisionChoice};
+pub use race::Restarts;
 
-use self::convergence::Convergence;
 use self::engine::Engine;
-use self::maximise::Maximisation;
-use crate::backend::{Components, DeviceInfo, Precision, Statistics};
+use self::race::Race;
+use self::run::{Ending, Run};
+use crate::backend::DeviceInfo;
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{Criteria, Mixture};
 
@@ -42,8 +47,13 @@ pub struct Fit {
     pub device: DeviceInfo,
     /// Accepted iterations over all rows.
     pub iterations: usize,
-    /// Evaluations of all rows, those of a last verification included.
+    /// Evaluations of all rows, those of a last verification and of restarts included; one of a part of them
+    /// counts as that part.
     pub passes: f64,
+    /// What the restarts did on subsamples, if there were any, and last the fit to all rows.
+    pub stages: Vec<Stage>,
+    /// How the restarts compare, if there were any.
+    pub restarts: Option<Restarts>,
     /// Whether the estimated gain still to be had fell below `tol`.
     pub converged: bool,
     /// Whether the observer ended it.
@@ -58,6 +68,18 @@ pub struct Fit {
     pub events: Vec<Event>,
     /// Where the time went.
     pub times: Times,
+}
+
+/// A part of a fit over so many rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stage {
+    /// Rows looked at.
+    pub rows: usize,
+    /// Iterations, the most of any model.
+    pub iterations: usize,
+    /// Evaluations in passes over all rows, models that shared one counted each.
+    #[serde(skip)]
+    pub passes: f64,
 }
 
 /// Where a fit's time went.
@@ -111,220 +133,88 @@ pub fn fit_observed(
     check(samples, options)?;
     let started = Instant::now();
     let map = Standardisation::of(samples, options.covariance_type)?;
-    let mut events = Vec::new();
-    let mut engine = Engine::load(samples, &map, options, &mut events)?;
+    let mut engine = Engine::load(samples, &map, options)?;
     let prepare = started.elapsed();
     let started = Instant::now();
-    let start = init::start(samples, &map, options);
-    let mut run = Run {
-        samples,
-        map: &map,
-        options,
-        maximisation: Maximisation::new(&map, options),
-        trace: Vec::new(),
-        events,
+    let (start, race) = if options.restarts > 1 && !options.is_parity() {
+        let race = race::race(&engine, &map, options)?;
+        (race.winner(), Some(race))
+    } else {
+        (init::start(samples, &map, options, 0), None)
     };
-    let mut components = run.begin(start, &mut engine)?;
+    let run = Run::begin(start, &mut engine, &map, options, None)?;
     let init = started.elapsed();
     let started = Instant::now();
-    let outcome = run.iterate(&mut engine, &mut components, observer)?;
-    let outcome = run.verify(&mut engine, &mut components, outcome)?;
+    let mut runs = [run];
+    run::advance(&mut engine, &mut runs, &mut |iteration, statistics| {
+        observer(Progress {
+            iteration,
+            mean_log_likelihood: statistics[0].mean_log_likelihood() + map.log_determinant(),
+        })
+    })?;
+    let [mut run] = runs;
+    let device = engine.info();
+    run.verify(&mut engine)?;
     let times = Times {
         prepare,
         init,
         em: started.elapsed(),
     };
-    let mixture = components.to_mixture(&map)?;
-    let total = outcome.statistics.weight;
-    let mean_log_likelihood = run.restore(&outcome.statistics);
+    finish(run, engine, device, race, &map, times)
+}
+
+/// The results of a run that has ended.
+fn finish(
+    run: Run<'_>,
+    engine: Engine<'_>,
+    device: DeviceInfo,
+    race: Option<Race>,
+    map: &Standardisation,
+    times: Times,
+) -> Result<Fit, FitError> {
+    if let Some(failure) = run.failure {
+        return Err(failure);
+    }
+    let mixture = run.components.to_mixture(map)?;
+    let mean_log_likelihood = run.mean_log_likelihood();
+    let iterations = run.iterations();
+    let (total, log_largest) = run
+        .statistics
+        .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));
     let criteria = Criteria::new(
         mean_log_likelihood * total,
-        outcome.statistics.log_largest,
+        log_largest,
         mixture.n_parameters(),
         total,
     );
+    let rows = engine.samples().len();
+    let mut events = engine.events;
+    events.extend(run.events);
+    events.sort_by_key(|event| event.iteration);
+    let (mut stages, restarts) = race.map_or((Vec::new(), None), |race| {
+        (race.stages, Some(race.restarts))
+    });
+    let before: f64 = stages.iter().map(|stage: &Stage| stage.passes).sum();
+    stages.push(Stage {
+        rows,
+        iterations,
+        passes: engine.passes,
+    });
     Ok(Fit {
         mixture,
-        device: outcome.device,
-        iterations: run.trace.len() - 1,
-        passes: engine.passes,
-        converged: outcome.converged,
-        interrupted: outcome.interrupted,
+        device,
+        iterations,
+        passes: before + engine.passes,
+        stages,
+        restarts,
+        converged: run.ending == Some(Ending::Converged),
+        interrupted: run.ending == Some(Ending::Interrupted),
         mean_log_likelihood,
         trace: run.trace,
         criteria,
-        events: run.events,
+        events,
         times,
     })
-}
-
-/// The state of a fit between iterations.
-struct Run<'a> {
-    samples: &'a Samples,
-    map: &'a Standardisation,
-    options: &'a Options,
-    maximisation: Maximisation,
-    trace: Vec<f64>,
-    events: Vec<Event>,
-}
-
-/// How the iterations ended: the statistics of the parameters that stand.
-struct Outcome {
-    statistics: Statistics,
-    device: DeviceInfo,
-    converged: bool,
-    interrupted: bool,
-}
-
-impl Run<'_> {
-    fn restore(&self, statistics: &Statistics) -> f64 {
-        statistics.mean_log_likelihood() + self.map.log_determinant()
-    }
-
-    fn begin(
-        &mut self,
-        start: init::Start,
-        engine: &mut Engine<'_>,
-    ) -> Result<Components, FitError> {
-        let mut components = if start.steps.is_empty() {
-            start.components
-        } else {
-            let before = start.components.clone();
-            let update = self.maximisation.begin(start, &mut self.events);
-            self.repaired(engine, &before, update, 0)?
-        };
-        engine.admit(&mut components, 0, &mut self.events)?;
-        Ok(components)
-    }
-
-    /// Plain EM until it converges, runs out of iterations or is told to stop.
-    fn iterate(
-        &mut self,
-        engine: &mut Engine<'_>,
-        components: &mut Components,
-        observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, FitError> {
-        let mut convergence = Convergence::new(self.options.tol);
-        let mut converged = false;
-        let mut interrupted = false;
-        loop {
-            let iteration = self.trace.len();
-            let statistics = engine.statistics(components, iteration, &mut self.events)?;
-            let mean_log_likelihood = self.restore(&statistics);
-            self.trace.push(mean_log_likelihood);
-            if observer(Progress {
-                iteration,
-                mean_log_likelihood,
-            })
-            .is_break()
-            {
-                interrupted = true;
-            }
-            if !interrupted && iteration < self.options.max_iter {
-                let next = iteration + 1;
-                let update =
-                    self.maximisation
-                        .update(components, &statistics, next, &mut self.events);
-                if update.repaired {
-                    convergence.restart();
-                } else if convergence.step(update.squared_length, || {
-                    convergence::noise(engine.precision(), components)
-                }) {
-                    converged = true;
-                }
-                if !converged {
-                    let mut new = self.repaired(engine, components, update, next)?;
-                    let precision = engine.precision();
-                    engine.admit(&mut new, next, &mut self.events)?;
-                    if engine.precision() != precision {
-                        convergence.restart();
-                    }
-                    *components = new;
-                    continue;
-                }
-            }
-            return Ok(Outcome {
-                statistics,
-                device: engine.info(),
-                converged,
-                interrupted,
-            });
-        }
-    }
-
-    /// The update's parameters, with components started anew where it asks for it.
-    fn repaired(
-        &mut self,
-        engine: &mut Engine<'_>,
-        before: &Components,
-        update: maximise::Update,
-        iteration: usize,
-    ) -> Result<Components, FitError> {
-        let mut components = update.components;
-        if !update.reseed.is_empty() {
-            let mut evaluated = before.clone();
-            evaluated.round_to(engine.precision());
-            reseed::reseed(
-                engine,
-                self.samples,
-                self.map,
-                self.options,
-                &evaluated,
-                &mut components,
-                &update.reseed,
-                iteration,
-                &mut self.events,
-            )?;
-        }
-        match self.events.iter().find(|event| event.kind.is_repair()) {
-            Some(event) if self.options.strict => Err(FitError::Repair(event.clone())),
-            _ => Ok(components),
-        }
-    }
-
-    /// After single precision: the last word in f64. One more EM step is kept if it does not lose.
-    fn verify(
-        &mut self,
-        engine: &mut Engine<'_>,
-        components: &mut Components,
-        outcome: Outcome,
-    ) -> Result<Outcome, FitError> {
-        if self.options.is_parity() || engine.precision() == Precision::F64 {
-            return Ok(outcome);
-        }
-        engine.use_double();
-        let iteration = self.trace.len() - 1;
-        let statistics = engine.statistics(components, iteration, &mut self.events)?;
-        let verified = self.restore(&statistics);
-        self.trace[iteration] = verified;
-        let verified = Outcome {
-            statistics,
-            ..outcome
-        };
-        if !verified.converged || iteration >= self.options.max_iter {
-            return Ok(verified);
-        }
-        let mut polished = self.maximisation.update(
-            components,
-            &verified.statistics,
-            iteration + 1,
-            &mut self.events,
-        );
-        if polished.repaired {
-            return Ok(verified);
-        }
-        let statistics =
-            engine.statistics(&polished.components, iteration + 1, &mut self.events)?;
-        if statistics.log_likelihood < verified.statistics.log_likelihood {
-            return Ok(verified);
-        }
-        std::mem::swap(components, &mut polished.components);
-        self.trace.push(self.restore(&statistics));
-        Ok(Outcome {
-            statistics,
-            ..verified
-        })
-    }
 }
 
 /// What can be known to be wrong before any work is done.
@@ -356,7 +246,10 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
                 return Err(FitError::Start { found, expected });
             }
         }
-        Init::KMeansPlusPlus | Init::Random => {}
+        Init::KMeansPlusPlus | Init::Random | Init::RandomFromData => {}
+    }
+    if options.restarts > 1 && matches!(options.init, Init::Labels(_) | Init::Model(_)) {
+        return Err(FitError::OneStart);
     }
     let distinct = distinct_rows(samples, k);
     if distinct < k && !options.is_parity() {

@@ -11,6 +11,8 @@ pub enum Init {
     KMeansPlusPlus,
     /// Random responsibilities, as scikit-learn's `random`.
     Random,
+    /// K distinct rows as means, the covariance of one scale and equal weights.
+    RandomFromData,
     /// One label a sample, 0 to K − 1.
     Labels(Vec<usize>),
     /// A mixture in the data's units.
@@ -38,6 +40,8 @@ pub struct Options {
     pub covariance_type: CovarianceType,
     /// The start.
     pub init: Init,
+    /// How many starts run against each other on subsamples; the best one is fitted.
+    pub restarts: usize,
     /// The most iterations over all rows.
     pub max_iter: usize,
     /// Stop when the estimated gain still to be had falls below this, nats per sample; 0 never stops.
@@ -61,6 +65,7 @@ impl Options {
             n_components,
             covariance_type: CovarianceType::Full,
             init: Init::KMeansPlusPlus,
+            restarts: 1,
             max_iter: 500,
             tol: 1e-6,
             reg_covar: 0.0,

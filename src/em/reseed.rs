@@ -7,8 +7,8 @@ use super::engine::Engine;
 use super::events::{Event, EventKind};
 use super::init::{Stream, generator};
 use super::options::Options;
-use crate::backend::Components;
-use crate::data::{Samples, Standardisation};
+use crate::backend::{BlockMask, Components};
+use crate::data::Standardisation;
 use crate::mixture::triangle;
 
 /// Among how many of the worst explained rows the new mean is drawn, at most.
@@ -24,7 +24,7 @@ const HELD: usize = 1 << 20;
 )]
 pub(super) fn reseed(
     engine: &mut Engine<'_>,
-    samples: &Samples,
+    mask: Option<&BlockMask>,
     map: &Standardisation,
     options: &Options,
     evaluated: &Components,
@@ -35,7 +35,8 @@ pub(super) fn reseed(
 ) -> Result<(), FitError> {
     let (k, d) = (components.len(), components.n_features);
     let length = triangle::packed_len(d);
-    let worst = worst_rows(engine, samples, evaluated, iteration, events)?;
+    let worst = worst_rows(engine, mask, evaluated, iteration)?;
+    let samples = engine.samples();
     let average = average_factor(components, which);
     let mut rng = generator(options.seed, Stream::Reseed(iteration));
     let mut row = vec![0.0; d];
@@ -78,11 +79,14 @@ pub(super) fn reseed(
 /// The rows of lowest log density, lowest first: one in a hundred, D + 1 to [`WORST_ROWS`] of them.
 fn worst_rows(
     engine: &mut Engine<'_>,
-    samples: &Samples,
+    mask: Option<&BlockMask>,
     components: &Components,
     iteration: usize,
-    events: &mut Vec<Event>,
 ) -> Result<Vec<usize>, FitError> {
+    let (samples, blocks) = (engine.samples(), engine.blocks());
+    let is_seen = |i: usize| {
+        samples.weight(i) > 0.0 && mask.is_none_or(|mask| mask.contains(blocks.of_row(i)))
+    };
     let n = samples.len();
     let keep = (n / 100)
         .clamp(components.n_features + 1, WORST_ROWS)
@@ -99,11 +103,11 @@ fn worst_rows(
             rows.clone(),
             &mut log_densities[..count],
             &mut responsibilities[..count * components.len()],
-            (iteration, &mut *events),
+            iteration,
         )?;
         worst.extend(
             rows.zip(&log_densities[..count])
-                .filter(|(i, _)| samples.weight(*i) > 0.0)
+                .filter(|(i, _)| is_seen(*i))
                 .map(|(i, l)| (*l, i)),
         );
         worst.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
