@@ -26,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Fit a mixture to a table of samples
     Fit(FitArgs),
+    /// Which number of components, and which covariance type: criteria, held-out scores, a verdict
+    Select(SelectArgs),
     /// The same iterations on the reference, the CPU and every GPU: differences and times, side by side
     Compare(CompareArgs),
     /// Label rows by a model
@@ -152,6 +154,62 @@ pub(crate) struct FitArgs {
     /// Where the label of each row goes (.csv, .tsv, .npy)
     #[arg(long, value_name = "OUT")]
     pub(crate) labels: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelectArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// From how many components to how many, such as 1..10
+    #[arg(short = 'k', value_name = "A..B")]
+    pub(crate) k: String,
+    /// Covariance types to try, or all
+    #[arg(
+        long,
+        default_value = "full",
+        value_delimiter = ',',
+        value_name = "TYPE,…|all"
+    )]
+    pub(crate) covariance: Vec<CovarianceChoice>,
+    /// k-means++, random or random-from-data
+    #[arg(long, default_value = "k-means++", value_name = "START")]
+    pub(crate) init: String,
+    /// Starts of each mixture, against each other on growing subsamples
+    #[arg(long, default_value_t = 8, value_name = "R")]
+    pub(crate) restarts: usize,
+    /// Parts of the data, each held out once; 0 for no held-out score
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) folds: usize,
+    /// The most iterations
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(crate) max_iter: usize,
+    /// Stop when the estimated gain still to be had falls below this, nats per sample; not scikit-learn's tol
+    #[arg(long, default_value_t = 1e-6, value_name = "NATS")]
+    pub(crate) tol: f64,
+    /// Added to the diagonal of covariances, in the data's units squared
+    #[arg(long, default_value_t = 0.0, value_name = "R")]
+    pub(crate) reg_covar: f64,
+    /// Where a picture of the criteria goes (.svg)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Where the chosen model goes (.json)
+    #[arg(short, long, value_name = "MODEL")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A covariance type, or each of them.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CovarianceChoice {
+    /// A matrix a component
+    Full,
+    /// One matrix for all components
+    Tied,
+    /// Variances a component, features uncorrelated
+    Diag,
+    /// One variance a component, the same in every direction
+    Spherical,
+    /// Each of them
+    All,
 }
 
 #[derive(Debug, Args)]

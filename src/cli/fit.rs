@@ -10,17 +10,13 @@ use wgmm::mixture::label;
 
 use super::args::{FitArgs, Shared};
 use super::failure::{Failure, Outcome};
+use super::input::check_tol;
 use super::output::{Columns, write_table};
 use super::progress::Watch;
 use super::{json, summary};
 
 pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
-    if !(args.tol >= 0.0 && args.tol.is_finite()) {
-        return Err(Failure::usage(format!(
-            "--tol {}: expected a number of at least 0",
-            args.tol
-        )));
-    }
+    check_tol(args.tol)?;
     shared.device()?;
     let start = args.em.start()?;
     check_outputs(args)?;
@@ -92,18 +88,7 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
     if shared.quiet {
         return;
     }
-    if !table.left_out.is_empty() {
-        eprintln!("note: left out, not numbers: {}", table.left_out.join(", "));
-    }
-    if let Some(name) = &table.row_numbers {
-        eprintln!(
-            "note: the first column has no name and only counts rows: left out (--columns {name},… takes it)"
-        );
-    }
-    let skipped = table.total_rows - table.samples.len();
-    if skipped > 0 {
-        eprintln!("note: {skipped} of {} rows left out", table.total_rows);
-    }
+    notes(table);
     let parameters = fit.mixture.n_parameters() as f64;
     if table.samples.total_weight() < 2.0 * parameters {
         eprintln!(
@@ -125,6 +110,22 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
             "warning: stopped at --max-iter {} before the estimated gain fell below --tol {:e}",
             options.max_iter, options.tol
         );
+    }
+}
+
+/// What of the table was not taken.
+pub(crate) fn notes(table: &Table) {
+    if !table.left_out.is_empty() {
+        eprintln!("note: left out, not numbers: {}", table.left_out.join(", "));
+    }
+    if let Some(name) = &table.row_numbers {
+        eprintln!(
+            "note: the first column has no name and only counts rows: left out (--columns {name},… takes it)"
+        );
+    }
+    let skipped = table.total_rows - table.samples.len();
+    if skipped > 0 {
+        eprintln!("note: {skipped} of {} rows left out", table.total_rows);
     }
 }
 

@@ -93,36 +93,29 @@ impl EmArgs {
         if self.k == 0 {
             return Err(Failure::usage("-k 0: a mixture needs at least 1 component"));
         }
-        if !(self.reg_covar >= 0.0 && self.reg_covar.is_finite()) {
-            return Err(Failure::usage(format!(
-                "--reg-covar {}: expected a number of at least 0",
-                self.reg_covar
-            )));
+        check_reg_covar(self.reg_covar)?;
+        check_restarts(self.restarts)?;
+        if let Some(init) = drawn(&self.init) {
+            return Ok(Start::Drawn(init));
         }
-        if self.restarts == 0 {
-            return Err(Failure::usage("--restarts 0: a fit needs at least 1 start"));
-        }
-        match self.init.as_str() {
-            "k-means++" => Ok(Start::Drawn(Init::KMeansPlusPlus)),
-            "random" => Ok(Start::Drawn(Init::Random)),
-            "random-from-data" => Ok(Start::Drawn(Init::RandomFromData)),
-            other => match other.strip_prefix("labels:") {
-                Some(column) => Ok(Start::Labels(column.to_owned())),
-                None if other.ends_with(".json") => {
-                    let model = read_model(Path::new(other))?;
-                    if model.len() != self.k {
-                        return Err(Failure::run(format!(
-                            "{other}: {} components, but -k {}",
-                            model.len(),
-                            self.k
-                        )));
-                    }
-                    Ok(Start::Drawn(Init::Model(model)))
+        match self.init.strip_prefix("labels:") {
+            Some(column) => Ok(Start::Labels(column.to_owned())),
+            None if self.init.ends_with(".json") => {
+                let model = read_model(Path::new(&self.init))?;
+                if model.len() != self.k {
+                    return Err(Failure::run(format!(
+                        "{}: {} components, but -k {}",
+                        self.init,
+                        model.len(),
+                        self.k
+                    )));
                 }
-                None => Err(Failure::usage(format!(
-                    "--init {other}: expected k-means++, random, random-from-data, labels:COLUMN or a model's file (.json)"
-                ))),
-            },
+                Ok(Start::Drawn(Init::Model(model)))
+            }
+            None => Err(Failure::usage(format!(
+                "--init {}: expected k-means++, random, random-from-data, labels:COLUMN or a model's file (.json)",
+                self.init
+            ))),
         }
     }
 
@@ -152,6 +145,41 @@ impl EmArgs {
             ..Options::new(self.k)
         })
     }
+}
+
+/// A start that is drawn anew for each seed.
+pub(crate) fn drawn(init: &str) -> Option<Init> {
+    match init {
+        "k-means++" => Some(Init::KMeansPlusPlus),
+        "random" => Some(Init::Random),
+        "random-from-data" => Some(Init::RandomFromData),
+        _ => None,
+    }
+}
+
+pub(crate) fn check_tol(tol: f64) -> Result<(), Failure> {
+    if tol >= 0.0 && tol.is_finite() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--tol {tol}: expected a number of at least 0"
+    )))
+}
+
+pub(crate) fn check_reg_covar(reg_covar: f64) -> Result<(), Failure> {
+    if reg_covar >= 0.0 && reg_covar.is_finite() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--reg-covar {reg_covar}: expected a number of at least 0"
+    )))
+}
+
+pub(crate) fn check_restarts(restarts: usize) -> Result<(), Failure> {
+    if restarts > 0 {
+        return Ok(());
+    }
+    Err(Failure::usage("--restarts 0: a fit needs at least 1 start"))
 }
 
 impl Start {

@@ -14,6 +14,7 @@ mod predict;
 mod progress;
 mod sample;
 mod score;
+mod select;
 mod summary;
 
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
     pool.install(|| match &cli.command {
         None => experiment::run(shared, &cli.experiment),
         Some(Command::Fit(args)) => fit::run(shared, args),
+        Some(Command::Select(args)) => select::run(shared, args),
         Some(Command::Compare(args)) => compare::run(shared, args),
         Some(Command::Predict(args)) => predict::run(shared, args),
         Some(Command::Score(args)) => score::run(shared, args),

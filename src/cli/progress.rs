@@ -38,13 +38,25 @@ impl Watch {
 
     /// To be called after each iteration.
     pub(crate) fn observe(&self, progress: Progress) -> ControlFlow<()> {
-        if let Some(bar) = &self.bar {
-            bar.set_message(format!(
+        self.say(|| {
+            format!(
                 "iteration {}, mean log-likelihood {:.6}",
                 progress.iteration, progress.mean_log_likelihood
-            ));
+            )
+        });
+        self.go_on()
+    }
+
+    /// Shows what is being done.
+    pub(crate) fn say(&self, message: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(message());
             bar.tick();
         }
+    }
+
+    /// Whether the user has not asked to stop.
+    pub(crate) fn go_on(&self) -> ControlFlow<()> {
         if self.stop.load(Ordering::Relaxed) {
             ControlFlow::Break(())
         } else {

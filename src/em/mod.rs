@@ -16,6 +16,7 @@ mod options;
 mod race;
 mod reseed;
 mod run;
+mod select;
 mod update;
 
 use std::collections::HashSet;
@@ -30,11 +31,11 @@ pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};
 pub use options::{Init, Options, PrecisionChoice};
 pub use race::Restarts;
+pub use select::{Candidate, HeldOut, Selected, Selection, Sweep, Verdict, select};
 
 use self::engine::Engine;
-use self::race::Race;
-use self::run::{Ending, Run};
-use crate::backend::DeviceInfo;
+use self::run::Run;
+use crate::backend::{DeviceInfo, Precision};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{Criteria, Mixture};
 
@@ -154,67 +155,17 @@ pub fn fit_observed(
     })?;
     let [mut run] = runs;
     let device = engine.info();
-    run.verify(&mut engine)?;
+    if !options.is_parity() && device.precision == Precision::F32 {
+        engine.use_double();
+        run.verify(&mut engine)?;
+    }
     let times = Times {
         prepare,
         init,
         em: started.elapsed(),
     };
-    finish(run, engine, device, race, &map, times)
-}
-
-/// The results of a run that has ended.
-fn finish(
-    run: Run<'_>,
-    engine: Engine<'_>,
-    device: DeviceInfo,
-    race: Option<Race>,
-    map: &Standardisation,
-    times: Times,
-) -> Result<Fit, FitError> {
-    if let Some(failure) = run.failure {
-        return Err(failure);
-    }
-    let mixture = run.components.to_mixture(map)?;
-    let mean_log_likelihood = run.mean_log_likelihood();
-    let iterations = run.iterations();
-    let (total, log_largest) = run
-        .statistics
-        .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));
-    let criteria = Criteria::new(
-        mean_log_likelihood * total,
-        log_largest,
-        mixture.n_parameters(),
-        total,
-    );
-    let rows = engine.samples().len();
-    let mut events = engine.events;
-    events.extend(run.events);
-    events.sort_by_key(|event| event.iteration);
-    let (mut stages, restarts) = race.map_or((Vec::new(), None), |race| {
-        (race.stages, Some(race.restarts))
-    });
-    let before: f64 = stages.iter().map(|stage: &Stage| stage.passes).sum();
-    stages.push(Stage {
-        rows,
-        iterations,
-        passes: engine.passes,
-    });
-    Ok(Fit {
-        mixture,
-        device,
-        iterations,
-        passes: before + engine.passes,
-        stages,
-        restarts,
-        converged: run.ending == Some(Ending::Converged),
-        interrupted: run.ending == Some(Ending::Interrupted),
-        mean_log_likelihood,
-        trace: run.trace,
-        criteria,
-        events,
-        times,
-    })
+    let passes = engine.passes;
+    run.finish(samples.len(), passes, device, &engine.events, race, times)
 }
 
 /// What can be known to be wrong before any work is done.

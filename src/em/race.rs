@@ -179,7 +179,7 @@ fn run_all(
 }
 
 /// At most `most` rows of positive weight in a random order: a prefix of it is a random subsample.
-fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
+pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
     let mut rng = generator(seed, Stream::Shuffle);
     let candidates: Option<Vec<usize>> = samples
         .weights()

@@ -1,17 +1,20 @@
 //! One mixture on its way: everything between two evaluations of the samples.
 
+use std::borrow::BorrowMut;
 use std::ops::ControlFlow;
 
-use super::FitError;
 use super::convergence::{self, Convergence};
 use super::engine::Engine;
 use super::events::Event;
 use super::init::Start;
 use super::maximise::{Maximisation, Update};
 use super::options::Options;
+use super::race::Race;
 use super::reseed;
-use crate::backend::{BlockMask, Components, MaskedModel, Precision, Statistics};
+use super::{Fit, FitError, Stage, Times};
+use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics};
 use crate::data::Standardisation;
+use crate::mixture::Criteria;
 
 /// Why a run takes no more steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,12 +178,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// After single precision: the last word in f64. One more EM step is kept if it does not lose.
+    /// After single precision: the last word, on an engine in double. One more EM step is kept if it does not lose.
     pub(super) fn verify(&mut self, engine: &mut Engine<'_>) -> Result<(), FitError> {
-        if self.options.is_parity() || engine.precision() == Precision::F64 {
-            return Ok(());
-        }
-        engine.use_double();
         let iteration = self.iterations();
         let statistics = engine
             .statistics(&[self.model()], iteration)?
@@ -215,18 +214,76 @@ impl<'a> Run<'a> {
     }
 }
 
+impl Run<'_> {
+    /// The results of a run that has ended, after `passes` over `rows` rows on `device`.
+    pub(super) fn finish(
+        self,
+        rows: usize,
+        passes: f64,
+        device: DeviceInfo,
+        device_events: &[Event],
+        race: Option<Race>,
+        times: Times,
+    ) -> Result<Fit, FitError> {
+        let mean_log_likelihood = self.mean_log_likelihood();
+        let iterations = self.iterations();
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let mixture = self.components.to_mixture(self.map)?;
+        let (total, log_largest) = self
+            .statistics
+            .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));
+        let criteria = Criteria::new(
+            mean_log_likelihood * total,
+            log_largest,
+            mixture.n_parameters(),
+            total,
+        );
+        let mut events = device_events.to_vec();
+        events.extend(self.events);
+        events.sort_by_key(|event| event.iteration);
+        let (mut stages, restarts) = race.map_or((Vec::new(), None), |race| {
+            (race.stages, Some(race.restarts))
+        });
+        stages.push(Stage {
+            rows,
+            iterations,
+            passes,
+        });
+        Ok(Fit {
+            mixture,
+            device,
+            iterations,
+            passes: stages.iter().map(|stage| stage.passes).sum(),
+            stages,
+            restarts,
+            converged: self.ending == Some(Ending::Converged),
+            interrupted: self.ending == Some(Ending::Interrupted),
+            mean_log_likelihood,
+            trace: self.trace,
+            criteria,
+            events,
+            times,
+        })
+    }
+}
+
 /// Plain EM of all runs side by side until each has ended: one evaluation of all that still go per iteration.
 /// A run that cannot go on leaves the others alone; a device's error ends all.
 ///
 /// `observe` sees the iteration's number and statistics, one of each run still going, and may end them all.
-pub(super) fn advance(
+pub(super) fn advance<'a, R: BorrowMut<Run<'a>>>(
     engine: &mut Engine<'_>,
-    runs: &mut [Run<'_>],
+    runs: &mut [R],
     observe: &mut dyn FnMut(usize, &[Statistics]) -> ControlFlow<()>,
 ) -> Result<(), FitError> {
     for iteration in 0.. {
-        let mut live: Vec<&mut Run<'_>> =
-            runs.iter_mut().filter(|run| run.ending.is_none()).collect();
+        let mut live: Vec<&mut Run<'a>> = runs
+            .iter_mut()
+            .map(BorrowMut::borrow_mut)
+            .filter(|run| run.ending.is_none())
+            .collect();
         if live.is_empty() {
             break;
         }
