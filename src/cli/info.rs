@@ -67,7 +67,7 @@ fn text(model: &Mixture, fit: Option<&FitSummary>) -> String {
     );
     if model.len() > 1 {
         text.push_str(&format!(
-            "by the entropy of their weights {:.2} components in effect\n",
+            "{:.2} components in effect, by the entropy of their weights\n",
             model.effective_components()
         ));
     }

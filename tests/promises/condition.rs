@@ -373,13 +373,7 @@ fn info_tells_the_strongest_of_many() {
         (0..d)
             .map(|i| {
                 (0..d)
-                    .map(|j| {
-                        if i == j {
-                            1.0
-                        } else {
-                            r.powi((i - j as i32).abs())
-                        }
-                    })
+                    .map(|j| if i == j { 1.0 } else { r.powi(i32::abs(i - j)) })
                     .collect()
             })
             .collect()
