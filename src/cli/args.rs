@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Draw rows from a model
     Sample(SampleArgs),
+    /// What a model says of some features once others are known
+    Condition(ConditionArgs),
     /// What is in a model
     Info(InfoArgs),
     /// Adapters, and what `--device auto` picks and why
@@ -258,6 +260,28 @@ pub(crate) struct SampleArgs {
     /// Where they go (.csv, .tsv, .npy, or -)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConditionArgs {
+    /// A model
+    pub(crate) model: PathBuf,
+    /// What is known: features by name, or by number (from 0) where the model has no names
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) given: Vec<String>,
+    /// A table of what is known, row by row: its columns that are features of the model (.csv, .tsv, .npy, or -)
+    #[arg(long, requires = "output", value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Only these columns of the table; in a table without a header, the feature that each column is
+    #[arg(long, value_delimiter = ',', requires = "data", value_name = "A,B,C")]
+    pub(crate) columns: Option<Vec<String>>,
+    /// Leave out rows with missing or infinite values
+    #[arg(long, requires = "data")]
+    pub(crate) skip_invalid: bool,
+    /// Where the mixture of the other features goes (.json); with --data, where their means and standard deviations
+    /// go (.csv, .tsv, .npy, or -)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,7 @@ impl DataArgs {
         let options = ReadOptions {
             columns: self.columns.clone(),
             model: model.map(<[String]>::to_vec),
+            among: None,
             weights: self.weights.clone(),
             labels: labels.map(str::to_owned),
             skip_invalid: self.skip_invalid,
@@ -190,6 +191,13 @@ impl Start {
             Start::Drawn(_) => None,
         }
     }
+}
+
+/// The names of a model's features: their own, or their numbers.
+pub(crate) fn feature_names(model: &Mixture) -> Vec<String> {
+    (0..model.n_features())
+        .map(|j| model.feature_name(j))
+        .collect()
 }
 
 /// Reads a model.

@@ -2,6 +2,7 @@
 
 mod args;
 mod compare;
+mod condition;
 mod devices;
 mod experiment;
 mod failure;
@@ -12,6 +13,7 @@ mod json;
 mod output;
 mod predict;
 mod progress;
+mod relations;
 mod sample;
 mod score;
 mod select;
@@ -72,6 +74,7 @@ fn run(cli: Cli) -> Result<Outcome, Failure> {
         Some(Command::Predict(args)) => predict::run(shared, args),
         Some(Command::Score(args)) => score::run(shared, args),
         Some(Command::Sample(args)) => sample::run(shared, args),
+        Some(Command::Condition(args)) => condition::run(shared, args),
         Some(Command::Info(args)) => info::run(shared, args),
         Some(Command::Devices(args)) => devices::run(shared, args),
     })

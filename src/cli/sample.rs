@@ -6,7 +6,7 @@ use wgmm::data::{TABLE_ENDINGS, check_writable};
 
 use super::args::{SampleArgs, Shared};
 use super::failure::{Failure, Outcome};
-use super::input::read_model;
+use super::input::{feature_names, read_model};
 use super::json;
 use super::output::{Columns, write_table};
 
@@ -18,9 +18,7 @@ pub(crate) fn run(shared: &Shared, args: &SampleArgs) -> Result<Outcome, Failure
     check_writable(&args.output, &TABLE_ENDINGS)?;
     let mut rng = ChaCha8Rng::seed_from_u64(shared.seed);
     let (values, _) = model.sample(args.n, &mut rng);
-    let names: Vec<String> = (0..model.n_features())
-        .map(|j| model.feature_name(j))
-        .collect();
+    let names = feature_names(&model);
     let header: Vec<&str> = names.iter().map(String::as_str).collect();
     write_table(&args.output, &header, &Columns::Reals(values), args.n, None)?;
     if shared.json {

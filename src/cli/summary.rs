@@ -50,14 +50,12 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
 pub(crate) fn mixture(mixture: &Mixture, features: &[String]) -> String {
     let d = mixture.n_features();
     let shown = d.min(SHOWN);
-    let mut order: Vec<usize> = (0..mixture.len()).collect();
-    order.sort_by(|a, b| mixture.weights()[*b].total_cmp(&mixture.weights()[*a]));
     let mut text = format!("{:>9}  {:>8}", "component", "weight");
     for name in features.iter().take(shown) {
         let _ = write!(text, "  {name:>22}");
     }
     text.push_str(if d > shown { "  …\n" } else { "\n" });
-    for k in order {
+    for k in by_weight(mixture) {
         let covariance = mixture.covariance(k);
         let _ = write!(text, "{k:>9}  {:>8.5}", mixture.weights()[k]);
         for j in 0..shown {
@@ -73,8 +71,26 @@ pub(crate) fn mixture(mixture: &Mixture, features: &[String]) -> String {
     text
 }
 
+/// All components, heaviest first.
+pub(crate) fn by_weight(mixture: &Mixture) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..mixture.len()).collect();
+    order.sort_by(|a, b| mixture.weights()[*b].total_cmp(&mixture.weights()[*a]));
+    order
+}
+
+/// A table of features: mean ± standard deviation of each.
+pub(crate) fn moments(features: &[String], mean: &[f64], sd: &[f64]) -> String {
+    let width = features.iter().map(|name| name.chars().count());
+    let width = width.max().unwrap_or(0).max(9);
+    features
+        .iter()
+        .zip(mean.iter().zip(sd))
+        .map(|(name, (mean, sd))| format!("{name:>width$}  {} ± {}\n", number(*mean), number(*sd)))
+        .collect()
+}
+
 /// Five or six digits, in the form that reads best.
-fn number(x: f64) -> String {
+pub(crate) fn number(x: f64) -> String {
     let size = x.abs();
     if x == 0.0 || (1e-3..1e6).contains(&size) {
         let digits = (5 - size.max(1e-3).log10().floor() as i32).clamp(0, 7) as usize;

@@ -66,8 +66,12 @@ fn table(bytes: &[u8], delimiter: Option<u8>, options: &ReadOptions) -> Result<T
         .filter(|&slot| choice.asked || parsed.seen[slot].is_numeric())
         .collect();
     let used = |column: usize| chosen.iter().any(|&slot| columns[slot] == column);
+    let among = options.among.is_some() && options.columns.is_none();
     let left_out: Vec<String> = (0..layout.names.len())
-        .filter(|&column| !used(column) && choice.features.contains(&column) && !choice.asked)
+        .filter(|&column| match among {
+            true => !choice.features.contains(&column),
+            false => !used(column) && choice.features.contains(&column) && !choice.asked,
+        })
         .map(|column| layout.names[column].clone())
         .collect();
     if chosen.is_empty() {

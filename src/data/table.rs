@@ -18,6 +18,9 @@ pub struct ReadOptions {
     /// The features of a model, used where `columns` names none: they are found by name in a table that has names,
     /// and by position in one that has not.
     pub model: Option<Vec<String>>,
+    /// The names that features may have. In a table that has names, its columns with one of these are the features
+    /// unless `columns` says which; a table that has none gets its names, one for each column, from `columns`.
+    pub among: Option<Vec<String>>,
     /// The column of weights (frequencies, at least 0).
     pub weights: Option<String>,
     /// The column of start labels (whole numbers from 0).
@@ -41,7 +44,8 @@ pub struct Table {
     pub kept: Option<Vec<usize>>,
     /// The start label of each sample (N of them), if a column of labels was named.
     pub labels: Option<Vec<usize>>,
-    /// Names of the columns left out because they hold text, or no value at all.
+    /// Names of the columns left out because they hold text, or no value at all, or because their name is not
+    /// among those that features may have.
     pub left_out: Vec<String>,
     /// The name of a first column that was left out because it has no name in the header and only counts the
     /// rows, from 0 or from 1, as R and pandas write it. It can still be asked for by that name.

@@ -140,7 +140,12 @@ fn check_matrix(matrix: &[f64], component: usize, d: usize) -> Result<(), ModelE
             }
         }
     }
-    if triangle::cholesky(&triangle::pack(matrix, d), d).is_err() {
+    cholesky(matrix, component, d).map(|_| ())
+}
+
+/// The packed Cholesky factor of a full D × D matrix, the covariance of `component`.
+pub(super) fn cholesky(matrix: &[f64], component: usize, d: usize) -> Result<Vec<f64>, ModelError> {
+    triangle::cholesky(&triangle::pack(matrix, d), d).map_err(|_| {
         let smallest = if matrix.iter().all(|v| v.is_finite()) {
             SymmetricEigen::new(DMatrix::from_row_slice(d, d, matrix))
                 .eigenvalues
@@ -148,10 +153,9 @@ fn check_matrix(matrix: &[f64], component: usize, d: usize) -> Result<(), ModelE
         } else {
             f64::NAN
         };
-        return Err(ModelError::NotPositiveDefinite {
+        ModelError::NotPositiveDefinite {
             component,
             smallest,
-        });
-    }
-    Ok(())
+        }
+    })
 }

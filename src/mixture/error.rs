@@ -67,6 +67,37 @@ pub enum ModelError {
         /// The name.
         name: String,
     },
+    /// A feature that the mixture has not.
+    #[error("no feature {feature}; the mixture has {n_features}, counted from 0")]
+    UnknownFeature {
+        /// The number asked for.
+        feature: usize,
+        /// How many there are.
+        n_features: usize,
+    },
+    /// A feature asked for or given twice.
+    #[error("feature \"{name}\" is named twice")]
+    FeatureRepeated {
+        /// Its name, or its number.
+        name: String,
+    },
+    /// Values for all features.
+    #[error("every feature is given; leave at least one to be described")]
+    NothingLeft,
+    /// A given value that is not finite.
+    #[error("feature \"{name}\": {found} is not finite")]
+    Given {
+        /// The feature's name, or its number.
+        name: String,
+        /// The value.
+        found: f64,
+    },
+    /// Given values whose distance from a component overflows.
+    #[error("component {component}: the given values are too far away to compute with")]
+    OutOfReach {
+        /// Which component.
+        component: usize,
+    },
     /// A file that is not a model file.
     #[error("not a wgmm model: {reason}")]
     NotAModel {

@@ -1,14 +1,19 @@
 //! The model: a Gaussian mixture in the user's units. Knows nothing of EM or devices.
 
+mod conditional;
 mod covariance;
 mod criteria;
 mod density;
 mod difference;
 mod error;
 mod file;
+mod marginal;
+mod moments;
+mod overlap;
 mod sampling;
 pub mod triangle;
 
+pub use conditional::Conditional;
 pub use covariance::{CovarianceType, Covariances};
 pub use criteria::Criteria;
 pub use density::{Density, label};

@@ -82,12 +82,17 @@ pub fn solve_triangle(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
 
 /// L⁻¹ v for a packed lower triangle, by forward substitution.
 pub fn solve(l: &[f64], v: &[f64]) -> Vec<f64> {
-    let mut x = vec![0.0; v.len()];
-    for i in 0..v.len() {
-        let dot: f64 = (0..i).map(|j| l[at(i, j)] * x[j]).sum();
-        x[i] = (v[i] - dot) / l[at(i, i)];
-    }
+    let mut x = v.to_vec();
+    solve_in_place(l, &mut x);
     x
+}
+
+/// Replaces v by L⁻¹ v for a packed lower triangle.
+pub fn solve_in_place(l: &[f64], v: &mut [f64]) {
+    for i in 0..v.len() {
+        let dot: f64 = (0..i).map(|j| l[at(i, j)] * v[j]).sum();
+        v[i] = (v[i] - dot) / l[at(i, i)];
+    }
 }
 
 /// L v for a packed lower triangle.

@@ -3,6 +3,7 @@
 mod backends;
 mod cases;
 mod command;
+mod condition;
 mod determinism;
 mod driver;
 mod interruptions;

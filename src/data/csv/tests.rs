@@ -223,6 +223,18 @@ fn weights_and_labels_are_no_features() {
 }
 
 #[test]
+fn columns_with_other_names_are_left_out_unread() {
+    let options = ReadOptions {
+        among: Some(["z", "x"].map(str::to_owned).to_vec()),
+        ..ReadOptions::default()
+    };
+    let read = with("x,gap,y,z\n1,,a,2\n3,NA,4,5\n", &options).expect("valid");
+    assert_eq!(read.features, ["x", "z"]);
+    assert_eq!(values(&read), [1.0, 2.0, 3.0, 5.0]);
+    assert_eq!(read.left_out, ["gap", "y"]);
+}
+
+#[test]
 fn wrong_weights_and_labels_are_named() {
     let options = ReadOptions {
         weights: Some("w".to_owned()),

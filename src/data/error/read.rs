@@ -72,6 +72,25 @@ pub enum ReadProblem {
         /// Its name.
         name: String,
     },
+    /// No column has one of the names that features may have.
+    #[error("none of {} is a column; it has {}", Names(.among), Names(.columns))]
+    NoneAmong {
+        /// The names that features may have.
+        among: Vec<String>,
+        /// All columns.
+        columns: Vec<String>,
+    },
+    /// Columns that must have names, in a table without a header.
+    #[error(
+        "{columns} column{} without a header{}",
+        if *columns == 1 { "" } else { "s" }, Naming(*given)
+    )]
+    Nameless {
+        /// How many columns there are.
+        columns: usize,
+        /// How many names were given.
+        given: usize,
+    },
     /// `--columns` without a name.
     #[error("no column is asked for; name at least one")]
     NoColumns,
@@ -176,6 +195,19 @@ impl fmt::Display for Bracketed<'_> {
             return Ok(());
         }
         write!(f, " (text or nothing in {})", Names(self.0))
+    }
+}
+
+/// How the columns of a table without a header are to be named, so many names being given.
+struct Naming(usize);
+
+impl fmt::Display for Naming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => write!(f, "; name them with --columns"),
+            1 => write!(f, ", but --columns has 1 name"),
+            names => write!(f, ", but --columns has {names} names"),
+        }
     }
 }
 

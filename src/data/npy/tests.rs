@@ -148,6 +148,7 @@ fn columns_weights_and_labels_are_named_by_number() {
     );
     let options = ReadOptions {
         model: None,
+        among: None,
         columns: Some(vec!["2".to_owned(), "0".to_owned()]),
         weights: Some("1".to_owned()),
         labels: Some("3".to_owned()),
@@ -165,6 +166,27 @@ fn columns_weights_and_labels_are_named_by_number() {
     assert_eq!(
         load(&bytes, &options).expect_err("unknown").to_string(),
         "t.npy: no column \"x\"; it has \"0\", \"1\", \"2\", \"3\""
+    );
+}
+
+#[test]
+fn names_that_are_asked_of_all_columns_are_theirs_in_order() {
+    let bytes = npy("'<f8'", false, "(1, 2)", &le(&[1.0, 2.0]));
+    let names = |names: &[&str]| Some(names.iter().map(|n| n.to_string()).collect());
+    let options = ReadOptions {
+        among: names(&["x", "y", "z"]),
+        columns: names(&["z", "x"]),
+        ..ReadOptions::default()
+    };
+    let table = load(&bytes, &options).expect("two names");
+    assert_eq!(table.samples.values(), &f64s(&[1.0, 2.0]));
+    let options = ReadOptions {
+        among: names(&["x", "y", "z"]),
+        ..ReadOptions::default()
+    };
+    assert_eq!(
+        load(&bytes, &options).expect_err("nameless").to_string(),
+        "t.npy: 2 columns without a header; name them with --columns"
     );
 }
 

@@ -34,18 +34,15 @@ impl Choice {
                     columns: names.to_vec(),
                 })
         };
+        if let Some(among) = &options.among {
+            return Self::among(names, options, among);
+        }
         let weights = options.weights.as_ref().map(find).transpose()?;
         let labels = options.labels.as_ref().map(find).transpose()?;
-        let unnamed = || {
-            names
-                .iter()
-                .enumerate()
-                .all(|(i, name)| *name == i.to_string())
-        };
         let by_name = options
             .model
             .as_ref()
-            .filter(|model| !unnamed() || model.iter().all(|name| names.contains(name)));
+            .filter(|model| !unnamed(names) || model.iter().all(|name| names.contains(name)));
         let asked = options.columns.as_ref().or(by_name);
         let features = match asked {
             Some(columns) if columns.is_empty() => return Err(ReadProblem::NoColumns),
@@ -71,6 +68,51 @@ impl Choice {
         Ok(choice)
     }
 
+    /// The columns that have one of some names, or all columns of a table without names once they are named.
+    fn among(
+        names: &[String],
+        options: &ReadOptions,
+        among: &[String],
+    ) -> Result<Self, ReadProblem> {
+        let features: Vec<usize> = match &options.columns {
+            Some(columns) if !unnamed(names) => {
+                let asked = ReadOptions {
+                    columns: Some(columns.clone()),
+                    ..ReadOptions::default()
+                };
+                return Self::of(names, &asked);
+            }
+            Some(columns) if columns.len() == names.len() => {
+                let mut seen = HashSet::new();
+                if let Some(name) = columns.iter().find(|name| !seen.insert(*name)) {
+                    return Err(ReadProblem::ColumnTwice { name: name.clone() });
+                }
+                (0..names.len()).collect()
+            }
+            None if !unnamed(names) => (0..names.len())
+                .filter(|&column| among.contains(&names[column]))
+                .collect(),
+            given => {
+                return Err(ReadProblem::Nameless {
+                    columns: names.len(),
+                    given: given.as_ref().map_or(0, Vec::len),
+                });
+            }
+        };
+        if features.is_empty() {
+            return Err(ReadProblem::NoneAmong {
+                among: among.to_vec(),
+                columns: names.to_vec(),
+            });
+        }
+        Ok(Self {
+            features,
+            weights: None,
+            labels: None,
+            asked: true,
+        })
+    }
+
     /// All columns that are read: features, then weights, then labels.
     pub(in crate::data) fn read(&self) -> impl Iterator<Item = usize> + '_ {
         self.features
@@ -79,6 +121,12 @@ impl Choice {
             .chain(self.weights)
             .chain(self.labels)
     }
+}
+
+/// Whether columns are called by their numbers, because the table has no header.
+fn unnamed(names: &[String]) -> bool {
+    let mut numbered = names.iter().enumerate();
+    numbered.all(|(i, name)| *name == i.to_string())
 }
 
 /// One name a column: a column without one is called by its 0-based number, and of several that share one
@@ -198,6 +246,48 @@ mod tests {
         }
         let error = Choice::of(&names, &options(&[], "w")).expect_err("none");
         assert!(matches!(error, ReadProblem::NoColumns));
+    }
+
+    #[test]
+    fn columns_are_found_among_the_names_allowed() {
+        let choose = |names: &[&str], columns: Option<&[&str]>| {
+            let options = ReadOptions {
+                columns: columns.map(strings),
+                among: Some(strings(&["z", "y", "x"])),
+                ..ReadOptions::default()
+            };
+            Choice::of(&strings(names), &options)
+                .map(|choice| choice.features)
+                .map_err(|problem| problem.to_string())
+        };
+        let table = ["x", "site", "y"];
+        assert_eq!(choose(&table, None), Ok(vec![0, 2]));
+        assert_eq!(choose(&table, Some(&["y"])), Ok(vec![2]));
+        assert_eq!(choose(&["0", "1"], Some(&["z", "x"])), Ok(vec![0, 1]));
+        for (names, columns, said) in [
+            (
+                &["a", "b"][..],
+                None,
+                "none of \"z\", \"y\", \"x\" is a column; it has \"a\", \"b\"",
+            ),
+            (
+                &["0", "1"],
+                None,
+                "2 columns without a header; name them with --columns",
+            ),
+            (
+                &["0"],
+                Some(&["z", "x"][..]),
+                "1 column without a header, but --columns has 2 names",
+            ),
+            (
+                &["0", "1"],
+                Some(&["z", "z"]),
+                "column \"z\" is asked for twice; name it once",
+            ),
+        ] {
+            assert_eq!(choose(names, columns), Err(said.to_owned()));
+        }
     }
 
     #[test]
