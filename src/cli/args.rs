@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     name = "wgmm",
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Without a command: draws samples from four known Gaussians, fits them, compares with the truth and \
-                  writes pictures into wgmm-demo/."
+    after_help = "Without a command: draws samples from four known Gaussians, fits them, compares with the truth, \
+                  finds out how many there are and writes pictures into wgmm-demo/."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -183,7 +183,7 @@ pub(crate) struct SelectArgs {
     #[arg(long, default_value_t = 5, value_name = "N")]
     pub(crate) folds: usize,
     /// The most iterations
-    #[arg(long, default_value_t = 500, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) max_iter: usize,
     /// Stop when the estimated gain still to be had falls below this, nats per sample; not scikit-learn's tol
     #[arg(long, default_value_t = 1e-6, value_name = "NATS")]

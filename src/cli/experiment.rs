@@ -1,5 +1,5 @@
 //! `wgmm` alone: the notebook's experiment, finished. Four known Gaussians, samples of them, a fit that does not
-//! look at the labels, and how far it is from the truth.
+//! look at the labels, how far it is from the truth, and how one knows that there are four.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,14 +9,14 @@ use glam::{DMat2, DVec2};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use wgmm::data::{Samples, write_atomically};
-use wgmm::em::{self, Fit, Options};
+use wgmm::em::{self, Fit, Options, Selection, Sweep};
 use wgmm::mixture::{Covariances, Difference, FitSummary, Mixture, ModelFile, label};
 use wgmm::report::Scatter;
 
 use super::args::{ExperimentArgs, Shared};
 use super::failure::{Failure, Outcome};
 use super::progress::Watch;
-use super::{json, summary};
+use super::{json, select, summary};
 
 /// The notebook's weights; they sum to 0.9.
 const WEIGHTS: [f64; 4] = [0.1, 0.3, 0.2, 0.3];
@@ -35,6 +35,8 @@ const COVARIANCES: [DMat2; 4] = [
 ];
 /// Points in a picture.
 const SHOWN: usize = 4000;
+/// Rows that the question of K is put to.
+const SWEPT: usize = 20_000;
 const FOLDER: &str = "wgmm-demo";
 
 pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Failure> {
@@ -81,6 +83,15 @@ pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Fai
     let model = model(&fit, &features, &samples, shared)?;
     write_atomically(&folder.join("model.json"), model.to_json().as_bytes())?;
     let written = started.elapsed();
+    let started = Instant::now();
+    let swept = Samples::subset(&samples, &Vec::from_iter(0..SWEPT.min(samples.len())));
+    let selection = sweep(shared, &swept)?;
+    let picture = select::plot(&selection, &format!("{} samples", swept.len()));
+    write_atomically(&folder.join("select.svg"), picture.as_bytes())?;
+    let swept_in = started.elapsed();
+    let verdict = selection
+        .verdict
+        .map(|verdict| select::sentence(&selection, &verdict));
     let difference = Difference::between(&truth, &fit.mixture);
     if shared.json {
         json::print(&serde_json::json!({
@@ -97,6 +108,7 @@ pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Fai
             "difference": difference,
             "truth": ModelFile::new(&truth, None),
             "model": model,
+            "verdict": verdict,
         }))?;
     } else if !shared.quiet {
         report(
@@ -107,12 +119,35 @@ pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Fai
             difference,
             [drawn, written],
         )?;
+        writeln!(
+            out,
+            "\nK = 4, but how do we know? A sweep over {} of the samples, {:.1} s:\n",
+            swept.len(),
+            swept_in.as_secs_f64()
+        )?;
+        write!(out, "{}", select::text(&selection))?;
+        writeln!(
+            out,
+            "\nwritten: {FOLDER}/samples.svg, {FOLDER}/fit.svg, {FOLDER}/select.svg, {FOLDER}/model.json"
+        )?;
     }
-    Ok(if fit.interrupted {
+    Ok(if fit.interrupted || selection.interrupted {
         Outcome::Interrupted
     } else {
         Outcome::Done
     })
+}
+
+/// How many components the criteria find in the samples.
+fn sweep(shared: &Shared, samples: &Samples) -> Result<Selection, Failure> {
+    let mut sweep = Sweep::new(1..=8);
+    sweep.options.seed = shared.seed;
+    sweep.options.device = shared.device()?;
+    sweep.options.precision = shared.precision();
+    let watch = Watch::new(shared);
+    let result = em::select(samples, &sweep, &mut |models| watch.sweep(models));
+    watch.finish();
+    result.map_err(|e| Failure::run(e.to_string()))
 }
 
 /// The notebook's mixture: weights normalised, covariances symmetric.
@@ -264,10 +299,6 @@ fn report(
         t.em.as_secs_f64(),
         1e3 * json::seconds_per_iteration(fit),
         written.as_secs_f64()
-    )?;
-    writeln!(
-        out,
-        "\nwritten: {FOLDER}/samples.svg, {FOLDER}/fit.svg, {FOLDER}/model.json"
     )?;
     Ok(())
 }

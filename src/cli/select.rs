@@ -42,7 +42,8 @@ pub(crate) fn run(shared: &Shared, args: &SelectArgs) -> Result<Outcome, Failure
         write_model(path, candidate, &table, &sweep.options)?;
     }
     if let Some(path) = &args.plot {
-        write_atomically(path, plot(&selection, &args.data.data).as_bytes())?;
+        let file = args.data.data.file_name().unwrap_or_default();
+        write_atomically(path, plot(&selection, &file.to_string_lossy()).as_bytes())?;
     }
     if shared.json {
         json::print(&document(&selection, &table, &args.data.data))?;
@@ -253,7 +254,7 @@ pub(crate) fn sentence(selection: &Selection, verdict: &Verdict) -> String {
 }
 
 /// Criteria against K, the choice marked: all three of one covariance type, or BIC of each type.
-pub(crate) fn plot(selection: &Selection, path: &Path) -> String {
+pub(crate) fn plot(selection: &Selection, about: &str) -> String {
     type Pick = fn(&wgmm::mixture::Criteria) -> f64;
     let points = |kind: CovarianceType, value: Pick| -> Vec<(f64, f64)> {
         selection
@@ -268,7 +269,6 @@ pub(crate) fn plot(selection: &Selection, path: &Path) -> String {
             })
             .collect()
     };
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
     let mut chart = LineChart::new(["components, K", "criterion (smaller is better)"])
         .title("How many components?");
     if has_types(selection) {
@@ -291,7 +291,7 @@ pub(crate) fn plot(selection: &Selection, path: &Path) -> String {
     if let Some(verdict) = &selection.verdict {
         let best = verdict.bic.best;
         chart = chart
-            .subtitle(format!("{file}; {}", short(selection, verdict)))
+            .subtitle(format!("{about}; {}", short(selection, verdict)))
             .mark(
                 selection.candidates[best].components as f64,
                 name(selection, best),
@@ -372,7 +372,7 @@ fn row(candidate: &Candidate) -> Value {
 
 impl Watch {
     /// To be called after each pass of a sweep.
-    fn sweep(&self, models: usize) -> ControlFlow<()> {
+    pub(crate) fn sweep(&self, models: usize) -> ControlFlow<()> {
         self.say(|| format!("{models} mixtures still run"));
         self.go_on()
     }

@@ -21,6 +21,11 @@ use crate::backend::{Components, Precision};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::CovarianceType;
 
+/// A fit may stop when the gain still to be had would change BIC by this for each parameter (which costs log N),
+/// and is below so many nats a sample.
+const PENALTY_SHARE: f64 = 0.05;
+const UNSEEN: f64 = 1e-5;
+
 /// What a sweep goes over.
 #[derive(Clone, Debug)]
 pub struct Sweep {
@@ -30,16 +35,19 @@ pub struct Sweep {
     pub covariance_types: Vec<CovarianceType>,
     /// Parts of the data, each held out once; 0 for none.
     pub folds: usize,
-    /// How each mixture is fitted; its K, covariance type and start are the sweep's.
+    /// How each mixture is fitted, with its own K and covariance type; `tol` is raised to what the criteria
+    /// cannot see.
     pub options: Options,
 }
 
 impl Sweep {
-    /// The defaults over these numbers of components: full covariances, 8 starts each, 5 folds.
+    /// The defaults over these numbers of components: full covariances, 8 starts each, at most 200 iterations
+    /// (with more components than the data have, EM creeps along ridges that no criterion sees), 5 folds.
     pub fn new(components: RangeInclusive<usize>) -> Self {
         Self {
             options: Options {
                 restarts: 8,
+                max_iter: 200,
                 ..Options::new(*components.end())
             },
             components,
@@ -149,10 +157,15 @@ fn fit_all(
     let all_options: Vec<Options> = sweep
         .components
         .clone()
-        .map(|k| Options {
-            n_components: k,
-            covariance_type,
-            ..sweep.options.clone()
+        .map(|k| {
+            let parameters = covariance_type.n_parameters(k, samples.n_features()) as f64;
+            let unseen = (PENALTY_SHARE * parameters / (2.0 * samples.total_weight())).min(UNSEEN);
+            Options {
+                n_components: k,
+                covariance_type,
+                tol: sweep.options.tol.max(unseen),
+                ..sweep.options.clone()
+            }
         })
         .collect();
     let mut engine = Engine::load(samples, &map, &sweep.options)?;
