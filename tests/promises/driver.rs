@@ -339,6 +339,11 @@ fn integer_weights_are_repeated_rows() {
             let found = fit(&weighted, &options).expect("the samples fit");
             let what = format!("{covariance_type:?}, {way:?}");
             assert_close(&what, &repeated, &found, &expected, way.tolerance);
+            // BIC is −2N times the mean log-likelihood, and the same N = Σw in both.
+            let n = repeated.len() as f64;
+            let allowed = 2.0 * n * way.tolerance.trace * found.mean_log_likelihood.abs().max(1.0);
+            let difference = (found.criteria.bic - expected.criteria.bic).abs();
+            assert!(difference <= allowed, "{what}: BIC is {difference:e} off");
         }
     }
 }

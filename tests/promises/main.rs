@@ -11,5 +11,6 @@ mod monotone;
 mod recovery;
 mod reference_vs_textbook;
 mod scikit_learn;
+mod selection;
 mod textbook;
 mod util;

@@ -31,7 +31,8 @@ fn notebook() -> Mixture {
     Mixture::new(weights, means, 2, Covariances::Full(covariances)).expect("a mixture")
 }
 
-fn draw(n: usize, seed: u64) -> Vec<f64> {
+/// Rows of the notebook's mixture.
+pub(crate) fn draw(n: usize, seed: u64) -> Vec<f64> {
     notebook().sample(n, &mut ChaCha8Rng::seed_from_u64(seed)).0
 }
 

@@ -62,7 +62,7 @@ fn figures(name: &str) -> Figures {
 }
 
 /// The named columns of a file in `tests/data/`, by rows.
-fn columns(name: &str, columns: &[String]) -> Vec<f64> {
+pub(crate) fn columns(name: &str, columns: &[String]) -> Vec<f64> {
     let path = in_tests(&format!("data/{name}.csv"));
     let mut reader = csv::Reader::from_path(&path).expect("the data is in the repository");
     let header = reader.headers().expect("the data has a header").clone();
