@@ -5,6 +5,7 @@ mod cases;
 mod command;
 mod determinism;
 mod driver;
+mod hard;
 mod interruptions;
 mod monotone;
 mod recovery;
