@@ -2,6 +2,7 @@
 //! device and for every covariance type. Never a panic, a NaN or a fit without end.
 
 mod corpus;
+mod properties;
 mod valid;
 
 use std::sync::mpsc;
