@@ -24,6 +24,18 @@ pub struct Components {
     pub factors: Vec<f64>,
 }
 
+/// A covariance formed from its factor, with a Cholesky factor of its own. Where one direction is some 1e16 times
+/// narrower than the features that make it up, rounding of the entries may leave none; the diagonal then grows
+/// by as many last places as it takes.
+fn representable(mut covariance: Vec<f64>, d: usize) -> Vec<f64> {
+    let mut share = 4.0 * d as f64 * f64::EPSILON;
+    while share < 1e-9 && triangle::cholesky(&covariance, d).is_err() {
+        (0..d).for_each(|i| covariance[triangle::at(i, i)] *= 1.0 + share);
+        share *= 2.0;
+    }
+    covariance
+}
+
 impl Components {
     /// A mixture in standardised units.
     pub fn from_mixture(mixture: &Mixture, map: &Standardisation) -> Self {
@@ -58,7 +70,7 @@ impl Components {
             .collect();
         let full = |k: usize| {
             let l = map.restore_factor(&triangle::invert(self.factor(k), d));
-            triangle::unpack_symmetric(&triangle::square(&l, d), d)
+            triangle::unpack_symmetric(&representable(triangle::square(&l, d), d), d)
         };
         let all = 0..self.len();
         let covariances = match self.covariance_type {

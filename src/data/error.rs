@@ -58,6 +58,14 @@ pub enum DataError {
     /// All weights are 0.
     #[error("all weights are 0: no row counts")]
     NoWeight,
+    /// Weights so large or small that sums of their products leave f64.
+    #[error(
+        "weights sum to {total:.1e}, which double precision cannot work with; rescale them first"
+    )]
+    WeightTotal {
+        /// Their sum.
+        total: f64,
+    },
     /// A column that never changes.
     #[error("column {column:?} is constant ({value}); leave it out with --columns")]
     ConstantColumn {

@@ -47,6 +47,9 @@ impl From<Vec<f64>> for Values {
     }
 }
 
+/// Sums of weights whose products with log densities (up to 1e30), squares and shares f64 can hold.
+const TOTALS: std::ops::RangeInclusive<f64> = 1e-250..=1e250;
+
 /// N samples of D features, every value finite, each row with a weight (1 unless given).
 ///
 /// Weights are frequencies: a row of weight 3 counts as three equal rows, a row of weight 0 not at all.
@@ -104,7 +107,7 @@ impl Samples {
     /// The same samples with one weight a row.
     ///
     /// # Errors
-    /// A length other than N, a weight that is negative or not finite, or a sum of 0.
+    /// A length other than N, a weight that is negative or not finite, or a sum of 0 or outside 1e-250 to 1e250.
     pub fn with_weights(mut self, weights: Vec<f64>) -> Result<Self, DataError> {
         if weights.len() != self.len() {
             return Err(DataError::WeightCount {
@@ -120,6 +123,10 @@ impl Samples {
         }
         if !weights.iter().any(|&w| w > 0.0) {
             return Err(DataError::NoWeight);
+        }
+        let total = weights.iter().sum();
+        if !TOTALS.contains(&total) {
+            return Err(DataError::WeightTotal { total });
         }
         self.weights = Some(weights);
         Ok(self)
@@ -193,6 +200,12 @@ impl Samples {
             n_features: self.n_features,
             weights: self.weights.as_ref().map(|w| pick(w, 1, rows)),
         }
+    }
+
+    /// What weights are divided by for a device of little range: the power of two at or below the largest.
+    pub(crate) fn weight_unit(&self) -> f64 {
+        let largest = (self.weights()).map_or(1.0, |w| w.iter().copied().fold(0.0, f64::max));
+        f64::from_bits(largest.to_bits() & (0x7ff << 52))
     }
 
     /// Σ w: the number of samples that the criteria count.

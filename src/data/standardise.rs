@@ -80,7 +80,9 @@ impl Standardisation {
         }
         let mut floor: Vec<f64> = (0..d)
             .map(|j| {
-                let step = resolution(samples, j) / scale[j];
+                // A step beyond one deviation, as of a flag that is rarely set, must not lift the floor above
+                // what the data vary by.
+                let step = (resolution(samples, j) / scale[j]).min(1.0);
                 (step * step / 12.0).max(VARIANCE_FLOOR)
             })
             .collect();
@@ -240,7 +242,7 @@ impl Standardisation {
     }
 
     /// The smallest covariance a component may have, as a packed factor in standardised units: per feature
-    /// max(1e-12 of the global variance, resolution²/12), `ARCHITECTURE.md`, "Collapse".
+    /// max(1e-12 of the global variance, resolution²/12 up to a twelfth of that variance), `ARCHITECTURE.md`, "Collapse".
     pub fn floor_factor(&self) -> Vec<f64> {
         let d = self.n_features();
         let mut factor = vec![0.0; triangle::packed_len(d)];
@@ -392,6 +394,18 @@ mod tests {
         assert!(
             (a.center[0] - b.center[0]).abs() < 1e-15 && (a.scale[0] - b.scale[0]).abs() < 1e-15
         );
+    }
+
+    #[test]
+    fn the_floor_of_a_grid_stays_below_the_variance() {
+        let mut flags = vec![0.0; 10_000];
+        flags[7] = 1.0;
+        let map = Standardisation::of(&samples(&flags, 1), CovarianceType::Full).unwrap();
+        assert!((map.floor[0] - 1.0 / 12.0).abs() < 1e-15);
+        let integers: Vec<f64> = (0..1000).map(f64::from).collect();
+        let map = Standardisation::of(&samples(&integers, 1), CovarianceType::Full).unwrap();
+        let deviation = 1.0 / map.inverse_scale[0];
+        assert!((map.floor[0] * deviation * deviation - 1.0 / 12.0).abs() < 1e-12);
     }
 
     #[test]

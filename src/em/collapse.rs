@@ -28,8 +28,13 @@ impl Floor {
     pub(super) fn is_below(&self, factor: &[f64]) -> bool {
         let seen = triangle::multiply(factor, &self.factor, self.d);
         // The trace bounds the largest eigenvalue and settles nearly all cases.
-        if seen.iter().map(|x| x * x).sum::<f64>() <= 1.0 {
+        let trace: f64 = seen.iter().map(|x| x * x).sum();
+        if trace <= 1.0 {
             return false;
+        }
+        // A covariance so small that squares overflow has no eigenvalues to compare, only NaN.
+        if !trace.is_finite() {
+            return true;
         }
         let square = triangle::unpack_symmetric(&triangle::square(&seen, self.d), self.d);
         let matrix = DMatrix::from_row_slice(self.d, self.d, &square);
@@ -131,6 +136,7 @@ mod tests {
         assert!((raised[0] - 4.0).abs() < 1e-12 && (raised[2] - 0.01).abs() < 1e-12);
         assert!(!floor.is_below(&factor));
         assert!(floor.is_below(&[0.5, 0.0, 1e3]));
+        assert!(floor.is_below(&[0.5, 0.0, 1e200]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod command;
 mod condition;
 mod determinism;
 mod driver;
+mod hard;
 mod interruptions;
 mod monotone;
 mod recovery;

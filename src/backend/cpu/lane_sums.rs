@@ -15,12 +15,14 @@ pub(super) struct LaneSums<T> {
     lanes: usize,
     /// Numbers a component.
     length: usize,
+    /// What the rows' weights were divided by.
+    weight_unit: f64,
     /// Whether every component has room of its own, so that sums may run on from chunk to chunk.
     pub(super) outlive_a_chunk: bool,
 }
 
 impl<T: Real> LaneSums<T> {
-    pub(super) fn new(model: &Prepared<T>, lanes: usize) -> Self {
+    pub(super) fn new(model: &Prepared<T>, lanes: usize, weight_unit: f64) -> Self {
         let length = model.sums() * lanes;
         let outlive_a_chunk = model.k * length * size_of::<T>() <= BYTES;
         let slots = if outlive_a_chunk { model.k } else { 1 };
@@ -28,6 +30,7 @@ impl<T: Real> LaneSums<T> {
             values: vec![T::from_f64(0.0); slots * length],
             lanes,
             length,
+            weight_unit,
             outlive_a_chunk,
         }
     }
@@ -42,9 +45,9 @@ impl<T: Real> LaneSums<T> {
     /// Adds component `k`'s sums to the statistics in f64 and clears them.
     #[inline(always)]
     pub(super) fn flush(&mut self, model: &Prepared<T>, k: usize, sums: &mut Statistics) {
-        let (d, lanes) = (model.d, self.lanes);
+        let (d, lanes, unit) = (model.d, self.lanes, self.weight_unit);
         for (s, lanes) in self.of(k).chunks_exact_mut(lanes).enumerate() {
-            let total: f64 = lanes.iter().map(|x| x.to_f64()).sum();
+            let total = unit * lanes.iter().map(|x| x.to_f64()).sum::<f64>();
             lanes.fill(T::from_f64(0.0));
             if s == 0 {
                 sums.s0[k] += total;

@@ -34,6 +34,8 @@ pub struct Cpu<'a> {
     map: &'a Standardisation,
     precision: Precision,
     level: Level,
+    /// What weights are divided by in a pass, so that single precision can hold them.
+    weight_unit: f64,
 }
 
 impl<'a> Cpu<'a> {
@@ -44,6 +46,7 @@ impl<'a> Cpu<'a> {
             map,
             precision,
             level: Level::new(),
+            weight_unit: samples.weight_unit(),
         }
     }
 
@@ -93,7 +96,7 @@ impl<'a> Cpu<'a> {
         let mut scratch = Scratch::<T>::new(largest_k, self.samples.n_features());
         let mut lane_sums: Vec<LaneSums<T>> = models
             .iter()
-            .map(|(model, _)| LaneSums::new(model, lanes))
+            .map(|(model, _)| LaneSums::new(model, lanes, self.weight_unit))
             .collect();
         for b in strand {
             let rows = blocks.rows(b);
@@ -137,7 +140,7 @@ impl<'a> Cpu<'a> {
             .iter()
             .any(|(_, mask)| mask.is_none_or(|mask| mask.contains(block)))
         {
-            scratch.fill(self.samples, self.map, start, end, true);
+            scratch.fill(self.samples, self.map, start, end, Some(self.weight_unit));
         }
     }
 
@@ -159,7 +162,7 @@ impl<'a> Cpu<'a> {
                 |scratch, (chunk, (log_densities, responsibilities))| {
                     let start = rows.start + chunk * ROWS;
                     let end = start + log_densities.len();
-                    scratch.fill(self.samples, self.map, start, end, false);
+                    scratch.fill(self.samples, self.map, start, end, None);
                     dispatch!(self.level, simd => kernel::evaluate(simd, &model, scratch));
                     for (n, log_density) in log_densities.iter_mut().enumerate() {
                         *log_density = scratch.largest[n].to_f64() * std::f64::consts::LN_2

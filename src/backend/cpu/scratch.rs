@@ -19,13 +19,13 @@ pub(super) struct Scratch<T> {
     pub(super) q: Vec<T>,
     /// ROWS products r y_i.
     pub(super) t: Vec<T>,
-    /// ROWS sample weights, 0 beyond the last row.
+    /// ROWS sample weights in units of the largest's power of two, 0 beyond the last row.
     pub(super) weights: Vec<T>,
     /// ROWS largest log densities to base 2, less the reference.
     pub(super) largest: Vec<T>,
     /// ROWS sums of densities relative to the largest.
     pub(super) sum: Vec<T>,
-    /// The same weights, not rounded.
+    /// The same weights as given.
     pub(super) exact_weights: Vec<f64>,
     row: Vec<f64>,
     /// Whether the chunk is full and every weight is 1.
@@ -52,7 +52,8 @@ impl<T: Real> Scratch<T> {
     }
 
     /// Standardises rows `start..end` (at most [`ROWS`]) into kernel order. Rows of weight 0 and those beyond the
-    /// end become zeros, so that no value of theirs meets a 0 weight as 0 × ∞.
+    /// end become zeros, so that no value of theirs meets a 0 weight as 0 × ∞. With a unit, weights are divided by
+    /// it; without, every row weighs 1.
     #[inline(always)]
     pub(super) fn fill(
         &mut self,
@@ -60,10 +61,11 @@ impl<T: Real> Scratch<T> {
         map: &Standardisation,
         start: usize,
         end: usize,
-        weighted: bool,
+        weight_unit: Option<f64>,
     ) {
         let d = samples.n_features();
-        self.uniform = end - start == ROWS && (!weighted || samples.weights().is_none());
+        self.uniform =
+            end - start == ROWS && (weight_unit.is_none() || samples.weights().is_none());
         if self.uniform && map.is_plain() {
             self.weights.fill(T::from_f64(1.0));
             self.exact_weights.fill(1.0);
@@ -81,14 +83,12 @@ impl<T: Real> Scratch<T> {
         let zero = T::from_f64(0.0);
         for n in 0..ROWS {
             let i = start + n;
-            let weight = if i >= end {
-                0.0
-            } else if weighted {
-                samples.weight(i)
-            } else {
-                1.0
+            let (weight, unit) = match weight_unit {
+                _ if i >= end => (0.0, 1.0),
+                Some(unit) => (samples.weight(i), unit),
+                None => (1.0, 1.0),
             };
-            self.weights[n] = T::from_f64(weight);
+            self.weights[n] = T::from_f64(weight / unit);
             self.exact_weights[n] = weight;
             if weight == 0.0 {
                 (0..d).for_each(|j| self.x[j * ROWS + n] = zero);
