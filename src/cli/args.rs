@@ -121,6 +121,12 @@ pub(crate) struct EmArgs {
     /// Added to the diagonal of covariances, in the data's units squared
     #[arg(long, default_value_t = 0.0, value_name = "R")]
     pub(crate) reg_covar: f64,
+    /// Maximum a posteriori under a weak prior in the data's scale, which keeps components from collapsing
+    #[arg(long)]
+    pub(crate) prior: bool,
+    /// What stays at the start's values: weights, means, covariances or components:0,2
+    #[arg(long, value_name = "PART")]
+    pub(crate) freeze: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -89,7 +89,10 @@ impl Failure {
             other => other,
         };
         match error {
-            FitError::NoComponents => Self::usage(error.to_string()),
+            FitError::NoComponents
+            | FitError::OneStart
+            | FitError::FrozenComponent { .. }
+            | FitError::FrozenTied => Self::usage(error.to_string()),
             FitError::Backend(_) | FitError::BeyondSingle { .. } => {
                 Self::run(format!("--device {device}: {error}"))
             }

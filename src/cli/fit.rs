@@ -89,7 +89,7 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
         return;
     }
     notes(table);
-    let parameters = fit.mixture.n_parameters() as f64;
+    let parameters = fit.n_parameters as f64;
     if table.samples.total_weight() < 2.0 * parameters {
         eprintln!(
             "warning: {} samples for {parameters} parameters; a smaller -k is safer",

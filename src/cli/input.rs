@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wgmm::backend::gpu::Selection;
 use wgmm::data::{self, ReadOptions, Table};
-use wgmm::em::{DeviceChoice, Init, Options, PrecisionChoice};
+use wgmm::em::{DeviceChoice, Freeze, Init, Options, PrecisionChoice};
 use wgmm::mixture::{CovarianceType, Mixture, ModelFile};
 
 use super::args::{CovarianceArg, DataArgs, EmArgs, PrecisionArg, Shared};
@@ -96,6 +96,7 @@ impl EmArgs {
         }
         check_reg_covar(self.reg_covar)?;
         check_restarts(self.restarts)?;
+        self.freeze()?;
         if let Some(init) = drawn(&self.init) {
             return Ok(Start::Drawn(init));
         }
@@ -120,6 +121,26 @@ impl EmArgs {
         }
     }
 
+    fn freeze(&self) -> Result<Freeze, Failure> {
+        let mut freeze = Freeze::default();
+        for part in &self.freeze {
+            match (part.as_str(), part.strip_prefix("components:")) {
+                ("weights", _) => freeze.weights = true,
+                ("means", _) => freeze.means = true,
+                ("covariances", _) => freeze.covariances = true,
+                (_, Some(list)) => {
+                    let parsed: Result<Vec<usize>, _> = list.split(',').map(str::parse).collect();
+                    let Ok(components) = parsed else {
+                        return Err(freeze_failure(part));
+                    };
+                    freeze.components.extend(components);
+                }
+                _ => return Err(freeze_failure(part)),
+            }
+        }
+        Ok(freeze)
+    }
+
     /// The library's options, once the table is read.
     pub(crate) fn options(
         &self,
@@ -140,12 +161,20 @@ impl EmArgs {
             max_iter: self.max_iter.unwrap_or(max_iter),
             tol,
             reg_covar: self.reg_covar,
+            prior: self.prior,
+            freeze: self.freeze()?,
             seed: shared.seed,
             device: shared.device()?,
             precision: shared.precision(),
             ..Options::new(self.k)
         })
     }
+}
+
+fn freeze_failure(part: &str) -> Failure {
+    Failure::usage(format!(
+        "--freeze {part}: expected weights, means, covariances or components:0,2"
+    ))
 }
 
 /// A start that is drawn anew for each seed.

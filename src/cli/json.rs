@@ -68,7 +68,7 @@ pub(crate) fn fit(
         "trace": fit.trace,
         "stages": fit.stages,
         "restarts": fit.restarts,
-        "parameters": fit.mixture.n_parameters(),
+        "parameters": fit.n_parameters,
         "bic": fit.criteria.bic,
         "aic": fit.criteria.aic,
         "icl": fit.criteria.icl,

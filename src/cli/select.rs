@@ -199,7 +199,7 @@ pub(crate) fn text(selection: &Selection) -> String {
             text,
             "{k:>4} {kind:<9} {:>15.6} {:>6} {:>14.1} {:>14.1} {:>14.1} {held_out:>20} {starts:>7} {:>8.2}{remark}",
             fit.mean_log_likelihood,
-            fit.mixture.n_parameters(),
+            fit.n_parameters,
             c.bic,
             c.aic,
             c.icl,
@@ -350,7 +350,7 @@ fn row(candidate: &Candidate) -> Value {
         Err(error) => json!({ "error": error.to_string() }),
         Ok(fit) => json!({
             "mean_log_likelihood": fit.mean_log_likelihood,
-            "parameters": fit.mixture.n_parameters(),
+            "parameters": fit.n_parameters,
             "bic": fit.criteria.bic,
             "aic": fit.criteria.aic,
             "icl": fit.criteria.icl,

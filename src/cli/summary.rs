@@ -36,10 +36,7 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
     let _ = writeln!(
         text,
         "{} parameters; BIC {:.1}, AIC {:.1}, ICL {:.1}",
-        fit.mixture.n_parameters(),
-        c.bic,
-        c.aic,
-        c.icl
+        fit.n_parameters, c.bic, c.aic, c.icl
     );
     text.push('\n');
     text.push_str(&mixture(&fit.mixture, features));

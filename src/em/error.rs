@@ -54,6 +54,19 @@ pub enum FitError {
     /// Restarts of a start that is always the same.
     #[error("--restarts needs starts that differ; with labels or a model there is one")]
     OneStart,
+    /// A frozen component that there is not.
+    #[error("--freeze components:{component}: with -k {k} components go from 0 to {}", k - 1)]
+    FrozenComponent {
+        /// The component.
+        component: usize,
+        /// K.
+        k: usize,
+    },
+    /// Frozen components that share their covariance with others.
+    #[error(
+        "--freeze components: tied covariances belong to all components; freeze covariances instead"
+    )]
+    FrozenTied,
     /// A model and data of different features.
     #[error("the model has {model} features, the data {data}")]
     Features {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::kmeans::{self, Points};
 use super::options::{Init, Options};
-use super::update;
+use super::update::{self, Rules};
 use crate::backend::{Components, Statistics, SummationBlocks, strands};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::triangle;
@@ -107,7 +107,7 @@ fn from_moments(moments: &Statistics, options: &Options) -> Start {
     for (w, s0) in components.weights.iter_mut().zip(&moments.s0) {
         *w = s0 / moments.weight;
     }
-    let steps = update::steps(&components, moments, None);
+    let steps = update::steps(&components, moments, &Rules::default());
     Start { components, steps }
 }
 

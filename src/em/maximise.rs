@@ -4,9 +4,10 @@ use super::collapse::Floor;
 use super::events::{Event, EventKind};
 use super::init::Start;
 use super::options::Options;
-use super::update::{self, Step};
+use super::prior::Prior;
+use super::update::{self, Rules, Step};
 use crate::backend::{Components, Statistics};
-use crate::data::Standardisation;
+use crate::data::{Samples, Standardisation};
 use crate::mixture::{CovarianceType, triangle};
 
 /// How often a component that collapses again is started anew before it is kept at the floor.
@@ -15,8 +16,9 @@ const RESEEDS: usize = 2;
 /// The M-step of a fit, with its memory of repairs.
 pub(super) struct Maximisation {
     floor: Floor,
-    ridge: Option<Vec<f64>>,
+    rules: Rules,
     parity: bool,
+    reseeds: usize,
     repairs: Vec<Repairs>,
 }
 
@@ -41,13 +43,19 @@ pub(super) struct Update {
 }
 
 impl Maximisation {
-    pub(super) fn new(map: &Standardisation, options: &Options) -> Self {
+    pub(super) fn new(samples: &Samples, map: &Standardisation, options: &Options) -> Self {
         let d = map.n_features();
         let ridge =
             (options.reg_covar > 0.0).then(|| map.factor_of_diagonal(&vec![options.reg_covar; d]));
         Self {
             floor: Floor::new(map.floor_factor(), d),
-            ridge,
+            rules: Rules {
+                ridge,
+                prior: options.prior.then(|| Prior::of(samples, map, options)),
+                freeze: options.freeze.clone(),
+            },
+            // What is frozen cannot start anew.
+            reseeds: if options.freeze.is_any() { 0 } else { RESEEDS },
             parity: options.is_parity(),
             repairs: vec![Repairs::default(); options.n_components],
         }
@@ -67,9 +75,10 @@ impl Maximisation {
         iteration: usize,
         events: &mut Vec<Event>,
     ) -> Update {
-        let steps = update::steps(components, statistics, self.ridge.as_deref());
+        let steps = update::steps(components, statistics, &self.rules);
         let total: f64 = statistics.s0.iter().sum();
-        let weights = statistics.s0.iter().map(|s0| s0 / total).collect();
+        let shares: Vec<f64> = statistics.s0.iter().map(|s0| s0 / total).collect();
+        let weights = self.rules.freeze.weights(&shares, &components.weights);
         self.take(components, weights, steps, iteration, events)
     }
 
@@ -98,10 +107,14 @@ impl Maximisation {
                     reason,
                 });
             };
+            let frozen = self.rules.freeze.covariance(k);
             let Some(step) = step else {
+                if frozen {
+                    continue;
+                }
                 // A component without samples keeps its shape; without weight it stays out of the sums.
                 components.weights[k] = 0.0;
-                if !self.parity && self.repairs[k].reseeded < RESEEDS {
+                if !self.parity && self.repairs[k].reseeded < self.reseeds {
                     self.repairs[k].reseeded += 1;
                     reseed.push(k);
                 } else if !self.repairs[k].settled {
@@ -123,6 +136,10 @@ impl Maximisation {
                 components.factors[k * length..(k + 1) * length].copy_from_slice(factor);
                 continue;
             }
+            if frozen {
+                components.means[k * d..(k + 1) * d].copy_from_slice(&new_mean);
+                continue;
+            }
             let plain = triangle::cholesky(&step.covariance, d)
                 .ok()
                 .map(|g| triangle::solve_triangle(&g, old.factor(k), d))
@@ -132,13 +149,13 @@ impl Maximisation {
                 None if self.parity => None,
                 _ => {
                     let repairs = &mut self.repairs[k];
-                    if repairs.floored && repairs.reseeded < RESEEDS && !tied {
+                    if repairs.floored && repairs.reseeded < self.reseeds && !tied {
                         repairs.reseeded += 1;
                         reseed.push(k);
                     } else if !repairs.settled {
                         let first = !repairs.floored;
                         repairs.floored = true;
-                        repairs.settled = tied || repairs.reseeded == RESEEDS;
+                        repairs.settled = tied || repairs.reseeded == self.reseeds;
                         event(EventKind::Floored, floored_reason(first, repairs.settled));
                     }
                     let raised = self.floor.raise(&step.covariance, old.factor(k));

@@ -9,10 +9,12 @@ mod engine;
 mod error;
 mod evaluate;
 mod events;
+mod freeze;
 mod init;
 mod kmeans;
 mod maximise;
 mod options;
+mod prior;
 mod race;
 mod reseed;
 mod run;
@@ -29,6 +31,7 @@ pub use engine::{DeviceChoice, GPU_PAYS, operations};
 pub use error::FitError;
 pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};
+pub use freeze::Freeze;
 pub use options::{Init, Options, PrecisionChoice};
 pub use race::Restarts;
 pub use select::{Candidate, HeldOut, Selected, Selection, Sweep, Verdict, select};
@@ -37,13 +40,15 @@ use self::engine::Engine;
 use self::run::Run;
 use crate::backend::{DeviceInfo, Precision};
 use crate::data::{Samples, Standardisation};
-use crate::mixture::{Criteria, Mixture};
+use crate::mixture::{CovarianceType, Criteria, Mixture};
 
 /// A fitted mixture and how it came to be.
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// The mixture, in the data's units.
     pub mixture: Mixture,
+    /// P: parameters that were free.
+    pub n_parameters: usize,
     /// What evaluated the samples (last, if it changed).
     pub device: DeviceInfo,
     /// Accepted iterations over all rows.
@@ -201,6 +206,12 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
     }
     if options.restarts > 1 && matches!(options.init, Init::Labels(_) | Init::Model(_)) {
         return Err(FitError::OneStart);
+    }
+    if let Some(&component) = options.freeze.components.iter().find(|c| **c >= k) {
+        return Err(FitError::FrozenComponent { component, k });
+    }
+    if !options.freeze.components.is_empty() && options.covariance_type == CovarianceType::Tied {
+        return Err(FitError::FrozenTied);
     }
     let distinct = distinct_rows(samples, k);
     if distinct < k && !options.is_parity() {

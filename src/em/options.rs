@@ -3,6 +3,7 @@
 use crate::mixture::{CovarianceType, Mixture};
 
 use super::engine::DeviceChoice;
+use super::freeze::Freeze;
 
 /// How a fit starts.
 #[derive(Clone, Debug)]
@@ -48,6 +49,10 @@ pub struct Options {
     pub tol: f64,
     /// Added to the diagonal of every covariance, in the data's units squared.
     pub reg_covar: f64,
+    /// Whether a weak conjugate prior in the data's scale keeps covariances from collapsing.
+    pub prior: bool,
+    /// What stays at the start's values.
+    pub freeze: Freeze,
     /// Seed of everything random.
     pub seed: u64,
     /// What evaluates the samples.
@@ -69,6 +74,8 @@ impl Options {
             max_iter: 500,
             tol: 1e-6,
             reg_covar: 0.0,
+            prior: false,
+            freeze: Freeze::default(),
             seed: 0,
             device: DeviceChoice::Auto,
             precision: PrecisionChoice::Auto,

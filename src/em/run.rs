@@ -8,7 +8,7 @@ use super::engine::Engine;
 use super::events::Event;
 use super::init::Start;
 use super::maximise::{Maximisation, Update};
-use super::options::Options;
+use super::options::{Init, Options};
 use super::race::Race;
 use super::reseed;
 use super::{Fit, FitError, Stage, Times};
@@ -63,7 +63,7 @@ impl<'a> Run<'a> {
             map,
             options,
             mask,
-            maximisation: Maximisation::new(map, options),
+            maximisation: Maximisation::new(engine.samples(), map, options),
             convergence: Convergence::new(options.tol),
             components: start.components.clone(),
             trace: Vec::new(),
@@ -230,14 +230,23 @@ impl Run<'_> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let mixture = self.components.to_mixture(self.map)?;
+        let mut mixture = self.components.to_mixture(self.map)?;
+        if let (true, Init::Model(start)) = (self.options.freeze.is_any(), &self.options.init) {
+            mixture = self.options.freeze.restored(&mixture, start)?;
+        }
+        let freeze = &self.options.freeze;
+        let n_parameters = freeze.n_parameters(
+            mixture.covariance_type(),
+            mixture.len(),
+            mixture.n_features(),
+        );
         let (total, log_largest) = self
             .statistics
             .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));
         let criteria = Criteria::new(
             mean_log_likelihood * total,
             log_largest,
-            mixture.n_parameters(),
+            n_parameters,
             total,
         );
         let mut events = device_events.to_vec();
@@ -253,6 +262,7 @@ impl Run<'_> {
         });
         Ok(Fit {
             mixture,
+            n_parameters,
             device,
             iterations,
             passes: stages.iter().map(|stage| stage.passes).sum(),

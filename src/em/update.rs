@@ -4,6 +4,8 @@
 //! C = S2/S0 − m mᵀ, entries of order one, the new mean is μ̂ + Û⁻¹ m and the new factor G⁻¹ Û with G Gᵀ the
 //! constrained C. Rounding does not build up, since C is measured against the factor in use each time.
 
+use super::freeze::Freeze;
+use super::prior::Prior;
 use crate::backend::{Components, Statistics};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -16,18 +18,29 @@ pub(super) struct Step {
     pub(super) covariance: Vec<f64>,
 }
 
-/// The steps that maximise the expected log-likelihood; `None` for a component without samples.
+/// What the steps obey beside the samples.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rules {
+    /// The packed factor of what is added to every covariance (`--reg-covar`), if anything.
+    pub(super) ridge: Option<Vec<f64>>,
+    /// The prior of means and covariances, if there is one.
+    pub(super) prior: Option<Prior>,
+    /// What stays as it is.
+    pub(super) freeze: Freeze,
+}
+
+/// The steps that maximise the expected log-likelihood (times the prior, if there is one); `None` for a component
+/// without samples.
 ///
-/// `ridge` is the packed factor of what is added to every covariance (`--reg-covar`), if anything.
+/// With the new mean m, the prior's p and its scale Λ as the old parameters see them, the scatter of a component is
+/// S2 − S1 mᵀ − m S1ᵀ + S0 m mᵀ + κ (m − p)(m − p)ᵀ + Λ; without a prior and with m = S1/S0 that is S2 − S0 m mᵀ.
 pub(super) fn steps(
     components: &Components,
     statistics: &Statistics,
-    ridge: Option<&[f64]>,
+    rules: &Rules,
 ) -> Vec<Option<Step>> {
-    let (d, length) = (
-        components.n_features,
-        triangle::packed_len(components.n_features),
-    );
+    let d = components.n_features;
+    let kind = statistics.covariance_type;
     let mut steps: Vec<Option<Step>> = (0..components.len())
         .map(|k| {
             let s0 = statistics.s0[k];
@@ -35,72 +48,174 @@ pub(super) fn steps(
             if s0 < f64::MIN_POSITIVE {
                 return None;
             }
-            let mean: Vec<f64> = statistics.s1[k * d..(k + 1) * d]
-                .iter()
-                .map(|s1| s1 / s0)
-                .collect();
-            let second = |a: usize, b: usize| statistics.s2[k * length + triangle::at(a, b)];
-            let mut covariance = vec![0.0; length];
-            match statistics.covariance_type {
-                CovarianceType::Full => {
-                    for a in 0..d {
-                        for b in 0..=a {
-                            covariance[triangle::at(a, b)] = second(a, b) / s0 - mean[a] * mean[b];
-                        }
-                    }
+            let s1 = &statistics.s1[k * d..(k + 1) * d];
+            let seen = rules
+                .prior
+                .as_ref()
+                .map(|prior| Seen::by(components, k, prior));
+            let mean = if rules.freeze.mean(k) {
+                vec![0.0; d]
+            } else {
+                match &seen {
+                    None => s1.iter().map(|s1| s1 / s0).collect(),
+                    Some(seen) => (s1.iter().zip(&seen.mean))
+                        .map(|(s1, p)| (s1 + seen.kappa * p) / (s0 + seen.kappa))
+                        .collect(),
                 }
-                CovarianceType::Tied => {} // pooled below
-                CovarianceType::Diag => {
-                    for a in 0..d {
-                        covariance[triangle::at(a, a)] =
-                            statistics.s2[k * d + a] / s0 - mean[a] * mean[a];
-                    }
-                }
-                CovarianceType::Spherical => {
-                    let squares: f64 = mean.iter().map(|m| m * m).sum();
-                    let variance = (statistics.s2[k] / s0 - squares) / d as f64;
-                    for a in 0..d {
-                        covariance[triangle::at(a, a)] = variance;
-                    }
-                }
+            };
+            // Pooled covariances are divided once all scatters are added.
+            let divisor = match (kind, &rules.prior) {
+                (CovarianceType::Tied, _) => 1.0,
+                (CovarianceType::Spherical, None) => s0 * d as f64,
+                (_, None) => s0,
+                (_, Some(_)) => Prior::divisor(kind, s0, components.len(), d),
+            };
+            let mut covariance = scatter(statistics, k, &mean);
+            if let Some(seen) = &seen {
+                seen.add_to(&mut covariance, &mean, kind);
             }
+            covariance.iter_mut().for_each(|c| *c /= divisor);
             Some(Step { mean, covariance })
         })
         .collect();
-    if statistics.covariance_type == CovarianceType::Tied {
-        pool(statistics, &mut steps);
+    if kind == CovarianceType::Tied {
+        pool(components, statistics, rules, &mut steps);
     }
-    if let Some(ridge) = ridge {
-        for (k, step) in steps.iter_mut().enumerate() {
-            if let Some(step) = step {
-                let seen = triangle::multiply(components.factor(k), ridge, d);
-                for (c, r) in step.covariance.iter_mut().zip(triangle::square(&seen, d)) {
-                    *c += r;
-                }
+    for (k, step) in steps.iter_mut().enumerate() {
+        let Some(step) = step else { continue };
+        if let Some(ridge) = &rules.ridge {
+            let seen = triangle::multiply(components.factor(k), ridge, d);
+            for (c, r) in step.covariance.iter_mut().zip(triangle::square(&seen, d)) {
+                *c += r;
             }
+        }
+        if rules.freeze.covariance(k) {
+            step.covariance = identity(d);
         }
     }
     steps
 }
 
-/// One covariance for all: (Σ S2 − Σ S0 m mᵀ) / Σ S0. Not total minus between-scatter, which cancels.
-fn pool(statistics: &Statistics, steps: &mut [Option<Step>]) {
+/// The scatter of component `k` about the new mean, as its covariance type keeps it; without the second moments
+/// where those are pooled.
+fn scatter(statistics: &Statistics, k: usize, mean: &[f64]) -> Vec<f64> {
     let d = statistics.n_features;
-    let total: f64 = statistics.s0.iter().sum();
-    let mut pooled = statistics.s2.clone();
-    for (s0, step) in statistics.s0.iter().zip(steps.iter()) {
-        if let Some(step) = step {
+    let length = triangle::packed_len(d);
+    let (s0, s1) = (statistics.s0[k], &statistics.s1[k * d..(k + 1) * d]);
+    let about = |a: usize, b: usize| s0 * mean[a] * mean[b] - s1[a] * mean[b] - mean[a] * s1[b];
+    let mut scatter = vec![0.0; length];
+    match statistics.covariance_type {
+        CovarianceType::Full | CovarianceType::Tied => {
             for a in 0..d {
                 for b in 0..=a {
-                    pooled[triangle::at(a, b)] -= s0 * step.mean[a] * step.mean[b];
+                    scatter[triangle::at(a, b)] = about(a, b);
                 }
+            }
+            if statistics.covariance_type == CovarianceType::Full {
+                let second = &statistics.s2[k * length..(k + 1) * length];
+                scatter.iter_mut().zip(second).for_each(|(c, s2)| *c += s2);
+            }
+        }
+        CovarianceType::Diag => {
+            for a in 0..d {
+                scatter[triangle::at(a, a)] = statistics.s2[k * d + a] + about(a, a);
+            }
+        }
+        CovarianceType::Spherical => {
+            let trace = statistics.s2[k] + (0..d).map(|a| about(a, a)).sum::<f64>();
+            (0..d).for_each(|a| scatter[triangle::at(a, a)] = trace);
+        }
+    }
+    scatter
+}
+
+/// The prior as a component's old parameters see it.
+struct Seen {
+    kappa: f64,
+    /// U (0 − μ): the samples' mean.
+    mean: Vec<f64>,
+    /// U Λ Uᵀ, a packed triangle.
+    scale: Vec<f64>,
+}
+
+impl Seen {
+    fn by(components: &Components, k: usize, prior: &Prior) -> Self {
+        let (d, factor) = (components.n_features, components.factor(k));
+        let negative: Vec<f64> = components.mean(k).iter().map(|m| -m).collect();
+        Self {
+            kappa: prior.kappa,
+            mean: triangle::apply(factor, &negative),
+            scale: triangle::congruent(factor, &prior.scale, d),
+        }
+    }
+
+    /// Adds κ (m − p)(m − p)ᵀ and, where each component has its own covariance, Λ.
+    fn add_to(&self, scatter: &mut [f64], mean: &[f64], kind: CovarianceType) {
+        let d = mean.len();
+        let away = |a: usize| mean[a] - self.mean[a];
+        let pulled = |a: usize, b: usize| self.kappa * away(a) * away(b);
+        match kind {
+            CovarianceType::Full | CovarianceType::Tied => {
+                for a in 0..d {
+                    for b in 0..=a {
+                        scatter[triangle::at(a, b)] += pulled(a, b);
+                    }
+                }
+                if kind == CovarianceType::Full {
+                    scatter
+                        .iter_mut()
+                        .zip(&self.scale)
+                        .for_each(|(c, s)| *c += s);
+                }
+            }
+            CovarianceType::Diag => {
+                for a in 0..d {
+                    let at = triangle::at(a, a);
+                    scatter[at] += pulled(a, a) + self.scale[at];
+                }
+            }
+            CovarianceType::Spherical => {
+                let all = (0..d).map(|a| pulled(a, a)).sum::<f64>() + self.scale[0];
+                (0..d).for_each(|a| scatter[triangle::at(a, a)] += all);
             }
         }
     }
-    pooled.iter_mut().for_each(|c| *c /= total);
+}
+
+/// One covariance for all: the pooled second moments and the scatters beside them, over their divisor. Not total
+/// minus between-scatter, which cancels.
+fn pool(
+    components: &Components,
+    statistics: &Statistics,
+    rules: &Rules,
+    steps: &mut [Option<Step>],
+) {
+    let d = statistics.n_features;
+    let total: f64 = statistics.s0.iter().sum();
+    let mut pooled = statistics.s2.clone();
+    for step in steps.iter().flatten() {
+        pooled
+            .iter_mut()
+            .zip(&step.covariance)
+            .for_each(|(p, c)| *p += c);
+    }
+    let mut divisor = total;
+    if let Some(prior) = &rules.prior {
+        // All components have the same factor.
+        let scale = triangle::congruent(components.factor(0), &prior.scale, d);
+        pooled.iter_mut().zip(&scale).for_each(|(p, s)| *p += s);
+        divisor = Prior::divisor(CovarianceType::Tied, total, components.len(), d);
+    }
+    pooled.iter_mut().for_each(|c| *c /= divisor);
     for step in steps.iter_mut().flatten() {
         step.covariance.clone_from(&pooled);
     }
+}
+
+fn identity(d: usize) -> Vec<f64> {
+    let mut identity = vec![0.0; triangle::packed_len(d)];
+    (0..d).for_each(|a| identity[triangle::at(a, a)] = 1.0);
+    identity
 }
 
 /// How long the step is, in nats: Σ w (‖m‖² + ½‖C − I‖²) + Σ (w⁺ − w)²/w, twice the gain to first order
@@ -172,7 +287,7 @@ mod tests {
             (CovarianceType::Spherical, vec![20.0], [1.875, 0.0, 1.875]),
         ];
         for (kind, s2, expected) in cases {
-            let steps = steps(&component(kind), &statistics(kind, s2), None);
+            let steps = steps(&component(kind), &statistics(kind, s2), &Rules::default());
             let step = steps[0].as_ref().expect("samples");
             assert_eq!(step.mean, [0.5, -1.0]);
             assert_eq!(step.covariance, expected, "{kind:?}");

@@ -113,6 +113,22 @@ pub fn square(l: &[f64], d: usize) -> Vec<f64> {
     s
 }
 
+/// The packed lower triangle of U A Uᵀ for a packed lower triangle U and a symmetric A given by its own.
+pub fn congruent(u: &[f64], a: &[f64], d: usize) -> Vec<f64> {
+    let full = unpack_symmetric(a, d);
+    // Row i of U A, then its products with the rows of U.
+    let mut product = vec![0.0; packed_len(d)];
+    for i in 0..d {
+        let row: Vec<f64> = (0..d)
+            .map(|c| (0..=i).map(|m| u[at(i, m)] * full[m * d + c]).sum())
+            .collect();
+        for j in 0..=i {
+            product[at(i, j)] = (0..=j).map(|m| row[m] * u[at(j, m)]).sum();
+        }
+    }
+    product
+}
+
 /// The full symmetric matrix, row-major D × D, of a packed lower triangle.
 pub fn unpack_symmetric(packed: &[f64], d: usize) -> Vec<f64> {
     let mut full = vec![0.0; d * d];

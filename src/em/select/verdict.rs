@@ -60,7 +60,7 @@ pub(super) fn verdict(candidates: &[Candidate]) -> Option<Verdict> {
             candidates[*i]
                 .fit
                 .as_ref()
-                .map_or(usize::MAX, |fit| fit.mixture.n_parameters())
+                .map_or(usize::MAX, |fit| fit.n_parameters)
         };
         (0..candidates.len())
             .filter(|&i| scores(&candidates[i]).is_some_and(|s| s.mean_log_likelihood >= least))
