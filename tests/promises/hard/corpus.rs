@@ -145,12 +145,17 @@ fn ties() -> Vec<Hard> {
     let flags = rows(500, |draw, i| {
         [(i % 2) as f64, f64::from(u8::from(draw.normal() > 1.0))]
     });
+    let rare = rows(3000, |draw, i| {
+        [f64::from(u8::from(i % 1000 == 7)), draw.normal()]
+    });
     vec![
         case("counts", 1, 1, counts.clone()),
         case("counts", 4, 1, counts),
         case("delay and distance", 2, 2, airline.clone()),
         case("delay and distance", 8, 2, airline),
         case("two flags", 3, 2, flags),
+        case("a rare flag", 1, 2, rare.clone()),
+        case("a rare flag", 3, 2, rare),
     ]
 }
 
@@ -263,6 +268,10 @@ fn shapes() -> Vec<Hard> {
         );
         [0.75f64.sqrt() * a - 0.5 * b, 0.5 * a + 0.75f64.sqrt() * b]
     });
+    // Beside rows that weigh 2e8, three on a slanted line: they vary 1e8 times more than the data as a whole, and the
+    // floor across their line is below the last places of their covariance.
+    let mut far = groups(200);
+    far.extend([1e8, 3.7e8, -1e8, 2.3e8, 2e8, 4.4e8]);
     let linfa = rows(300, |draw, i| {
         std::array::from_fn::<f64, 70, _>(|_| (i % 2) as f64 + 1e-5 * draw.normal())
     });
@@ -274,6 +283,7 @@ fn shapes() -> Vec<Hard> {
         case("one cluster 1e6 times tighter", 4, 2, tight),
         case("scikit-learn 29989", 1, 2, condition.clone()),
         case("scikit-learn 29989", 2, 2, condition),
+        case("far rows on a line", 2, 2, far).weighted(|i| if i < 200 { 1e6 } else { 1.0 }),
         case("linfa 443", 1, 70, linfa.clone()),
         case("linfa 443", 2, 70, linfa),
     ]
