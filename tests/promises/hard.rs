@@ -30,9 +30,12 @@ type Way = (DeviceChoice, PrecisionChoice);
 fn attempt(samples: &Samples, options: &Options) -> Result<Fit, FitError> {
     let (sender, receiver) = mpsc::channel();
     let (samples, options) = (samples.clone(), options.clone());
-    thread::spawn(move || sender.send(Box::new(fit(&samples, &options))));
+    thread::spawn(move || {
+        // After the time is up nobody listens.
+        sender.send(fit(&samples, &options)).ok();
+    });
     match receiver.recv_timeout(TIME) {
-        Ok(outcome) => *outcome,
+        Ok(outcome) => outcome,
         Err(mpsc::RecvTimeoutError::Disconnected) => panic!("the fit panicked"),
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("no end after {TIME:?}"),
     }

@@ -268,7 +268,8 @@ fn shapes() -> Vec<Hard> {
         );
         [0.75f64.sqrt() * a - 0.5 * b, 0.5 * a + 0.75f64.sqrt() * b]
     });
-    // Among 2e8 rows' weight, three rows on a slanted line: their share of the variance is 1e8 times theirs.
+    // Beside rows that weigh 2e8, three on a slanted line: they vary 1e8 times more than the data as a whole, and the
+    // floor across their line is below the last places of their covariance.
     let mut far = groups(200);
     far.extend([1e8, 3.7e8, -1e8, 2.3e8, 2e8, 4.4e8]);
     let linfa = rows(300, |draw, i| {
