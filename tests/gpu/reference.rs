@@ -144,7 +144,7 @@ fn only_chosen_blocks_are_read() {
 
 #[test]
 fn other_covariance_types_agree() {
-    // In registers and staged, D a multiple of 4 or not, K of tied covariances a whole number of groups or not.
+    // In registers and staged, D a multiple of 4 or not.
     for (d, k) in [(1, 33), (2, 4), (3, 24), (4, 9), (10, 7), (16, 2), (17, 33)] {
         for covariance_type in OTHERS {
             check(1000, true, &[components(d, k, covariance_type)]);

@@ -161,8 +161,8 @@ impl Plan {
         let iterations = [
             whitening,
             3 * k + 16,
-            // The rows of each component of a group, or a row of tails; see `accumulate`.
-            shape.group() * (segment_rows + 1) + 4,
+            // And what pads the sums of `accumulate_diagonal`.
+            segment_rows + 3,
             rows.div_ceil(segment_rows) * (len.copies.max(1) + 1),
         ]
         .into_iter()
@@ -215,7 +215,7 @@ pub fn accumulators(shape: Shape) -> usize {
     if shape.is_diagonal() {
         shape.k * q
     } else {
-        shape.k.div_ceil(shape.group()) * triangle::packed_len(q)
+        shape.k * triangle::packed_len(q)
     }
 }
 

@@ -67,7 +67,7 @@ fn keys() -> Vec<StageKey> {
             weighted: true,
             each_row: true,
         });
-        keys.extend([1, 4].map(|group| StageKey::Accumulate { d, group }));
+        keys.push(StageKey::Accumulate { d });
         keys.extend([false, true].map(|spherical| StageKey::AccumulateDiagonal { d, spherical }));
     }
     keys.push(StageKey::ReducePartials);

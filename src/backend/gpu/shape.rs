@@ -6,11 +6,6 @@
 use crate::backend::Components;
 use crate::mixture::{CovarianceType, triangle};
 
-/// Fewest components whose second moments the staged regime adds before it writes them, tied covariances.
-const LEAST_GROUP: usize = 4;
-/// Most groups of components: `reduce_partials` walks over all of them for every segment.
-const MOST_GROUPS: usize = 512;
-
 /// D in vec4s.
 pub const fn quads(d: usize) -> usize {
     d.div_ceil(4)
@@ -35,7 +30,7 @@ pub struct StagedLen {
     pub own: usize,
     /// What all components share.
     pub pooled: usize,
-    /// How often `pooled` is there: one for each group of components.
+    /// How often `pooled` is there: once a component.
     pub copies: usize,
 }
 
@@ -135,16 +130,8 @@ impl Shape {
         self.k * (4 + whitened)
     }
 
-    /// Components whose second moments `accumulate` adds to one triangle.
-    pub fn group(self) -> usize {
-        match self.covariance_type {
-            CovarianceType::Tied => self.k.div_ceil(MOST_GROUPS).max(LEAST_GROUP),
-            _ => 1,
-        }
-    }
-
-    /// Sums of a segment in the staged regime. Per component: S1 and S0, then 4 × 4 tiles of second moments (of
-    /// each component, or one triangle a group); for diagonal factors S1, the second moments and S0, where a
+    /// Sums of a segment in the staged regime. Per component: S1 and S0, then its 4 × 4 tiles of second
+    /// moments; for diagonal factors S1, the second moments and S0, where a
     /// spherical component has one second moment a vec4 of features.
     pub fn staged_len(self) -> StagedLen {
         let (k, q) = (self.k, quads(self.d));
@@ -159,7 +146,7 @@ impl Shape {
             CovarianceType::Tied => StagedLen {
                 own: k * (q + 1),
                 pooled: tiles,
-                copies: k.div_ceil(self.group()),
+                copies: k,
             },
             CovarianceType::Diag => alone(k * (2 * q + 1)),
             CovarianceType::Spherical => alone(k * (q + quads(q + 1))),
@@ -203,14 +190,6 @@ mod tests {
         assert_eq!(len(Spherical, 5, 3).partials(), 3 * (2 + 1));
         assert_eq!(len(Spherical, 16, 3).partials(), 3 * (4 + 2));
         let tied = len(Tied, 5, 9);
-        assert_eq!((tied.partials(), tied.sums()), (9 * 3 + 3 * 12, 9 * 3 + 12));
-    }
-
-    #[test]
-    fn groups_of_tied_components_grow_with_their_number() {
-        for (k, group) in [(1, 4), (1024, 4), (20_000, 40)] {
-            assert_eq!(shape(Tied, 2, k).group(), group);
-            assert!(shape(Tied, 2, k).staged_len().copies <= MOST_GROUPS);
-        }
+        assert_eq!((tied.partials(), tied.sums()), (9 * (3 + 12), 9 * 3 + 12));
     }
 }

@@ -41,7 +41,6 @@ pub(super) enum StageKey {
     },
     Accumulate {
         d: usize,
-        group: u32,
     },
     ScoreDiagonal {
         d: usize,
@@ -77,7 +76,7 @@ impl StageKey {
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
             }
-            Self::Accumulate { d, .. } => {
+            Self::Accumulate { d } => {
                 generate::staged(include_str!("../../../shaders/accumulate.wgsl"), d)
             }
             Self::ScoreDiagonal { d } => {
@@ -114,7 +113,6 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
-            Self::Accumulate { group, .. } => vec![("GROUP", f64::from(group))],
             Self::AccumulateDiagonal { spherical, .. } => {
                 vec![("SPHERICAL", f64::from(u8::from(spherical)))]
             }

@@ -380,10 +380,7 @@ fn score(shape: Shape) -> StageKey {
 fn accumulate(shape: Shape) -> StageKey {
     let d = shape.d;
     match shape.covariance_type {
-        CovarianceType::Full | CovarianceType::Tied => StageKey::Accumulate {
-            d,
-            group: shape.group() as u32,
-        },
+        CovarianceType::Full | CovarianceType::Tied => StageKey::Accumulate { d },
         CovarianceType::Diag => StageKey::AccumulateDiagonal {
             d,
             spherical: false,
