@@ -9,11 +9,10 @@
 @group(0) @binding(1) var<storage, read> segments: array<Segment>;
 @group(0) @binding(2) var<storage, read> whitened: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> scores: array<f32>;
-// Per (segment, component): tiles by columns, S1, then S0 in x.
+// Per segment: S1 and S0 (in x) of each component, then each component's tiles by columns.
 @group(0) @binding(4) var<storage, read_write> partials: array<vec4<f32>>;
 
 const TILES: u32 = QUADS * (QUADS + 1u) / 2u;
-const STATISTICS: u32 = 4u * TILES + QUADS + 1u;
 
 @compute @workgroup_size(64)
 fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -33,8 +32,7 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
     let j = tile - i * (i + 1u) / 2u;
 
     let rows = segments[batch.first_segment + id.z].rows;
-    let part = id.z * batch.n_components + k;
-    let first = part * batch.segment_rows;
+    let first = (id.z * batch.n_components + k) * batch.segment_rows;
     var s0 = 0.0;
     var s1 = vec4(0.0);
     var column_0 = vec4(0.0);
@@ -53,15 +51,17 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
         column_2 += z * y.z;
         column_3 += z * y.w;
     }
-    let partial = part * STATISTICS;
-    partials[partial + 4u * tile] = column_0;
-    partials[partial + 4u * tile + 1u] = column_1;
-    partials[partial + 4u * tile + 2u] = column_2;
-    partials[partial + 4u * tile + 3u] = column_3;
+    let partial = id.z * (batch.own + batch.pooled * batch.copies);
+    let own = partial + k * (QUADS + 1u);
     if j == 0u {
-        partials[partial + 4u * TILES + i] = s1;
+        partials[own + i] = s1;
     }
     if tile == 0u {
-        partials[partial + 4u * TILES + QUADS] = vec4(s0, 0.0, 0.0, 0.0);
+        partials[own + QUADS] = vec4(s0, 0.0, 0.0, 0.0);
     }
+    let to = partial + batch.n_components * (QUADS + 1u) + 4u * id.x;
+    partials[to] = column_0;
+    partials[to + 1u] = column_1;
+    partials[to + 2u] = column_2;
+    partials[to + 3u] = column_3;
 }

@@ -19,22 +19,25 @@ struct Span {
 @group(0) @binding(2) var<storage, read> partials: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4<f32>>;
 
-const STATISTICS: u32 = 4u * (QUADS * (QUADS + 1u) / 2u) + QUADS + 1u;
-
 @compute @workgroup_size(64)
 fn reduce_partials(@builtin(global_invocation_id) id: vec3<u32>) {
-    let length = batch.n_components * STATISTICS;
-    if id.x >= length {
+    if id.x >= batch.own + batch.pooled {
         return;
     }
     let span = spans[batch.first_span + id.z];
-    let to = span.row * length + id.x;
+    let to = span.row * (batch.own + batch.pooled) + id.x;
+    let length = batch.own + batch.pooled * batch.copies;
+    let copies = select(1u, batch.copies, id.x >= batch.own);
     var sum = vec4(0.0);
     if span.continued == 1u {
         sum = sums[to];
     }
     for (var s = 0u; s < span.count; s++) {
-        sum += partials[(span.first + s) * length + id.x];
+        var part = vec4(0.0);
+        for (var copy = 0u; copy < copies; copy++) {
+            part += partials[(span.first + s) * length + id.x + copy * batch.pooled];
+        }
+        sum += part;
     }
     sums[to] = sum;
 }

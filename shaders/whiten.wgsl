@@ -15,10 +15,7 @@
 
 const COMPONENT: u32 = 1u + 2u * QUADS + 4u * (QUADS * (QUADS + 1u) / 2u);
 
-// Feature j of the row at `at`. Beyond D any finite number does: U has zeros there.
-fn feature(at: u32, j: u32) -> f32 {
-    return samples[at + min(j, D - 1u) * batch.rows_per_block];
-}
+//@ features
 
 @compute @workgroup_size(64)
 fn whiten(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -37,12 +34,7 @@ fn whiten(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var i = 0u; i < QUADS; i++) {
         var y = -components[remainder + i];
         for (var j = 0u; j <= i; j++) {
-            let x = vec4(
-                feature(at, 4u * j),
-                feature(at, 4u * j + 1u),
-                feature(at, 4u * j + 2u),
-                feature(at, 4u * j + 3u),
-            ) - components[mean + j];
+            let x = features(at, j) - components[mean + j];
             y += components[factor] * x.x;
             y += components[factor + 1u] * x.y;
             y += components[factor + 2u] * x.z;

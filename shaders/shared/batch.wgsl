@@ -11,9 +11,10 @@ struct Batch {
     segment_rows: u32,
     // Distance between two features of a row: samples are feature-major within a block.
     rows_per_block: u32,
-    padding_0: u32,
-    padding_1: u32,
-    padding_2: u32,
+    // vec4s of a segment's partials: `own`, then `copies` times `pooled`, of which the sum is wanted.
+    own: u32,
+    pooled: u32,
+    copies: u32,
 }
 
 // At most `segment_rows` consecutive rows of one summation block.

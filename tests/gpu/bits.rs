@@ -6,9 +6,16 @@ use wgmm::mixture::CovarianceType;
 
 use crate::data::{components, device, open, samples};
 
-fn models() -> [(usize, [Components; 2]); 2] {
-    let pair = |d, small, large| [small, large].map(|k| components(d, k, CovarianceType::Full));
-    [(2, pair(2, 4, 40)), (10, pair(10, 1, 7))]
+/// Models in registers and staged, of every type.
+fn models() -> [(usize, Vec<Components>); 2] {
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+    let all = |d, small, large| {
+        [Full, Tied, Diag, Spherical]
+            .into_iter()
+            .flat_map(|t| [small, large].map(|k| components(d, k, t)))
+            .collect()
+    };
+    [(2, all(2, 4, 40)), (10, all(10, 1, 9))]
 }
 
 fn run(device: &Device, d: usize, models: &[Components]) -> Vec<Statistics> {

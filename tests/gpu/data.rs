@@ -66,11 +66,16 @@ pub fn samples(n: usize, d: usize, weighted: bool) -> (Samples, Standardisation)
     (samples, map)
 }
 
-/// K Gaussians on the standardised scale, with factors as the device wants them.
+/// K Gaussians on the standardised scale, with factors as the device wants them: diagonal ones, of different
+/// scales, for diagonal and spherical covariances.
 pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Components {
     let mut random = ChaCha8Rng::seed_from_u64((100 * d + k) as u64);
     let weights: Vec<f64> = (0..k).map(|_| random.random::<f64>() + 0.1).collect();
     let total: f64 = weights.iter().sum();
+    let is_diagonal = matches!(
+        covariance_type,
+        CovarianceType::Diag | CovarianceType::Spherical
+    );
     let mut components = Components {
         covariance_type,
         n_features: d,
@@ -82,7 +87,7 @@ pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Compon
             .flat_map(|_| {
                 let mut factor = vec![0.0; triangle::packed_len(d)];
                 for i in 0..d {
-                    for j in 0..i {
+                    for j in (0..i).filter(|_| !is_diagonal) {
                         factor[triangle::at(i, j)] =
                             (random.random::<f64>() - 0.5) / (d as f64).sqrt();
                     }

@@ -69,6 +69,11 @@ fn check(n: usize, weighted: bool, models: &[Components]) {
 }
 
 const FULL: CovarianceType = CovarianceType::Full;
+const OTHERS: [CovarianceType; 3] = [
+    CovarianceType::Tied,
+    CovarianceType::Diag,
+    CovarianceType::Spherical,
+];
 
 #[test]
 fn every_shape_agrees() {
@@ -138,27 +143,47 @@ fn only_chosen_blocks_are_read() {
 }
 
 #[test]
-fn other_covariance_types_keep_their_part() {
-    use CovarianceType::{Diag, Spherical, Tied};
-    for (d, k) in [(2, 4), (10, 7)] {
-        for covariance_type in [Tied, Diag, Spherical] {
+fn other_covariance_types_agree() {
+    // In registers and staged, D a multiple of 4 or not.
+    for (d, k) in [(1, 33), (2, 4), (3, 24), (4, 9), (10, 7), (16, 2), (17, 33)] {
+        for covariance_type in OTHERS {
             check(1000, true, &[components(d, k, covariance_type)]);
+        }
+    }
+    for covariance_type in OTHERS {
+        for n in [1, 65, 20_003] {
+            for (d, k) in [(2, 4), (5, 19)] {
+                check(n, false, &[components(d, k, covariance_type)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_component_of_weight_zero_gets_nothing_whatever_the_type() {
+    for covariance_type in OTHERS {
+        for (d, k) in [(2, 4), (10, 17)] {
+            check(1000, true, &[without(components(d, k, covariance_type), 1)]);
         }
     }
 }
 
 #[test]
 fn a_thousand_components_in_64_features_agree() {
-    check(300, false, &[components(64, 1024, FULL)]);
+    for covariance_type in [FULL, CovarianceType::Diag, CovarianceType::Tied] {
+        check(300, false, &[components(64, 1024, covariance_type)]);
+    }
 }
 
 #[test]
 fn responsibilities_agree() {
-    for (d, k) in [(2, 4), (5, 33), (17, 7)] {
+    let full = [(2, 4), (5, 33), (17, 7)].map(|(d, k)| (d, k, FULL));
+    let others = OTHERS.map(|covariance_type| (5, 7, covariance_type));
+    for (d, k, covariance_type) in full.into_iter().chain(others) {
         let (samples, map) = samples(20_003, d, true);
         let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
         let mut reference = Reference::load(&samples, &map);
-        let model = without(components(d, k, FULL), 0);
+        let model = without(components(d, k, covariance_type), 0);
         // Across a block's end, from the middle of a block to the last row, and no row at all.
         for rows in [500..1100, 19_700..20_003, 7..7] {
             let n = rows.len();
@@ -185,8 +210,9 @@ fn responsibilities_agree() {
 #[test]
 fn means_between_two_f32_numbers_are_not_rounded() {
     // f32 numbers near 1000 are 6e-5 apart: rounded, these means would move y by 0.01.
-    for (d, k) in [(2, 4), (5, 33)] {
-        let mut model = components(d, k, FULL);
+    let diag = CovarianceType::Diag;
+    for (d, k, covariance_type) in [(2, 4, FULL), (5, 33, FULL), (2, 4, diag), (5, 33, diag)] {
+        let mut model = components(d, k, covariance_type);
         model.means.fill(1_000.000_01);
         model.factors.iter_mut().for_each(|u| *u *= 1024.0);
         let samples = Samples::new(vec![1000.0; d], d).expect("finite values");

@@ -5,14 +5,16 @@
 
 use std::fmt::Write;
 
-use super::plan::{CHUNK, quads, statistics_len};
-use crate::mixture::triangle;
+use super::plan::CHUNK;
+use super::shape::{Shape, quads};
+use crate::mixture::{CovarianceType, triangle};
 
 /// Parameters up to so many are read into registers before the walk; more stay in the uniform buffer.
 const MOST_HOISTED: usize = 40;
 
 const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
+const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
 
 /// The text of a staged kernel for D features.
 pub(super) fn staged(template: &str, d: usize) -> String {
@@ -20,17 +22,27 @@ pub(super) fn staged(template: &str, d: usize) -> String {
         "const D: u32 = {d}u;\nconst QUADS: u32 = {}u;\n\n{BATCH}\n{SOFTMAX}",
         quads(d)
     );
-    fill(template, &[("constants", &constants)])
+    fill(
+        template,
+        &[("constants", &constants), ("features", FEATURES)],
+    )
 }
 
-/// Numbers that a component's parameters take: mean, factor, remainder, log constant.
-pub(super) const fn parameters_len(d: usize) -> usize {
-    2 * d + triangle::packed_len(d) + 1
+/// The text of `reduce_partials`, which serves every shape.
+pub(super) fn reduce_partials() -> String {
+    let template = include_str!("../../../shaders/reduce_partials.wgsl");
+    fill(template, &[("constants", BATCH)])
 }
 
-/// The text of `statistics_registers` for D features and K components.
-pub(super) fn statistics_registers(d: usize, k: usize, weighted: bool) -> String {
-    let shape = Shape { d, k, weighted };
+/// The text of `statistics_registers` for a shape.
+pub(super) fn statistics_registers(shape: Shape, weighted: bool) -> String {
+    let Shape { d, k, .. } = shape;
+    let shape = Unrolled {
+        shape,
+        d,
+        k,
+        weighted,
+    };
     fill(
         include_str!("../../../shaders/statistics_registers.wgsl"),
         &[
@@ -69,7 +81,9 @@ fn fill(template: &str, parts: &[(&str, &str)]) -> String {
     text
 }
 
-struct Shape {
+/// A kernel unrolled over D and K.
+struct Unrolled {
+    shape: Shape,
     d: usize,
     k: usize,
     weighted: bool,
@@ -82,15 +96,15 @@ macro_rules! line {
     }};
 }
 
-impl Shape {
+impl Unrolled {
     fn constants(&self) -> String {
-        let parameters = (self.k * parameters_len(self.d)).div_ceil(4);
-        let statistics = self.k * statistics_len(self.d) + 2;
+        let parameters = (self.k * self.shape.parameters_len()).div_ceil(4);
+        let statistics = self.shape.statistics_len() + 2;
         format!(
-            "// D = {}, K = {}.\n// vec4s that hold the parameters: per component mean, factor, remainder, constant.\n\
+            "// D = {}, K = {}, {:?} covariances.\n// vec4s that hold the parameters: per component mean, factor, remainder, constant.\n\
              const PARAMETERS: u32 = {parameters}u;\n// Numbers of a row of partials.\n\
              const STATISTICS: u32 = {statistics}u;\n\n{SOFTMAX}",
-            self.d, self.k
+            self.d, self.k, self.shape.covariance_type
         )
     }
 
@@ -100,13 +114,26 @@ impl Shape {
         for k in 0..self.k {
             names.push(format!("s0_{k}"));
             names.extend((0..self.d).map(|i| format!("s1_{k}_{i}")));
-            for i in 0..self.d {
-                names.extend((0..=i).map(|j| format!("s2_{k}_{i}_{j}")));
+            match self.shape.covariance_type {
+                CovarianceType::Full => names.extend(self.triangle(&format!("s2_{k}"))),
+                CovarianceType::Tied => {}
+                CovarianceType::Diag => {
+                    names.extend((0..self.d).map(|i| format!("s2_{k}_{i}")));
+                }
+                CovarianceType::Spherical => names.push(format!("s2_{k}")),
             }
+        }
+        if self.shape.covariance_type == CovarianceType::Tied {
+            names.extend(self.triangle("s2"));
         }
         names.push("tops".to_owned());
         names.push("logs".to_owned());
         names
+    }
+
+    /// `name` with the indices of a triangle.
+    fn triangle(&self, name: &str) -> impl Iterator<Item = String> {
+        (0..self.d).flat_map(move |i| (0..=i).map(move |j| format!("{name}_{i}_{j}")))
     }
 
     fn accumulators(&self) -> String {
@@ -117,12 +144,12 @@ impl Shape {
     }
 
     fn is_hoisted(&self) -> bool {
-        self.k * parameters_len(self.d) <= MOST_HOISTED
+        self.k * self.shape.parameters_len() <= MOST_HOISTED
     }
 
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     fn in_buffer(&self, k: usize, i: usize) -> String {
-        let at = k * parameters_len(self.d) + i;
+        let at = k * self.shape.parameters_len() + i;
         format!("components[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])
     }
 
@@ -138,7 +165,7 @@ impl Shape {
         let mut text = String::new();
         if self.is_hoisted() {
             for k in 0..self.k {
-                for i in 0..parameters_len(self.d) {
+                for i in 0..self.shape.parameters_len() {
                     line!(text, "let p{k}_{i} = {};", self.in_buffer(k, i));
                 }
             }
@@ -181,45 +208,59 @@ impl Shape {
         }
         for k in 0..self.k {
             line!(text, "let r{k} = e{k} * share;\ns0_{k} += r{k};");
-            for i in 0..d {
-                line!(
-                    text,
-                    "let z{k}_{i} = r{k} * y{k}_{i};\ns1_{k}_{i} += z{k}_{i};"
-                );
-                for j in 0..=i {
-                    line!(
-                        text,
-                        "s2_{k}_{i}_{j} = fma(z{k}_{i}, y{k}_{j}, s2_{k}_{i}_{j});"
-                    );
-                }
-            }
+            self.moments(k, &mut text);
         }
         text
     }
 
-    /// Whitened coordinates y and score q of component `k`.
+    /// Adds component `k`'s first and second moments.
+    fn moments(&self, k: usize, text: &mut String) {
+        for i in 0..self.d {
+            line!(
+                text,
+                "let z{k}_{i} = r{k} * y{k}_{i};\ns1_{k}_{i} += z{k}_{i};"
+            );
+            let mut add = |sum: &str, j: usize| {
+                line!(text, "{sum} = fma(z{k}_{i}, y{k}_{j}, {sum});");
+            };
+            match self.shape.covariance_type {
+                CovarianceType::Full => (0..=i).for_each(|j| add(&format!("s2_{k}_{i}_{j}"), j)),
+                CovarianceType::Tied => (0..=i).for_each(|j| add(&format!("s2_{i}_{j}"), j)),
+                CovarianceType::Diag => add(&format!("s2_{k}_{i}"), i),
+                CovarianceType::Spherical => {}
+            }
+        }
+        if self.shape.covariance_type == CovarianceType::Spherical {
+            line!(text, "s2_{k} = fma(r{k}, m{k}, s2_{k});");
+        }
+    }
+
+    /// Whitened coordinates y, their squares' sum m and the score q of component `k`.
     fn score(&self, k: usize, text: &mut String) {
         let d = self.d;
-        let remainder = d + triangle::packed_len(d);
+        let remainder = d + self.shape.factor_len();
         for j in 0..d {
             line!(text, "let d{k}_{j} = x{j} - {};", self.parameter(k, j));
         }
         for i in 0..d {
             let mut y = format!("-{}", self.parameter(k, remainder + i));
-            for j in 0..=i {
-                let u = self.parameter(k, d + triangle::at(i, j));
+            let mut add = |at: usize, j: usize| {
+                let u = self.parameter(k, d + at);
                 y = format!("fma({u}, d{k}_{j}, {y})");
+            };
+            if self.shape.is_diagonal() {
+                add(i, i);
+            } else {
+                (0..=i).for_each(|j| add(triangle::at(i, j), j));
             }
             line!(text, "let y{k}_{i} = {y};");
         }
         let squares = (1..d).fold(format!("y{k}_0 * y{k}_0"), |sum, i| {
             format!("fma(y{k}_{i}, y{k}_{i}, {sum})")
         });
-        let constant = self.parameter(k, parameters_len(d) - 1);
-        line!(
-            text,
-            "let q{k} = fma(-HALF_LOG2_E, min({squares}, FARTHEST), {constant});"
-        );
+        line!(text, "let m{k} = min({squares}, FARTHEST);");
+        let constant = self.parameter(k, self.shape.parameters_len() - 1);
+        line!(text, "let q{k} = fma(-HALF_LOG2_E, m{k}, {constant});");
     }
 
     /// Sums over the workgroup, [`CHUNK`] statistics at a time: two barriers each.
@@ -247,6 +288,16 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+
+    fn registers(covariance_type: CovarianceType, d: usize, k: usize) -> String {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        statistics_registers(shape, true)
+    }
 
     #[test]
     fn templates_are_filled_where_marked_and_nowhere_else() {
@@ -261,7 +312,7 @@ mod tests {
                 .all(|line| !line.trim_start().starts_with("//@"))
         };
         for (d, k) in [(1, 1), (2, 4), (4, 6), (11, 1)] {
-            assert!(is_filled(&statistics_registers(d, k, true)));
+            assert!(is_filled(&registers(Full, d, k)));
         }
         assert!(is_filled(&staged(
             include_str!("../../../shaders/whiten.wgsl"),
@@ -272,7 +323,24 @@ mod tests {
 
     #[test]
     fn parameters_are_hoisted_while_they_fit() {
-        assert!(statistics_registers(2, 4, false).contains("let p3_7 = "));
-        assert!(!statistics_registers(4, 6, false).contains("let p0_0 = "));
+        assert!(registers(Full, 2, 4).contains("let p3_7 = "));
+        assert!(!registers(Full, 4, 6).contains("let p0_0 = "));
+        // Three D-vectors and a constant each.
+        assert!(registers(Diag, 4, 3).contains("let p2_12 = "));
+    }
+
+    #[test]
+    fn each_type_has_its_own_second_moments() {
+        let sums = |t| {
+            let text = registers(t, 3, 2);
+            let is_sum = |line: &&str| line.trim_start().starts_with("var s2_");
+            text.lines().filter(is_sum).count()
+        };
+        assert_eq!([Full, Tied, Diag, Spherical].map(sums), [12, 6, 6, 2]);
+        let multiply_adds = |t| registers(t, 3, 1).matches("fma(p").count();
+        assert_eq!(
+            [Full, Tied, Diag, Spherical].map(multiply_adds),
+            [6, 6, 3, 3]
+        );
     }
 }

@@ -12,6 +12,7 @@ mod plan;
 mod samples;
 #[cfg(test)]
 mod shader_tests;
+mod shape;
 mod stage;
 mod staged;
 mod statistics_registers;
@@ -31,6 +32,7 @@ use buffers::Pool;
 use parameters::Parameters;
 use plan::{Plan, Regime};
 use samples::LoadedSamples;
+use shape::Shape;
 use staged::Staged;
 
 /// What a [`Gpu`] has done so far.
@@ -90,9 +92,9 @@ impl Gpu {
     }
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
-        let (d, k) = (components.n_features, components.len());
-        Plan::new(&self.samples.layout, d, k, self.device.limits())
-            .ok_or_else(|| self.device.too_large(d, k))
+        let shape = Shape::of(components);
+        Plan::new(&self.samples.layout, shape, self.device.limits())
+            .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
     fn evaluate(&mut self, model: &MaskedModel<'_>) -> Result<Statistics, BackendError> {
@@ -129,7 +131,7 @@ impl Gpu {
         }
         Ok(sums.into_statistics(
             plan.regime,
-            components,
+            parameters.shape,
             parameters.reference,
             self.samples.weight_unit,
         ))
@@ -167,15 +169,16 @@ impl Backend for Gpu {
             (log_densities.len(), responsibilities.len()),
             (rows.len(), rows.len() * components.len())
         );
-        let (d, k) = (components.n_features, components.len());
-        let plan = Plan::staged(&self.samples.layout, d, k, self.device.limits())
-            .ok_or_else(|| self.device.too_large(d, k))?;
+        let shape = Shape::of(components);
+        let too_large = || self.device.too_large(shape.d, shape.k);
+        let plan = Plan::staged(&self.samples.layout, shape, self.device.limits())
+            .ok_or_else(too_large)?;
         let Regime::Staged {
             segment_rows,
             segments_per_batch,
         } = plan.regime
         else {
-            return Err(self.device.too_large(d, k));
+            return Err(too_large());
         };
         Staged {
             device: &self.device,

@@ -1,5 +1,6 @@
 //! What of a model goes to the device: single precision, with what that would lose taken care of in f64.
 
+use super::shape::{Shape, quads};
 use crate::backend::Components;
 use crate::mixture::triangle;
 
@@ -9,6 +10,7 @@ use crate::mixture::triangle;
 /// e = U (μ − μ_hi). Log constants are taken relative to the largest, in bits instead of nats.
 pub(super) struct Parameters<'a> {
     pub components: &'a Components,
+    pub shape: Shape,
     /// The largest log constant, nats; every log density on the device lacks it.
     pub reference: f64,
     /// K log₂ constants less the reference.
@@ -29,8 +31,11 @@ impl<'a> Parameters<'a> {
             .iter()
             .map(|c| ((c - reference) * std::f64::consts::LOG2_E) as f32)
             .collect();
+        let shape = Shape::of(components);
+        debug_assert!(!shape.is_diagonal() || has_diagonal_factors(components));
         Self {
             components,
+            shape,
             reference,
             constants,
         }
@@ -49,13 +54,23 @@ impl<'a> Parameters<'a> {
         (high, remainder.into_iter().map(|e| e as f32).collect())
     }
 
+    /// The numbers of component `k`'s factor that its kernels read: the triangle, or its diagonal.
+    fn factor(&self, k: usize) -> Vec<f32> {
+        let factor = self.components.factor(k);
+        if self.shape.is_diagonal() {
+            diagonal(factor, self.shape.d).map(|u| u as f32).collect()
+        } else {
+            factor.iter().map(|&u| u as f32).collect()
+        }
+    }
+
     /// For `statistics_registers`: per component mean, factor, remainder, constant; padded to whole vec4s.
     pub fn packed(&self) -> Vec<f32> {
         let mut packed = Vec::new();
-        for k in 0..self.components.len() {
+        for k in 0..self.shape.k {
             let (mean, remainder) = self.mean(k);
             packed.extend(mean);
-            packed.extend(self.components.factor(k).iter().map(|&u| u as f32));
+            packed.extend(self.factor(k));
             packed.extend(remainder);
             packed.push(self.constants[k]);
         }
@@ -63,35 +78,57 @@ impl<'a> Parameters<'a> {
         packed
     }
 
-    /// For `whiten`: per component the constant, mean and remainder padded to vec4s, and the factor as 4 × 4
-    /// sub-blocks by columns, with zeros beyond D.
+    /// For the staged regime: per component the constant, mean and remainder padded to vec4s, and the factor as
+    /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal.
     pub fn tiled(&self) -> Vec<f32> {
-        let d = self.components.n_features;
-        let quads = d.div_ceil(4);
+        let padded = 4 * quads(self.shape.d);
         let mut tiled = Vec::new();
-        for k in 0..self.components.len() {
+        for k in 0..self.shape.k {
             let (mut mean, mut remainder) = self.mean(k);
-            mean.resize(4 * quads, 0.0);
-            remainder.resize(4 * quads, 0.0);
+            let mut factor = self.factor(k);
+            mean.resize(padded, 0.0);
+            remainder.resize(padded, 0.0);
             tiled.extend([self.constants[k], 0.0, 0.0, 0.0]);
             tiled.extend(mean);
             tiled.extend(remainder);
-            let factor = self.components.factor(k);
-            for tile_i in 0..quads {
-                for tile_j in 0..=tile_i {
-                    for j in 4 * tile_j..4 * tile_j + 4 {
-                        for i in 4 * tile_i..4 * tile_i + 4 {
-                            let inside = j <= i && i < d;
-                            tiled.push(if inside {
-                                factor[triangle::at(i, j)] as f32
-                            } else {
-                                0.0
-                            });
-                        }
-                    }
-                }
+            if self.shape.is_diagonal() {
+                factor.resize(padded, 0.0);
+                tiled.extend(factor);
+            } else {
+                push_tiles(&factor, self.shape.d, &mut tiled);
             }
         }
         tiled
     }
+}
+
+/// Appends a packed triangle as 4 × 4 sub-blocks by columns.
+fn push_tiles(factor: &[f32], d: usize, tiled: &mut Vec<f32>) {
+    for tile_i in 0..quads(d) {
+        for tile_j in 0..=tile_i {
+            for j in 4 * tile_j..4 * tile_j + 4 {
+                for i in 4 * tile_i..4 * tile_i + 4 {
+                    let inside = j <= i && i < d;
+                    tiled.push(if inside {
+                        factor[triangle::at(i, j)]
+                    } else {
+                        0.0
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn diagonal(factor: &[f64], d: usize) -> impl Iterator<Item = f64> {
+    (0..d).map(|i| factor[triangle::at(i, i)])
+}
+
+/// Whether the triangles of all factors hold zeros off the diagonal, as diagonal and spherical ones must.
+fn has_diagonal_factors(components: &Components) -> bool {
+    let d = components.n_features;
+    (0..components.len()).all(|k| {
+        let factor = components.factor(k);
+        (0..d).all(|i| (0..i).all(|j| factor[triangle::at(i, j)] == 0.0))
+    })
 }

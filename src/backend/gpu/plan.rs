@@ -1,14 +1,18 @@
 //! How a model is evaluated on a device: regime, sizes, numbers of dispatches. Pure functions of shapes and
 //! limits, no device in sight.
 //!
-//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K and the device alone; how many
-//! blocks share a buffer, a batch or a submission depends on limits as well and changes no bit.
+//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K, the covariance type and the
+//! device alone; how many blocks share a buffer, a batch or a submission depends on limits as well and changes
+//! no bit.
 
+use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
 /// The most statistics, K·F, that invocations keep in registers.
 pub const MOST_IN_REGISTERS: usize = 90;
+/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count.
+pub const MOST_ALIVE: usize = 150;
 /// Scratch memory for whitened coordinates and responsibilities, bytes.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
 /// Memory for partial sums that are alive at once, bytes.
@@ -104,26 +108,6 @@ pub struct Plan {
     pub iterations: u64,
 }
 
-/// F = 1 + D + T: statistics of one component.
-pub const fn statistics_len(d: usize) -> usize {
-    1 + d + triangle::packed_len(d)
-}
-
-/// D in vec4s.
-pub const fn quads(d: usize) -> usize {
-    d.div_ceil(4)
-}
-
-/// vec4s that the statistics of one component take in the staged regime: 4 × 4 tiles of S2, S1, S0.
-pub const fn tiled_len(d: usize) -> usize {
-    4 * triangle::packed_len(quads(d)) + quads(d) + 1
-}
-
-/// vec4s that the parameters of one component take in the staged regime.
-pub const fn tiled_parameters_len(d: usize) -> usize {
-    1 + 2 * quads(d) + 4 * triangle::packed_len(quads(d))
-}
-
 /// Workgroups in x and y for `count` of them in a line.
 pub fn grid(count: usize, max_workgroups: u32) -> (u32, u32) {
     let width = count.clamp(1, max_workgroups as usize);
@@ -131,25 +115,22 @@ pub fn grid(count: usize, max_workgroups: u32) -> (u32, u32) {
 }
 
 impl Plan {
-    /// The plan for K components on samples laid out like this, or `None` if the device's limits do not allow
-    /// even the smallest pieces.
-    pub fn new(layout: &SampleLayout, d: usize, k: usize, limits: &DeviceLimits) -> Option<Self> {
-        if k * statistics_len(d) <= MOST_IN_REGISTERS {
-            return Some(Self::registers(layout, d, k, limits));
+    /// The plan for a model on samples laid out like this, or `None` if the device's limits do not allow even
+    /// the smallest pieces.
+    pub fn new(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        if shape.statistics_len() <= MOST_IN_REGISTERS && shape.live_len() <= MOST_ALIVE {
+            return Some(Self::registers(layout, shape, limits));
         }
-        Self::staged(layout, d, k, limits)
+        Self::staged(layout, shape, limits)
     }
 
     /// The plan of the staged regime, which serves every shape: `None` as for [`Plan::new`].
-    pub fn staged(
-        layout: &SampleLayout,
-        d: usize,
-        k: usize,
-        limits: &DeviceLimits,
-    ) -> Option<Self> {
-        let bytes_per_row = (k * (16 * quads(d) + 4)) as u64;
-        let partial_bytes = (k * tiled_len(d) * 16) as u64;
-        let parameter_bytes = (k * tiled_parameters_len(d) * 16) as u64;
+    pub fn staged(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        let (k, q) = (shape.k, quads(shape.d));
+        let len = shape.staged_len();
+        let bytes_per_row = shape.scratch_bytes_per_row() as u64;
+        let partial_bytes = (len.partials() * 16) as u64;
+        let parameter_bytes = (k * shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
             rows @ 0..64 => rows,
@@ -166,37 +147,43 @@ impl Plan {
         let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
             .min(PARTIALS_BYTES / partial_bytes)
             .min(most as u64) as usize;
-        let tiles = k * triangle::packed_len(quads(d));
-        let groups = [k, tiles.div_ceil(64), (k * tiled_len(d)).div_ceil(64)];
+        let groups = [k, accumulators(shape).div_ceil(64), len.sums().div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {
             return None;
         }
         let rows = layout.blocks.rows_per_block();
-        let q = triangle::packed_len(quads(d)) as u64;
+        let tiles = triangle::packed_len(q);
+        let (whitening, flops) = if shape.is_diagonal() {
+            (q, 40.0 * q as f64)
+        } else {
+            (q + tiles, 64.0 * tiles as f64)
+        };
         let iterations = [
-            quads(d) as u64 + q,
-            3 * k as u64 + 16,
-            segment_rows as u64,
-            rows.div_ceil(segment_rows) as u64,
+            whitening,
+            3 * k + 16,
+            // And what pads the sums of `accumulate_diagonal`.
+            segment_rows + 3,
+            rows.div_ceil(segment_rows) * (len.copies.max(1) + 1),
         ]
         .into_iter()
-        .max()?;
+        .max()? as u64;
         if limits.software && iterations >= MOST_ITERATIONS {
             return None;
         }
-        let flops = (rows * k) as f64 * (64.0 * q as f64 + 60.0);
+        let flops = (rows * k) as f64 * (flops + 60.0);
+        let block_bytes = (len.sums() * 16) as u64;
         Some(Self {
             regime: Regime::Staged {
                 segment_rows,
                 segments_per_batch,
             },
-            sums_per_block: 4 * k * tiled_len(d),
-            blocks_per_submission: blocks_per_submission(flops, partial_bytes, limits),
+            sums_per_block: 4 * len.sums(),
+            blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations,
         })
     }
 
-    fn registers(layout: &SampleLayout, d: usize, k: usize, limits: &DeviceLimits) -> Self {
+    fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
         let fits = |workgroup: u32| {
             workgroup <= limits.max_invocations
                 && registers_memory(workgroup) <= limits.workgroup_memory_bytes
@@ -208,16 +195,27 @@ impl Plan {
             [256, 128].into_iter().find(|&w| fits(w)).unwrap_or(64)
         };
         let rows = layout.blocks.rows_per_block();
-        let statistics = k * statistics_len(d) + 2;
+        let statistics = shape.statistics_len() + 2;
         let chunks = statistics.div_ceil(CHUNK);
         let per_chunk = CHUNK + workgroup as usize / CHUNK;
-        let flops = rows as f64 * (k as f64 * (4.0 * statistics_len(d) as f64 + 40.0) + 60.0);
+        let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
+        let flops = (rows * (shape.k * per_component + 60)) as f64;
         Self {
             regime: Regime::Registers { workgroup },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, 4 * statistics as u64, limits),
             iterations: (rows.div_ceil(workgroup as usize) + chunks * per_chunk) as u64,
         }
+    }
+}
+
+/// Invocations of `accumulate`, or `accumulate_diagonal`, for a segment.
+pub fn accumulators(shape: Shape) -> usize {
+    let q = quads(shape.d);
+    if shape.is_diagonal() {
+        shape.k * q
+    } else {
+        shape.k * triangle::packed_len(q)
     }
 }
 
@@ -242,6 +240,7 @@ fn blocks_per_submission(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 
     const WEBGPU: DeviceLimits = DeviceLimits {
         max_binding_bytes: 128 << 20,
@@ -257,9 +256,28 @@ mod tests {
         ..WEBGPU
     };
 
-    fn plan(n: usize, d: usize, k: usize, limits: &DeviceLimits) -> (SampleLayout, Plan) {
+    const TYPES: [CovarianceType; 4] = [Full, Tied, Diag, Spherical];
+
+    fn shape(covariance_type: CovarianceType, d: usize, k: usize) -> Shape {
+        Shape {
+            covariance_type,
+            d,
+            k,
+        }
+    }
+
+    fn plan_of(
+        covariance_type: CovarianceType,
+        (n, d, k): (usize, usize, usize),
+        limits: &DeviceLimits,
+    ) -> (SampleLayout, Plan) {
         let layout = SampleLayout::new(n, d, true, limits).expect("a block fits");
-        (layout, Plan::new(&layout, d, k, limits).expect("a plan"))
+        let plan = Plan::new(&layout, shape(covariance_type, d, k), limits);
+        (layout, plan.expect("a plan"))
+    }
+
+    fn plan(n: usize, d: usize, k: usize, limits: &DeviceLimits) -> (SampleLayout, Plan) {
+        plan_of(Full, (n, d, k), limits)
     }
 
     #[test]
@@ -267,8 +285,11 @@ mod tests {
         for n in [1, 300, 20_003, 5_000_000] {
             for d in [1, 2, 5, 10, 17, 32, 64] {
                 for k in [1, 2, 4, 33, 1024] {
-                    let (_, plan) = plan(n, d, k, &SOFTWARE);
-                    assert!(plan.iterations < MOST_ITERATIONS, "{n} {d} {k}: {plan:?}");
+                    for t in TYPES {
+                        let (_, plan) = plan_of(t, (n, d, k), &SOFTWARE);
+                        let what = format!("{t:?} {n} {d} {k}: {plan:?}");
+                        assert!(plan.iterations < MOST_ITERATIONS, "{what}");
+                    }
                 }
             }
         }
@@ -276,13 +297,15 @@ mod tests {
 
     #[test]
     fn dispatches_and_bindings_keep_within_limits() {
-        for (n, d, k) in [
+        let sizes = [
             (5_000_000, 64, 1024),
             (1_000_000_000, 1, 1),
             (1_000_000_000, 2, 500),
             (3, 3, 33),
-        ] {
-            let (layout, plan) = plan(n, d, k, &WEBGPU);
+        ];
+        for (t, (n, d, k)) in TYPES.into_iter().flat_map(|t| sizes.map(|size| (t, size))) {
+            let shape = shape(t, d, k);
+            let (layout, plan) = plan_of(t, (n, d, k), &WEBGPU);
             let buffer = layout.blocks_per_buffer * layout.block_len() * 4;
             assert!(buffer as u64 <= WEBGPU.max_binding_bytes);
             assert!(4 * plan.sums_per_block as u64 <= PARTIALS_BYTES);
@@ -296,18 +319,37 @@ mod tests {
             {
                 let rows = (segment_rows * segments_per_batch) as u64;
                 assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= 65_535);
-                assert!(rows * (k * (16 * quads(d) + 4)) as u64 <= SCRATCH_BYTES);
-                assert!((segments_per_batch * k * tiled_len(d) * 16) as u64 <= PARTIALS_BYTES);
+                assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
+                let partials = segments_per_batch * shape.staged_len().partials() * 16;
+                assert!(partials as u64 <= PARTIALS_BYTES);
             }
         }
     }
 
+    fn in_registers(covariance_type: CovarianceType, d: usize, k: usize) -> bool {
+        let (_, plan) = plan_of(covariance_type, (1000, d, k), &WEBGPU);
+        matches!(plan.regime, Regime::Registers { .. })
+    }
+
     #[test]
     fn regimes_meet_at_ninety_statistics() {
-        let registers =
-            |d, k| matches!(plan(1000, d, k, &WEBGPU).1.regime, Regime::Registers { .. });
-        assert!(registers(4, 6) && registers(8, 2) && registers(2, 15));
-        assert!(!registers(4, 7) && !registers(2, 16) && !registers(12, 1));
+        assert!(in_registers(Full, 4, 6) && in_registers(Full, 8, 2) && in_registers(Full, 2, 15));
+        assert!(!in_registers(Full, 4, 7) && !in_registers(Full, 2, 16));
+        assert!(!in_registers(Full, 12, 1));
+        assert!(in_registers(Full, 1, 30) && !in_registers(Full, 1, 31));
+    }
+
+    #[test]
+    fn short_statistics_keep_more_components_in_registers() {
+        // The most components of one feature, two, four, and so on.
+        let most = |t| {
+            [1, 2, 4, 8, 16, 32].map(|d| (1..100).take_while(|&k| in_registers(t, d, k)).count())
+        };
+        assert_eq!(most(Full), [30, 15, 6, 2, 0, 0]);
+        assert_eq!(most(Diag), [30, 18, 10, 5, 2, 1]);
+        // Coordinates that wait for responsibilities take registers, too.
+        assert_eq!(most(Spherical), [30, 21, 13, 7, 4, 2]);
+        assert_eq!(most(Tied), [37, 24, 14, 6, 0, 0]);
     }
 
     #[test]
@@ -358,9 +400,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_has_no_plan() {
         let layout = SampleLayout::new(1000, 64, false, &WEBGPU).expect("a block fits");
-        assert_eq!(Plan::new(&layout, 64, 100_000, &WEBGPU), None);
+        let plan = |d, k, limits| Plan::new(&layout, shape(Full, d, k), limits);
+        assert_eq!(plan(64, 100_000, &WEBGPU), None);
         // Three walks over 20,000 components are too many iterations for software only.
-        assert!(Plan::new(&layout, 1, 20_000, &WEBGPU).is_some());
-        assert_eq!(Plan::new(&layout, 1, 20_000, &SOFTWARE), None);
+        assert!(plan(1, 20_000, &WEBGPU).is_some());
+        assert_eq!(plan(1, 20_000, &SOFTWARE), None);
     }
 }

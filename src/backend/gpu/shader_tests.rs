@@ -7,47 +7,70 @@ use naga::back::{hlsl, msl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
+use super::shape::Shape;
 use super::stage::StageKey;
 use super::staged::{Batch, Segment, Span};
 use super::statistics_registers::{Block, BlockRange};
+use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 
 /// A representative set of all texts that can be generated.
 fn keys() -> Vec<StageKey> {
     let mut keys = Vec::new();
-    for (d, k) in [
-        (1, 1),
-        (1, 2),
-        (1, 30),
-        (2, 1),
-        (2, 4),
-        (2, 15),
-        (3, 4),
-        (3, 9),
-        (4, 6),
-        (5, 4),
-        (6, 3),
-        (8, 2),
-        (11, 1),
-    ] {
-        for weighted in [false, true] {
-            keys.push(StageKey::StatisticsRegisters {
+    let shapes: [(CovarianceType, &[(usize, usize)]); 4] = [
+        (
+            Full,
+            &[
+                (1, 1),
+                (1, 2),
+                (1, 30),
+                (2, 1),
+                (2, 4),
+                (2, 15),
+                (3, 4),
+                (3, 9),
+                (4, 6),
+                (5, 4),
+                (6, 3),
+                (8, 2),
+                (11, 1),
+            ],
+        ),
+        (
+            Tied,
+            &[(1, 1), (1, 37), (2, 4), (2, 24), (4, 14), (8, 6), (11, 1)],
+        ),
+        (Diag, &[(1, 1), (1, 30), (2, 18), (4, 10), (16, 2), (44, 1)]),
+        (
+            Spherical,
+            &[(1, 1), (1, 30), (2, 21), (4, 13), (16, 4), (73, 1)],
+        ),
+    ];
+    for (covariance_type, d, k, weighted) in shapes.into_iter().flat_map(|(t, sizes)| {
+        let sizes = sizes.iter();
+        sizes.flat_map(move |&(d, k)| [false, true].map(|weighted| (t, d, k, weighted)))
+    }) {
+        keys.push(StageKey::StatisticsRegisters {
+            shape: Shape {
+                covariance_type,
                 d,
                 k,
-                weighted,
-                workgroup: 64,
-            });
-        }
+            },
+            weighted,
+            workgroup: 64,
+        });
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
         keys.push(StageKey::Whiten { d });
+        keys.push(StageKey::ScoreDiagonal { d });
         keys.push(StageKey::Responsibilities {
             d,
             weighted: true,
             each_row: true,
         });
         keys.push(StageKey::Accumulate { d });
-        keys.push(StageKey::ReducePartials { d });
+        keys.extend([false, true].map(|spherical| StageKey::AccumulateDiagonal { d, spherical }));
     }
+    keys.push(StageKey::ReducePartials);
     keys
 }
 
@@ -128,16 +151,19 @@ macro_rules! assert_same_layout {
 #[test]
 fn structs_match_wgsl() {
     let (module, _) = parse(StageKey::StatisticsRegisters {
-        d: 2,
-        k: 4,
+        shape: Shape {
+            covariance_type: Full,
+            d: 2,
+            k: 4,
+        },
         weighted: true,
         workgroup: 64,
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, padding);
-    let (module, _) = parse(StageKey::ReducePartials { d: 5 });
+    let (module, _) = parse(StageKey::ReducePartials);
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
-        rows_per_block, padding_0, padding_1, padding_2);
+        rows_per_block, own, pooled, copies);
     assert_same_layout!(&module, Segment: first, rows);
     assert_same_layout!(&module, Span: first, count, row, continued);
 }

@@ -1,6 +1,7 @@
 //! Stages: WGSL text, bindings and the compiled pipeline of each.
 
 use super::generate;
+use super::shape::Shape;
 
 /// What a binding is, in the order of the binding numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,7 @@ pub(super) const UNIFORM_STRIDE: u64 = 256;
 )]
 pub(super) enum StageKey {
     StatisticsRegisters {
-        d: usize,
-        k: usize,
+        shape: Shape,
         weighted: bool,
         workgroup: u32,
     },
@@ -42,9 +42,14 @@ pub(super) enum StageKey {
     Accumulate {
         d: usize,
     },
-    ReducePartials {
+    ScoreDiagonal {
         d: usize,
     },
+    AccumulateDiagonal {
+        d: usize,
+        spherical: bool,
+    },
+    ReducePartials,
 }
 
 impl StageKey {
@@ -55,16 +60,18 @@ impl StageKey {
             Self::Whiten { .. } => "whiten",
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
-            Self::ReducePartials { .. } => "reduce_partials",
+            Self::ScoreDiagonal { .. } => "score_diagonal",
+            Self::AccumulateDiagonal { .. } => "accumulate_diagonal",
+            Self::ReducePartials => "reduce_partials",
         }
     }
 
     /// The WGSL text.
     pub fn source(self) -> String {
         match self {
-            Self::StatisticsRegisters { d, k, weighted, .. } => {
-                generate::statistics_registers(d, k, weighted)
-            }
+            Self::StatisticsRegisters {
+                shape, weighted, ..
+            } => generate::statistics_registers(shape, weighted),
             Self::Whiten { d } => generate::staged(include_str!("../../../shaders/whiten.wgsl"), d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
@@ -72,9 +79,13 @@ impl StageKey {
             Self::Accumulate { d } => {
                 generate::staged(include_str!("../../../shaders/accumulate.wgsl"), d)
             }
-            Self::ReducePartials { d } => {
-                generate::staged(include_str!("../../../shaders/reduce_partials.wgsl"), d)
+            Self::ScoreDiagonal { d } => {
+                generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
+            Self::AccumulateDiagonal { d, .. } => {
+                generate::staged(include_str!("../../../shaders/accumulate_diagonal.wgsl"), d)
+            }
+            Self::ReducePartials => generate::reduce_partials(),
         }
     }
 
@@ -85,7 +96,9 @@ impl StageKey {
             Self::Whiten { .. } => &[UniformAt, Read, Read, Read, Write, Write],
             Self::Responsibilities { .. } => &[UniformAt, Read, Read, Write, Write, Write],
             Self::Accumulate { .. } => &[UniformAt, Read, Read, Read, Write],
-            Self::ReducePartials { .. } => &[UniformAt, Read, Read, Write],
+            Self::ScoreDiagonal { .. } => &[UniformAt, Read, Read, Read, Write],
+            Self::AccumulateDiagonal { .. } => &[UniformAt, Read, Read, Read, Read, Write],
+            Self::ReducePartials => &[UniformAt, Read, Read, Write],
         }
     }
 
@@ -100,6 +113,9 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
+            Self::AccumulateDiagonal { spherical, .. } => {
+                vec![("SPHERICAL", f64::from(u8::from(spherical)))]
+            }
             _ => vec![],
         }
     }

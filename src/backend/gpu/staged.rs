@@ -1,4 +1,6 @@
 //! The general path: `whiten`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
+//! Where factors are diagonal, `score_diagonal` and `accumulate_diagonal` take the places of `whiten` and
+//! `accumulate`, and no whitened coordinates are kept.
 //!
 //! A segment is at most 256 consecutive rows of one block; as many as scratch memory holds make a batch. A
 //! segment's sums do not depend on its batch, and a block's segments are added in their order, so batches and
@@ -11,10 +13,10 @@
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
 //! | `segments`, `spans` | [`Segment`], [`Span`] | host |
 //! | `whitened` | segments × K × rows × ⌈D/4⌉ vec4s | `whiten` |
-//! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten`, `responsibilities` |
+//! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten` or `score_diagonal`, `responsibilities` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` |
-//! | `partials` | segments × K × tiles, vec4s | `accumulate` |
-//! | `sums` | blocks × K × tiles, vec4s | `reduce_partials` |
+//! | `partials` | segments × [`StagedLen::partials`], vec4s | `accumulate` or `accumulate_diagonal` |
+//! | `sums` | blocks × [`StagedLen::sums`], vec4s | `reduce_partials` |
 
 use std::ops::Range;
 
@@ -23,13 +25,16 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{Plan, quads, tiled_len};
+use super::plan::{Plan, accumulators};
 use super::samples::LoadedSamples;
+#[cfg(doc)]
+use super::shape::StagedLen;
+use super::shape::{Shape, quads};
 use super::stage::StageKey;
 use super::sums::Sums;
 use super::{Counters, encoder};
 use crate::backend::BackendError;
-use crate::mixture::triangle;
+use crate::mixture::CovarianceType;
 
 /// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
 #[repr(C)]
@@ -44,9 +49,10 @@ pub(super) struct Batch {
     pub segment_rows: u32,
     /// Distance between two features of a row.
     pub rows_per_block: u32,
-    pub padding_0: u32,
-    pub padding_1: u32,
-    pub padding_2: u32,
+    /// vec4s of a segment's partials, see [`StagedLen`].
+    pub own: u32,
+    pub pooled: u32,
+    pub copies: u32,
 }
 
 /// An entry of `segments`. Mirrors `struct Segment`.
@@ -131,16 +137,17 @@ impl Staged<'_> {
         })
     }
 
-    fn batch(&self, k: usize, first_segment: usize, first_span: usize) -> Batch {
+    fn batch(&self, shape: Shape, first_segment: usize, first_span: usize) -> Batch {
+        let len = shape.staged_len();
         Batch {
             first_segment: first_segment as u32,
             first_span: first_span as u32,
-            n_components: k as u32,
+            n_components: shape.k as u32,
             segment_rows: self.segment_rows as u32,
             rows_per_block: self.samples.layout.blocks.rows_per_block() as u32,
-            padding_0: 0,
-            padding_1: 0,
-            padding_2: 0,
+            own: len.own as u32,
+            pooled: len.pooled as u32,
+            copies: len.copies as u32,
         }
     }
 
@@ -159,18 +166,18 @@ impl Staged<'_> {
         rows: usize,
     ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
         let device = self.device;
-        let (k, d) = (
-            parameters.components.len(),
-            parameters.components.n_features,
-        );
-        let whiten = device.stage(StageKey::Whiten { d })?;
-        let responsibilities = device.stage(StageKey::Responsibilities {
-            d,
-            weighted: self.samples.weighted,
-            each_row: false,
-        })?;
-        let accumulate = device.stage(StageKey::Accumulate { d })?;
-        let reduce_partials = device.stage(StageKey::ReducePartials { d })?;
+        let shape = parameters.shape;
+        let (k, d) = (shape.k, shape.d);
+        let stages = [
+            device.stage(score(shape))?,
+            device.stage(StageKey::Responsibilities {
+                d,
+                weighted: self.samples.weighted,
+                each_row: false,
+            })?,
+            device.stage(accumulate(shape))?,
+            device.stage(StageKey::ReducePartials)?,
+        ];
 
         let mut spans = Vec::new();
         let mut batches = Vec::new();
@@ -184,13 +191,13 @@ impl Staged<'_> {
         }
         let uniforms: Vec<Batch> = uniforms
             .into_iter()
-            .map(|(segment, span)| self.batch(k, segment, span))
+            .map(|(segment, span)| self.batch(shape, segment, span))
             .collect();
         let segments: Vec<Segment> = pieces.iter().map(|piece| piece.0).collect();
         let at_once = self.segments_per_batch.min(pieces.len());
         let slots = at_once * k * self.segment_rows;
         let logs_len = pieces.len() * self.row_groups() * 2;
-        let (q, len) = (quads(d), k * tiled_len(d));
+        let len = shape.staged_len();
 
         let row_groups = self.row_groups() as u32;
         let pool = &mut *self.pool;
@@ -198,24 +205,37 @@ impl Staged<'_> {
         let samples = &self.samples.buffers[self.samples.place(b).0];
         let segments = &pool.input(device, "segments", &segments)?;
         let spans = &pool.input(device, "spans", &spans)?;
-        let whitened = &pool.output(device, "whitened", (slots * q * 16) as u64)?;
         let scores = &pool.output(device, "scores", (slots * 4) as u64)?;
         let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
         let densities = &pool.output(device, "densities", 8)?;
-        let partials = &pool.output(device, "tiles", (at_once * len * 16) as u64)?;
-        let sums = &pool.output(device, "sums", (rows * len * 16) as u64)?;
-        let bindings: [&[&wgpu::Buffer]; 4] = [
-            &[batch, samples, tiled, segments, whitened, scores],
-            &[batch, samples, segments, scores, logs, densities],
-            &[batch, segments, whitened, scores, partials],
-            &[batch, spans, partials, sums],
-        ];
-        let stages = [&whiten, &responsibilities, &accumulate, &reduce_partials];
-        let tile_groups = (k * triangle::packed_len(q)).div_ceil(64) as u32;
+        let partials = &pool.output(device, "tiles", (at_once * len.partials() * 16) as u64)?;
+        let sums = &pool.output(device, "sums", (rows * len.sums() * 16) as u64)?;
+        let whitened = &match shape.is_diagonal() {
+            true => None,
+            false => Some(pool.output(device, "whitened", (slots * quads(d) * 16) as u64)?),
+        };
+        let responsibilities = vec![batch, samples, segments, scores, logs, densities];
+        let reduce = vec![batch, spans, partials, sums];
+        let bindings = match whitened {
+            Some(whitened) => [
+                vec![batch, samples, tiled, segments, whitened, scores],
+                responsibilities,
+                vec![batch, segments, whitened, scores, partials],
+                reduce,
+            ],
+            None => [
+                vec![batch, samples, tiled, segments, scores],
+                responsibilities,
+                vec![batch, samples, tiled, segments, scores, partials],
+                reduce,
+            ],
+        };
+        let accumulate_groups = accumulators(shape).div_ceil(64) as u32;
+        let reduce_groups = len.sums().div_ceil(64) as u32;
         let commands = device.guarded("statistics", 0, || {
             let bound: Vec<_> = stages
                 .iter()
-                .zip(bindings)
+                .zip(&bindings)
                 .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
                 .collect();
             let mut encoder = encoder(device);
@@ -225,8 +245,8 @@ impl Staged<'_> {
                 let groups = [
                     [row_groups, k as u32, segments],
                     [row_groups, 1, segments],
-                    [tile_groups, 1, segments],
-                    [len.div_ceil(64) as u32, 1, spans],
+                    [accumulate_groups, 1, segments],
+                    [reduce_groups, 1, spans],
                 ];
                 for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
                     stage.dispatch(&mut pass, bound, at, groups);
@@ -235,10 +255,10 @@ impl Staged<'_> {
             drop(pass);
             encoder
         })?;
-        for buffers in bindings {
+        for buffers in &bindings {
             self.counters.count(batches.len() as u64, buffers);
         }
-        let wanted = [(sums, rows * len * 4), (logs, logs_len)];
+        let wanted = [(sums, rows * len.sums() * 4), (logs, logs_len)];
         let mut results = pool.submit_and_read(device, commands, &wanted)?;
         // Every workgroup writes its pair, 0 where it has no rows.
         let logs = results.pop().unwrap_or_default();
@@ -295,51 +315,77 @@ impl Staged<'_> {
         segments: &[Segment],
     ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
         let device = self.device;
-        let (k, d) = (
-            parameters.components.len(),
-            parameters.components.n_features,
-        );
-        let whiten = device.stage(StageKey::Whiten { d })?;
-        let responsibilities = device.stage(StageKey::Responsibilities {
-            d,
-            weighted: false,
-            each_row: true,
-        })?;
+        let shape = parameters.shape;
+        let (k, d) = (shape.k, shape.d);
+        let stages = [
+            device.stage(score(shape))?,
+            device.stage(StageKey::Responsibilities {
+                d,
+                weighted: false,
+                each_row: true,
+            })?,
+        ];
         let slots = segments.len() * self.segment_rows;
         let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
         let (x, z) = (self.row_groups() as u32, segments.len() as u32);
-        let batch = self.batch(k, 0, 0);
+        let batch = self.batch(shape, 0, 0);
         let pool = &mut *self.pool;
         let batch = &pool.uniforms(device, "batch", &[batch])?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
         let list = &pool.input(device, "segments", segments)?;
-        let whitened = &pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?;
         let scores = &pool.output(device, "scores", (slots * k * 4) as u64)?;
         let logs = &pool.output(device, "logs", logs_bytes)?;
         let densities = &pool.output(device, "densities", (slots * 8) as u64)?;
-        let bindings: [&[&wgpu::Buffer]; 2] = [
-            &[batch, samples, tiled, list, whitened, scores],
-            &[batch, samples, list, scores, logs, densities],
-        ];
+        let whitened = &match shape.is_diagonal() {
+            true => None,
+            false => Some(pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?),
+        };
+        let mut score = vec![batch, samples, tiled, list];
+        score.extend(whitened);
+        score.push(scores);
+        let bindings = [score, vec![batch, samples, list, scores, logs, densities]];
         let commands = device.guarded("responsibilities", 0, || {
-            let bound = [
-                whiten.bind(device.raw(), size_of::<Batch>(), bindings[0]),
-                responsibilities.bind(device.raw(), size_of::<Batch>(), bindings[1]),
-            ];
+            let bound: Vec<_> = stages
+                .iter()
+                .zip(&bindings)
+                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .collect();
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            whiten.dispatch(&mut pass, &bound[0], 0, [x, k as u32, z]);
-            responsibilities.dispatch(&mut pass, &bound[1], 0, [x, 1, z]);
+            stages[0].dispatch(&mut pass, &bound[0], 0, [x, k as u32, z]);
+            stages[1].dispatch(&mut pass, &bound[1], 0, [x, 1, z]);
             drop(pass);
             encoder
         })?;
-        for buffers in bindings {
+        for buffers in &bindings {
             self.counters.count(1, buffers);
         }
         let wanted = [(densities, 2 * slots), (scores, k * slots)];
         let mut results = pool.submit_and_read(device, commands, &wanted)?;
         let shares = results.pop().unwrap_or_default();
         Ok((results.pop().unwrap_or_default(), shares))
+    }
+}
+
+/// The stage that writes scores.
+fn score(shape: Shape) -> StageKey {
+    let d = shape.d;
+    match shape.is_diagonal() {
+        true => StageKey::ScoreDiagonal { d },
+        false => StageKey::Whiten { d },
+    }
+}
+
+/// The stage that sums the rows of a segment.
+fn accumulate(shape: Shape) -> StageKey {
+    let d = shape.d;
+    match shape.covariance_type {
+        CovarianceType::Full | CovarianceType::Tied => StageKey::Accumulate { d },
+        CovarianceType::Diag => StageKey::AccumulateDiagonal {
+            d,
+            spherical: false,
+        },
+        CovarianceType::Spherical => StageKey::AccumulateDiagonal { d, spherical: true },
     }
 }
 

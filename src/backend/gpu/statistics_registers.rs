@@ -3,10 +3,10 @@
 //! | binding | name | shape | access |
 //! |---|---|---|---|
 //! | 0 | `range` | [`BlockRange`] | uniform |
-//! | 1 | `components` | K × (2 D + T + 1), f32, padded to vec4s | uniform |
+//! | 1 | `components` | K × (mean, factor, remainder, constant), f32, padded to vec4s | uniform |
 //! | 2 | `samples` | blocks × (D, and 1 for weights) × rows, f32 | read |
 //! | 3 | `blocks` | one [`Block`] a workgroup | read |
-//! | 4 | `partials` | blocks × (K F + 2), f32; each written exactly once | write |
+//! | 4 | `partials` | blocks × (statistics and 2), f32; each written exactly once | write |
 
 use bytemuck::{Pod, Zeroable};
 
@@ -56,10 +56,8 @@ pub(super) fn statistics_registers(
     parameters: &Parameters<'_>,
     choose: impl Fn(usize) -> bool,
 ) -> Result<Sums, BackendError> {
-    let components = parameters.components;
     let stage = device.stage(StageKey::StatisticsRegisters {
-        d: components.n_features,
-        k: components.len(),
+        shape: parameters.shape,
         weighted: samples.weighted,
         workgroup,
     })?;

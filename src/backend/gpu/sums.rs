@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::plan::{Regime, statistics_len, tiled_len};
-use crate::backend::{Components, Statistics};
+use super::plan::Regime;
+use super::shape::{Shape, quads};
+use crate::backend::Statistics;
 use crate::mixture::{CovarianceType, triangle};
 
 /// Adding more numbers than this is shared between threads.
@@ -52,41 +53,21 @@ impl Sums {
     pub fn into_statistics(
         self,
         regime: Regime,
-        components: &Components,
+        shape: Shape,
         reference: f64,
         weight_unit: f64,
     ) -> Statistics {
-        let (k, d) = (components.len(), components.n_features);
-        let mut statistics = Statistics::zero(components.covariance_type, k, d);
+        let mut statistics = Statistics::zero(shape.covariance_type, shape.k, shape.d);
         let bit = std::f64::consts::LN_2 * weight_unit;
         statistics.log_likelihood = (self.tops + self.logs) * bit + reference * self.weight;
         statistics.log_largest = -self.logs * bit;
         statistics.weight = self.weight;
-        let mut second = vec![0.0; triangle::packed_len(d)];
-        for c in 0..k {
-            match regime {
-                Regime::Registers { .. } => {
-                    let len = statistics_len(d);
-                    let from = &self.components[c * len..(c + 1) * len];
-                    statistics.s0[c] = from[0];
-                    statistics.s1[c * d..(c + 1) * d].copy_from_slice(&from[1..=d]);
-                    second.copy_from_slice(&from[1 + d..]);
-                }
-                Regime::Staged { .. } => {
-                    let len = 4 * tiled_len(d);
-                    let from = &self.components[c * len..(c + 1) * len];
-                    let tiles = 16 * triangle::packed_len(d.div_ceil(4));
-                    statistics.s0[c] = from[len - 4];
-                    statistics.s1[c * d..(c + 1) * d].copy_from_slice(&from[tiles..tiles + d]);
-                    for i in 0..d {
-                        for j in 0..=i {
-                            let tile = triangle::at(i / 4, j / 4);
-                            second[triangle::at(i, j)] = from[16 * tile + 4 * (j % 4) + i % 4];
-                        }
-                    }
-                }
+        match regime {
+            Regime::Registers { .. } => from_registers(&self.components, shape, &mut statistics),
+            Regime::Staged { .. } if shape.is_diagonal() => {
+                from_diagonals(&self.components, shape, &mut statistics);
             }
-            add_second_moments(&mut statistics, c, &second);
+            Regime::Staged { .. } => from_tiles(&self.components, shape, &mut statistics),
         }
         for sum in [&mut statistics.s0, &mut statistics.s1, &mut statistics.s2] {
             sum.iter_mut().for_each(|x| *x *= weight_unit);
@@ -95,24 +76,58 @@ impl Sums {
     }
 }
 
-/// Keeps of a full triangle of second moments what the covariance type asks for.
-fn add_second_moments(statistics: &mut Statistics, k: usize, second: &[f64]) {
-    let d = statistics.n_features;
-    let diagonal = |i: usize| second[triangle::at(i, i)];
-    match statistics.covariance_type {
-        CovarianceType::Full => {
-            statistics.s2[k * second.len()..(k + 1) * second.len()].copy_from_slice(second);
+/// Per component S0, S1 and its second moments, then those of all.
+fn from_registers(sums: &[f64], shape: Shape, to: &mut Statistics) {
+    let (d, len) = (shape.d, shape.component_len());
+    let (components, pooled) = sums.split_at(shape.k * len);
+    let second = len - 1 - d;
+    for (k, from) in components.chunks_exact(len).enumerate() {
+        to.s0[k] = from[0];
+        to.s1[k * d..(k + 1) * d].copy_from_slice(&from[1..=d]);
+        to.s2[k * second..(k + 1) * second].copy_from_slice(&from[1 + d..]);
+    }
+    if !pooled.is_empty() {
+        to.s2.copy_from_slice(pooled);
+    }
+}
+
+/// Per component S1, its second moments and S0, all but S0 padded to vec4s; a spherical component's second
+/// moment comes in parts.
+fn from_diagonals(sums: &[f64], shape: Shape, to: &mut Statistics) {
+    let (d, q) = (shape.d, quads(shape.d));
+    let len = 4 * shape.staged_len().own / shape.k;
+    for (k, from) in sums.chunks_exact(len).enumerate() {
+        let (first, rest) = from.split_at(4 * q);
+        to.s1[k * d..(k + 1) * d].copy_from_slice(&first[..d]);
+        if shape.covariance_type == CovarianceType::Spherical {
+            to.s2[k] = rest[..q].iter().sum();
+            to.s0[k] = rest[q];
+        } else {
+            to.s2[k * d..(k + 1) * d].copy_from_slice(&rest[..d]);
+            to.s0[k] = rest[4 * q];
         }
-        CovarianceType::Tied => {
-            statistics
-                .s2
-                .iter_mut()
-                .zip(second)
-                .for_each(|(to, from)| *to += from);
+    }
+}
+
+/// Per component S1, padded to vec4s, and S0; then triangles as 4 × 4 tiles by columns, one a component or one
+/// for all.
+fn from_tiles(sums: &[f64], shape: Shape, to: &mut Statistics) {
+    let (d, q) = (shape.d, quads(shape.d));
+    let (length, tiles) = (triangle::packed_len(d), 16 * triangle::packed_len(q));
+    let (own, triangles) = sums.split_at(4 * shape.k * (q + 1));
+    for (k, from) in own.chunks_exact(4 * (q + 1)).enumerate() {
+        to.s1[k * d..(k + 1) * d].copy_from_slice(&from[..d]);
+        to.s0[k] = from[4 * q];
+    }
+    for (from, to) in triangles
+        .chunks_exact(tiles)
+        .zip(to.s2.chunks_exact_mut(length))
+    {
+        for i in 0..d {
+            for j in 0..=i {
+                let tile = triangle::at(i / 4, j / 4);
+                to[triangle::at(i, j)] = from[16 * tile + 4 * (j % 4) + i % 4];
+            }
         }
-        CovarianceType::Diag => {
-            (0..d).for_each(|i| statistics.s2[k * d + i] = diagonal(i));
-        }
-        CovarianceType::Spherical => statistics.s2[k] = (0..d).map(diagonal).sum(),
     }
 }

@@ -1,0 +1,195 @@
+//! How many numbers go to a device and come back, by covariance type. Pure functions of D and K.
+//!
+//! Diagonal and spherical models read no triangle and keep no products of two features; tied ones share one
+//! triangle of second moments between all components.
+
+use crate::backend::Components;
+use crate::mixture::{CovarianceType, triangle};
+
+/// D in vec4s.
+pub const fn quads(d: usize) -> usize {
+    d.div_ceil(4)
+}
+
+/// What the kernels of a model depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Which second moments are kept, and whether factors are diagonal.
+    pub covariance_type: CovarianceType,
+    /// D.
+    pub d: usize,
+    /// K.
+    pub k: usize,
+}
+
+/// vec4s of a segment's partials in the staged regime: `own` of them, then `copies` times `pooled` ones, which
+/// `reduce_partials` adds to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StagedLen {
+    /// What each component has to itself.
+    pub own: usize,
+    /// What all components share.
+    pub pooled: usize,
+    /// How often `pooled` is there: once a component.
+    pub copies: usize,
+}
+
+impl StagedLen {
+    /// vec4s of one segment.
+    pub const fn partials(self) -> usize {
+        self.own + self.pooled * self.copies
+    }
+
+    /// vec4s of one block.
+    pub const fn sums(self) -> usize {
+        self.own + self.pooled
+    }
+}
+
+impl Shape {
+    /// The shape of a model.
+    pub fn of(components: &Components) -> Self {
+        Self {
+            covariance_type: components.covariance_type,
+            d: components.n_features,
+            k: components.len(),
+        }
+    }
+
+    /// Whether factors are diagonal: off the diagonal their triangles hold zeros, which nobody reads.
+    pub const fn is_diagonal(self) -> bool {
+        matches!(
+            self.covariance_type,
+            CovarianceType::Diag | CovarianceType::Spherical
+        )
+    }
+
+    /// Numbers of a component's factor.
+    pub const fn factor_len(self) -> usize {
+        if self.is_diagonal() {
+            self.d
+        } else {
+            triangle::packed_len(self.d)
+        }
+    }
+
+    /// Numbers of a component's parameters: mean, factor, remainder, log constant.
+    pub const fn parameters_len(self) -> usize {
+        2 * self.d + self.factor_len() + 1
+    }
+
+    /// F: S0, S1 and the second moments that a component has to itself.
+    pub const fn component_len(self) -> usize {
+        1 + self.d
+            + match self.covariance_type {
+                CovarianceType::Full => triangle::packed_len(self.d),
+                CovarianceType::Tied => 0,
+                CovarianceType::Diag => self.d,
+                CovarianceType::Spherical => 1,
+            }
+    }
+
+    /// Second moments that all components share.
+    pub const fn pooled_len(self) -> usize {
+        match self.covariance_type {
+            CovarianceType::Tied => triangle::packed_len(self.d),
+            _ => 0,
+        }
+    }
+
+    /// All sums over samples: K F, and what is shared.
+    pub const fn statistics_len(self) -> usize {
+        self.k * self.component_len() + self.pooled_len()
+    }
+
+    /// Numbers that an invocation of the registers regime holds at once: the sums, and all components' whitened
+    /// coordinates and scores, which wait for the responsibilities.
+    pub const fn live_len(self) -> usize {
+        self.statistics_len() + self.k * (self.d + 1)
+    }
+
+    /// vec4s of a component's parameters in the staged regime: constant, mean, remainder, factor.
+    pub const fn staged_parameters_len(self) -> usize {
+        let q = quads(self.d);
+        1 + 2 * q
+            + if self.is_diagonal() {
+                q
+            } else {
+                4 * triangle::packed_len(q)
+            }
+    }
+
+    /// Bytes of scratch memory that a row takes in the staged regime: its scores, and its whitened coordinates
+    /// where it costs more than a multiply-add to have each of them again.
+    pub const fn scratch_bytes_per_row(self) -> usize {
+        let whitened = if self.is_diagonal() {
+            0
+        } else {
+            16 * quads(self.d)
+        };
+        self.k * (4 + whitened)
+    }
+
+    /// Sums of a segment in the staged regime. Per component: S1 and S0, then its 4 × 4 tiles of second
+    /// moments; for diagonal factors S1, the second moments and S0, where a
+    /// spherical component has one second moment a vec4 of features.
+    pub fn staged_len(self) -> StagedLen {
+        let (k, q) = (self.k, quads(self.d));
+        let tiles = 4 * triangle::packed_len(q);
+        let alone = |own| StagedLen {
+            own,
+            pooled: 0,
+            copies: 0,
+        };
+        match self.covariance_type {
+            CovarianceType::Full => alone(k * (q + 1 + tiles)),
+            CovarianceType::Tied => StagedLen {
+                own: k * (q + 1),
+                pooled: tiles,
+                copies: k,
+            },
+            CovarianceType::Diag => alone(k * (2 * q + 1)),
+            CovarianceType::Spherical => alone(k * (q + quads(q + 1))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+
+    fn shape(covariance_type: CovarianceType, d: usize, k: usize) -> Shape {
+        Shape {
+            covariance_type,
+            d,
+            k,
+        }
+    }
+
+    #[test]
+    fn each_type_sums_what_its_update_needs() {
+        let statistics = |t| shape(t, 5, 3).statistics_len();
+        assert_eq!(
+            [Full, Tied, Diag, Spherical].map(statistics),
+            [3 * 21, 3 * 6 + 15, 3 * 11, 3 * 7]
+        );
+        let parameters = |t| shape(t, 5, 3).parameters_len();
+        assert_eq!(
+            [Full, Tied, Diag, Spherical].map(parameters),
+            [26, 26, 16, 16]
+        );
+    }
+
+    #[test]
+    fn staged_sums_are_whole_vec4s() {
+        let len = |t, d, k| shape(t, d, k).staged_len();
+        // D = 5: two vec4s, three tiles.
+        assert_eq!(len(Full, 5, 3).partials(), 3 * (2 + 1 + 12));
+        assert_eq!(len(Diag, 5, 3).partials(), 3 * (2 + 2 + 1));
+        assert_eq!(len(Spherical, 5, 3).partials(), 3 * (2 + 1));
+        assert_eq!(len(Spherical, 16, 3).partials(), 3 * (4 + 2));
+        let tied = len(Tied, 5, 9);
+        assert_eq!((tied.partials(), tied.sums()), (9 * (3 + 12), 9 * 3 + 12));
+    }
+}
