@@ -475,9 +475,11 @@ fn the_experiment_tells_and_draws() {
         [
             "wgmm-demo/fit.svg",
             "wgmm-demo/model.json",
-            "wgmm-demo/samples.svg"
+            "wgmm-demo/samples.svg",
+            "wgmm-demo/select.svg"
         ]
     );
+    finished.assert_stdout_has("BIC: K = 4, ahead of");
     assert!(dir.read("wgmm-demo/fit.svg").starts_with("<svg"));
 }
 
