@@ -1,7 +1,7 @@
 //! The parameters of a mixture in the form that EM works with: standardised units, inverse factors.
 
 use crate::data::Standardisation;
-use crate::mixture::{CovarianceType, Covariances, Mixture, ModelError, triangle};
+use crate::mixture::{CovarianceType, Covariances, Mixture, ModelError, Noise, triangle};
 
 use super::Precision;
 
@@ -10,18 +10,47 @@ pub const LOG_ZERO: f64 = -1e30;
 
 /// K Gaussians in standardised units: weights, means and inverse Cholesky factors U = L⁻¹ of the covariances
 /// Σ = L Lᵀ, so that y = U (x − μ) is white.
+///
+/// A noise component is one more, the last: its mean and factor are zeros, so that y = 0 everywhere, and its log
+/// constant is that of its density. Kernels need not know of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Components {
     /// Which constraint the covariances obey.
     pub covariance_type: CovarianceType,
     /// D.
     pub n_features: usize,
-    /// K weights, ≥ 0, summing to 1.
+    /// One weight a component, ≥ 0, summing to 1.
     pub weights: Vec<f64>,
-    /// K × D means.
+    /// D numbers of each mean.
     pub means: Vec<f64>,
-    /// K inverse factors U, each a lower triangle packed by rows (T numbers).
+    /// The inverse factors U, each a lower triangle packed by rows (T numbers).
     pub factors: Vec<f64>,
+    /// What the last component is uniform over, if it is noise.
+    pub noise: Option<NoiseBox>,
+}
+
+/// The box of a noise component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoiseBox {
+    /// Least values of the features, in the data's units.
+    pub lower: Vec<f64>,
+    /// Largest values.
+    pub upper: Vec<f64>,
+    /// −Σ log range in standardised units, nats.
+    pub log_density: f64,
+}
+
+impl NoiseBox {
+    /// A box given in the data's units.
+    pub fn new(lower: Vec<f64>, upper: Vec<f64>, map: &Standardisation) -> Self {
+        let ranges = lower.iter().zip(&upper);
+        let log_volume: f64 = ranges.map(|(low, high)| (high - low).ln()).sum();
+        Self {
+            log_density: -log_volume - map.log_determinant(),
+            lower,
+            upper,
+        }
+    }
 }
 
 /// A covariance formed from its factor, with a Cholesky factor of its own. Where one direction is some 1e16 times
@@ -48,13 +77,33 @@ impl Components {
             means.extend(mean);
             factors.extend(map.apply_to_factor(&triangle::invert(&mixture.cholesky(k), d)));
         }
-        Self {
+        let components = Self {
             covariance_type: mixture.covariance_type(),
             n_features: d,
             weights: mixture.weights().to_vec(),
             means,
             factors,
+            noise: None,
+        };
+        match mixture.noise() {
+            None => components,
+            Some(noise) => {
+                let space = NoiseBox::new(noise.lower.clone(), noise.upper.clone(), map);
+                components.and_noise(space, noise.weight)
+            }
         }
+    }
+
+    /// These and a noise component of this weight; the others keep theirs.
+    #[must_use]
+    pub fn and_noise(mut self, space: NoiseBox, weight: f64) -> Self {
+        let d = self.n_features;
+        self.weights.push(weight);
+        self.means.resize(self.means.len() + d, 0.0);
+        let length = self.factors.len() + triangle::packed_len(d);
+        self.factors.resize(length, 0.0);
+        self.noise = Some(space);
+        self
     }
 
     /// The mixture in the user's units.
@@ -63,8 +112,8 @@ impl Components {
     /// A covariance that f64 cannot hold in the user's units.
     pub fn to_mixture(&self, map: &Standardisation) -> Result<Mixture, ModelError> {
         let d = self.n_features;
-        let means = self
-            .means
+        let k = self.gaussians();
+        let means = self.means[..k * d]
             .chunks_exact(d)
             .flat_map(|mean| map.restore(mean))
             .collect();
@@ -72,7 +121,7 @@ impl Components {
             let l = map.restore_factor(&triangle::invert(self.factor(k), d));
             triangle::unpack_symmetric(&representable(triangle::square(&l, d), d), d)
         };
-        let all = 0..self.len();
+        let all = 0..k;
         let covariances = match self.covariance_type {
             CovarianceType::Full => Covariances::Full(all.flat_map(full).collect()),
             CovarianceType::Tied => Covariances::Tied(full(0)),
@@ -82,10 +131,20 @@ impl Components {
             ),
             CovarianceType::Spherical => Covariances::Spherical(all.map(|k| full(k)[0]).collect()),
         };
-        Mixture::new(self.weights.clone(), means, d, covariances)
+        let noise = self.noise.as_ref().map(|space| Noise {
+            weight: self.weights[k],
+            lower: space.lower.clone(),
+            upper: space.upper.clone(),
+        });
+        Mixture::with_noise(self.weights[..k].to_vec(), means, d, covariances, noise)
     }
 
-    /// K.
+    /// K: the components that are Gaussians.
+    pub fn gaussians(&self) -> usize {
+        self.len() - usize::from(self.noise.is_some())
+    }
+
+    /// All components, a noise component counted.
     #[expect(
         clippy::len_without_is_empty,
         reason = "a mixture has at least one component"
@@ -114,6 +173,9 @@ impl Components {
                 if self.weights[k] == 0.0 {
                     return LOG_ZERO;
                 }
+                if let (Some(space), true) = (&self.noise, k == self.gaussians()) {
+                    return self.weights[k].ln() + space.log_density;
+                }
                 let factor = self.factor(k);
                 let log_det: f64 = (0..self.n_features)
                     .map(|i| factor[triangle::at(i, i)].ln())
@@ -138,7 +200,7 @@ impl Components {
     pub fn kappa(&self) -> f64 {
         let d = self.n_features;
         let mut kappa = 0.0f64;
-        for k in 0..self.len() {
+        for k in 0..self.gaussians() {
             if self.weights[k] == 0.0 {
                 continue;
             }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 pub use blocks::{BlockMask, SummationBlocks};
-pub use components::Components;
+pub use components::{Components, NoiseBox};
 pub use error::BackendError;
 pub use statistics::Statistics;
 

@@ -121,6 +121,9 @@ pub(crate) struct EmArgs {
     /// Added to the diagonal of covariances, in the data's units squared
     #[arg(long, default_value_t = 0.0, value_name = "R")]
     pub(crate) reg_covar: f64,
+    /// A uniform component for samples that belong to no Gaussian; its label is -1
+    #[arg(long)]
+    pub(crate) noise: bool,
     /// Maximum a posteriori under a weak prior in the data's scale, which keeps components from collapsing
     #[arg(long)]
     pub(crate) prior: bool,

@@ -193,7 +193,7 @@ fn beside(
 }
 
 fn labels_of(fit: &Fit, table: &Table, options: &Options) -> Result<Labels, FitError> {
-    let k = fit.mixture.len();
+    let k = fit.mixture.n_responsibilities();
     let mut labels = Vec::with_capacity(table.samples.len());
     em::evaluate(&fit.mixture, &table.samples, options, &mut |part| {
         labels.extend(part.responsibilities.chunks_exact(k).map(|row| {

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use wgmm::data::{TABLE_ENDINGS, Table, check_writable, write_atomically};
 use wgmm::em::{self, Fit, Options};
-use wgmm::mixture::label;
 
 use super::args::{FitArgs, Shared};
 use super::failure::{Failure, Outcome};
@@ -140,10 +139,11 @@ fn write_labels(
     table: &Table,
     options: &Options,
 ) -> Result<(), LabelsError> {
-    let k = fit.mixture.len();
+    let shares = fit.mixture.n_responsibilities();
     let mut labels = Vec::with_capacity(table.samples.len());
     em::evaluate(&fit.mixture, &table.samples, options, &mut |part| {
-        labels.extend(part.responsibilities.chunks_exact(k).map(label));
+        let rows = part.responsibilities.chunks_exact(shares);
+        labels.extend(rows.map(|row| fit.mixture.label(row)));
     })
     .map_err(LabelsError::Fit)?;
     let labels = Columns::Labels(labels);

@@ -161,6 +161,7 @@ impl EmArgs {
             max_iter: self.max_iter.unwrap_or(max_iter),
             tol,
             reg_covar: self.reg_covar,
+            noise: self.noise,
             prior: self.prior,
             freeze: self.freeze()?,
             seed: shared.seed,

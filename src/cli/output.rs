@@ -9,7 +9,7 @@ use super::failure::Failure;
 /// One or more columns of equal length.
 pub(crate) enum Columns {
     /// Component numbers.
-    Labels(Vec<usize>),
+    Labels(Vec<i64>),
     /// Row-major numbers.
     Reals(Vec<f64>),
 }

@@ -2,7 +2,6 @@
 
 use wgmm::data::{TABLE_ENDINGS, check_writable};
 use wgmm::em::{self, Options};
-use wgmm::mixture::label;
 
 use super::args::{PredictArgs, Shared};
 use super::failure::{Failure, Outcome};
@@ -16,19 +15,24 @@ pub(crate) fn run(shared: &Shared, args: &PredictArgs) -> Result<Outcome, Failur
     let options = shared.evaluation(model.len())?;
     let table = args.data.read_for(&args.model, &model)?;
     let (k, n) = (model.len(), table.samples.len());
+    let shares = model.n_responsibilities();
     let mut labels = Vec::new();
     let mut responsibilities = Vec::new();
     let device = em::evaluate(&model, &table.samples, &options, &mut |part| {
         if args.proba {
             responsibilities.extend_from_slice(part.responsibilities);
         } else {
-            labels.extend(part.responsibilities.chunks_exact(k).map(label));
+            let rows = part.responsibilities.chunks_exact(shares);
+            labels.extend(rows.map(|row| model.label(row)));
         }
     })
     .map_err(|e| Failure::fit(&args.data.data, &table.features, &shared.device, e))?;
     let (header, columns) = if args.proba {
         (
-            (0..k).map(|k| format!("p{k}")).collect(),
+            (0..k)
+                .map(|k| format!("p{k}"))
+                .chain(model.noise().map(|_| "noise".to_owned()))
+                .collect(),
             Columns::Reals(responsibilities),
         )
     } else {

@@ -19,7 +19,7 @@ pub(crate) fn run(shared: &Shared, args: &ScoreArgs) -> Result<Outcome, Failure>
     }
     let options = shared.evaluation(model.len())?;
     let table = args.data.read_for(&args.model, &model)?;
-    let (k, samples) = (model.len(), &table.samples);
+    let (k, samples) = (model.n_responsibilities(), &table.samples);
     let mut log_densities = Vec::new();
     let (mut log_likelihood, mut log_largest) = (0.0, 0.0);
     let device = em::evaluate(&model, samples, &options, &mut |part| {

@@ -65,6 +65,17 @@ pub(crate) fn mixture(mixture: &Mixture, features: &[String]) -> String {
         }
         text.push('\n');
     }
+    if let Some(noise) = mixture.noise() {
+        let _ = write!(text, "{:>9}  {:>8.5}", "noise", noise.weight);
+        for (low, high) in noise.lower.iter().zip(&noise.upper).take(shown) {
+            let _ = write!(
+                text,
+                "  {:>22}",
+                format!("{} … {}", number(*low), number(*high))
+            );
+        }
+        text.push('\n');
+    }
     text
 }
 

@@ -23,6 +23,9 @@ const SCALES: std::ops::RangeInclusive<f64> = 1e-150..=1e150;
 /// triangular whitening V. A function of the samples alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Standardisation {
+    /// Ranges of the samples, in their units.
+    lower: Vec<f64>,
+    upper: Vec<f64>,
     center: Vec<f64>,
     scale: Vec<f64>,
     inverse_scale: Vec<f64>,
@@ -91,6 +94,8 @@ impl Standardisation {
         }
         let inverse_scale = scale.iter().map(|s| 1.0 / s).collect();
         let mut map = Self {
+            lower: extremes.iter().map(|range| range.low).collect(),
+            upper: extremes.iter().map(|range| range.high).collect(),
             center,
             scale,
             inverse_scale,
@@ -112,12 +117,10 @@ impl Standardisation {
         let mut map = Self::identity(d);
         for j in 0..d {
             let weighted = |value: &dyn Fn(usize) -> f64| -> f64 {
-                mixture
-                    .weights()
-                    .iter()
-                    .enumerate()
-                    .map(|(k, w)| w * value(k))
-                    .sum()
+                let weights = mixture.weights();
+                let total: f64 = weights.iter().sum();
+                let parts = weights.iter().enumerate();
+                parts.map(|(k, w)| w / total * value(k)).sum()
             };
             let center = weighted(&|k| mixture.mean(k)[j]);
             let variance = weighted(&|k| {
@@ -136,6 +139,8 @@ impl Standardisation {
     /// The map that changes nothing, for D features.
     pub fn identity(d: usize) -> Self {
         Self {
+            lower: Vec::new(),
+            upper: Vec::new(),
             center: vec![0.0; d],
             scale: vec![1.0; d],
             inverse_scale: vec![1.0; d],
@@ -143,6 +148,11 @@ impl Standardisation {
             floor: vec![VARIANCE_FLOOR; d],
             largest: 0.0,
         }
+    }
+
+    /// Least and largest values of the features, in the data's units. Empty if the map was not made of samples.
+    pub fn extent(&self) -> (Vec<f64>, Vec<f64>) {
+        (self.lower.clone(), self.upper.clone())
     }
 
     /// D.

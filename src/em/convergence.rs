@@ -99,6 +99,7 @@ mod tests {
             weights: vec![1.0],
             means: vec![0.0],
             factors: vec![1.0],
+            noise: None,
         };
         let noise = noise(Precision::F64, &component);
         let mut convergence = Convergence::new(1e-6);

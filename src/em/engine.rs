@@ -313,6 +313,7 @@ mod tests {
             weights: vec![1.0],
             means: vec![0.0],
             factors: vec![1.0],
+            noise: None,
         };
         let asked = DeviceChoice::Gpu(gpu::Selection::Best);
         for (device, goes_on) in [(DeviceChoice::Auto, true), (asked, false)] {

@@ -19,7 +19,7 @@ pub struct Evaluated<'a> {
     pub rows: Range<usize>,
     /// Log density of each, nats, in the data's units.
     pub log_densities: &'a [f64],
-    /// K responsibilities of each, row-major.
+    /// The responsibilities of each, row-major: of K components, and last of the noise if there is one.
     pub responsibilities: &'a [f64],
 }
 
@@ -35,7 +35,7 @@ pub fn evaluate(
     options: &Options,
     visit: &mut dyn FnMut(Evaluated<'_>),
 ) -> Result<DeviceInfo, FitError> {
-    let (k, n) = (mixture.len(), samples.len());
+    let (k, n) = (mixture.n_responsibilities(), samples.len());
     if mixture.n_features() != samples.n_features() {
         return Err(FitError::Features {
             model: mixture.n_features(),
@@ -46,6 +46,8 @@ pub fn evaluate(
     let mut engine = Engine::load(samples, &map, options)?;
     let mut components = Components::from_mixture(mixture, &map);
     engine.admit(&mut components, 0)?;
+    let density = mixture.noise().map(|_| mixture.density());
+    let mut row = vec![0.0; samples.n_features()];
     let chunk = (HELD / k).clamp(1, n);
     let mut log_densities = vec![0.0; chunk];
     let mut responsibilities = vec![0.0; chunk * k];
@@ -65,6 +67,16 @@ pub fn evaluate(
         log_densities
             .iter_mut()
             .for_each(|l| *l += map.log_determinant());
+        if let (Some(noise), Some(density)) = (mixture.noise(), &density) {
+            // Devices take the noise's density to be the same everywhere.
+            let shares = responsibilities.chunks_exact_mut(k);
+            for ((i, log_density), shares) in rows.clone().zip(&mut *log_densities).zip(shares) {
+                samples.copy_row(i, &mut row);
+                if !noise.contains(&row) {
+                    *log_density = density.responsibilities(&row, shares);
+                }
+            }
+        }
         visit(Evaluated {
             rows,
             log_densities,

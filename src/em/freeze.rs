@@ -103,11 +103,16 @@ impl Freeze {
             (_, theirs) if self.covariances => theirs.clone(),
             (ours, _) => ours.clone(),
         };
-        Mixture::new(
+        let noise = match (fitted.noise(), start.noise()) {
+            (Some(_), Some(theirs)) if self.weights => Some(theirs),
+            (ours, _) => ours,
+        };
+        Mixture::with_noise(
             pick(&|k| self.weight(k), fitted.weights(), start.weights(), 1),
             pick(&|k| self.mean(k), fitted.means(), start.means(), d),
             d,
             covariances,
+            noise.cloned(),
         )
     }
 }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::kmeans::{self, Points};
 use super::options::{Init, Options};
 use super::update::{self, Rules};
-use crate::backend::{Components, Statistics, SummationBlocks, strands};
+use crate::backend::{Components, NoiseBox, Statistics, SummationBlocks, strands};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::triangle;
 
@@ -47,6 +47,8 @@ pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
 const SUBSAMPLE: usize = 10_000;
 /// Rows a component that k-means++ looks at, at least.
 const ROWS_PER_COMPONENT: usize = 50;
+/// The share of the samples that a noise component starts with.
+const NOISE_WEIGHT: f64 = 0.1;
 /// Draws a component in search of distinct rows, before all rows are looked at.
 const TRIES: usize = 4;
 
@@ -57,7 +59,7 @@ pub(super) fn start(
     options: &Options,
     restart: usize,
 ) -> Start {
-    match &options.init {
+    let mut start = match &options.init {
         Init::Model(mixture) => Start {
             components: Components::from_mixture(mixture, map),
             steps: Vec::new(),
@@ -75,7 +77,32 @@ pub(super) fn start(
         }),
         Init::RandomFromData => from_rows(samples, map, options, restart),
         Init::KMeansPlusPlus => from_kmeans(samples, map, options, restart),
+    };
+    if options.noise || start.components.noise.is_some() {
+        start.components = noisy(start.components, map);
     }
+    start
+}
+
+/// The components and noise over the samples' box, which a model's own noise keeps its weight in.
+fn noisy(mut components: Components, map: &Standardisation) -> Components {
+    let (mut lower, mut upper) = map.extent();
+    if let Some(space) = &mut components.noise {
+        let wider = |ours: &mut [f64], theirs: &[f64], pick: fn(f64, f64) -> f64| {
+            ours.iter_mut()
+                .zip(theirs)
+                .for_each(|(a, b)| *a = pick(*a, *b));
+        };
+        wider(&mut lower, &space.lower, f64::min);
+        wider(&mut upper, &space.upper, f64::max);
+        *space = NoiseBox::new(lower, upper, map);
+        return components;
+    }
+    components
+        .weights
+        .iter_mut()
+        .for_each(|w| *w *= 1.0 - NOISE_WEIGHT);
+    components.and_noise(NoiseBox::new(lower, upper, map), NOISE_WEIGHT)
 }
 
 /// Parameters to begin with: standard Gaussians and the steps away from them, if the start is not a model.
@@ -99,6 +126,7 @@ fn standard(options: &Options, d: usize) -> Components {
         weights: vec![1.0 / k as f64; k],
         means: vec![0.0; k * d],
         factors: identity.repeat(k),
+        noise: None,
     }
 }
 

@@ -15,6 +15,7 @@ const RESEEDS: usize = 2;
 
 /// The M-step of a fit, with its memory of repairs.
 pub(super) struct Maximisation {
+    total_weight: f64,
     floor: Floor,
     rules: Rules,
     parity: bool,
@@ -48,6 +49,7 @@ impl Maximisation {
         let ridge =
             (options.reg_covar > 0.0).then(|| map.factor_of_diagonal(&vec![options.reg_covar; d]));
         Self {
+            total_weight: samples.total_weight(),
             floor: Floor::new(map.floor_factor(), d),
             rules: Rules {
                 ridge,
@@ -62,9 +64,26 @@ impl Maximisation {
     }
 
     /// Takes the start's steps; a covariance that does not exist becomes the floor's.
-    pub(super) fn begin(&mut self, start: Start, events: &mut Vec<Event>) -> Update {
+    pub(super) fn begin(&mut self, mut start: Start, events: &mut Vec<Event>) -> Update {
         let weights = start.components.weights.clone();
+        self.widen(&mut start);
         self.take(&start.components, weights, start.steps, 0, events)
+    }
+
+    /// Under a prior, a start's covariances are widened as it will widen them: no start collapses.
+    fn widen(&self, start: &mut Start) {
+        let Some(prior) = &self.rules.prior else {
+            return;
+        };
+        let tied = start.components.covariance_type == CovarianceType::Tied;
+        for (step, weight) in start.steps.iter_mut().zip(&start.components.weights) {
+            if let Some(step) = step {
+                let rows = self.total_weight * if tied { 1.0 } else { *weight };
+                for (c, scale) in step.covariance.iter_mut().zip(&prior.scale) {
+                    *c += scale / (rows + 1.0);
+                }
+            }
+        }
     }
 
     /// The parameters after one iteration.

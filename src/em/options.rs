@@ -49,6 +49,8 @@ pub struct Options {
     pub tol: f64,
     /// Added to the diagonal of every covariance, in the data's units squared.
     pub reg_covar: f64,
+    /// Whether a uniform component takes up the samples that belong to no Gaussian.
+    pub noise: bool,
     /// Whether a weak conjugate prior in the data's scale keeps covariances from collapsing.
     pub prior: bool,
     /// What stays at the start's values.
@@ -74,6 +76,7 @@ impl Options {
             max_iter: 500,
             tol: 1e-6,
             reg_covar: 0.0,
+            noise: false,
             prior: false,
             freeze: Freeze::default(),
             seed: 0,

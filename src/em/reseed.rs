@@ -121,7 +121,7 @@ fn average_factor(components: &Components, leave_out: &[usize]) -> Vec<f64> {
     let d = components.n_features;
     let mut sum = vec![0.0; triangle::packed_len(d)];
     let mut total = 0.0;
-    for k in (0..components.len()).filter(|k| !leave_out.contains(k)) {
+    for k in (0..components.gaussians()).filter(|k| !leave_out.contains(k)) {
         let weight = components.weights[k];
         let covariance = triangle::square(&triangle::invert(components.factor(k), d), d);
         total += weight;

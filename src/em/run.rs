@@ -14,7 +14,7 @@ use super::reseed;
 use super::{Fit, FitError, Stage, Times};
 use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics};
 use crate::data::Standardisation;
-use crate::mixture::Criteria;
+use crate::mixture::{Criteria, Noise};
 
 /// Why a run takes no more steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,11 +235,14 @@ impl Run<'_> {
             mixture = self.options.freeze.restored(&mixture, start)?;
         }
         let freeze = &self.options.freeze;
-        let n_parameters = freeze.n_parameters(
+        let mut n_parameters = freeze.n_parameters(
             mixture.covariance_type(),
             mixture.len(),
             mixture.n_features(),
         );
+        if mixture.noise().is_some() && !freeze.weights {
+            n_parameters += Noise::PARAMETERS;
+        }
         let (total, log_largest) = self
             .statistics
             .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));

@@ -29,8 +29,8 @@ pub(super) struct Rules {
     pub(super) freeze: Freeze,
 }
 
-/// The steps that maximise the expected log-likelihood (times the prior, if there is one); `None` for a component
-/// without samples.
+/// The steps of the Gaussians that maximise the expected log-likelihood (times the prior, if there is one); `None`
+/// for a component without samples.
 ///
 /// With the new mean m, the prior's p and its scale Λ as the old parameters see them, the scatter of a component is
 /// S2 − S1 mᵀ − m S1ᵀ + S0 m mᵀ + κ (m − p)(m − p)ᵀ + Λ; without a prior and with m = S1/S0 that is S2 − S0 m mᵀ.
@@ -41,7 +41,8 @@ pub(super) fn steps(
 ) -> Vec<Option<Step>> {
     let d = components.n_features;
     let kind = statistics.covariance_type;
-    let mut steps: Vec<Option<Step>> = (0..components.len())
+    let k_gaussians = components.gaussians();
+    let mut steps: Vec<Option<Step>> = (0..k_gaussians)
         .map(|k| {
             let s0 = statistics.s0[k];
             // A share too small for its reciprocal holds no information on means and covariances.
@@ -68,7 +69,7 @@ pub(super) fn steps(
                 (CovarianceType::Tied, _) => 1.0,
                 (CovarianceType::Spherical, None) => s0 * d as f64,
                 (_, None) => s0,
-                (_, Some(_)) => Prior::divisor(kind, s0, components.len(), d),
+                (_, Some(_)) => Prior::divisor(kind, s0, k_gaussians, d),
             };
             let mut covariance = scatter(statistics, k, &mean);
             if let Some(seen) = &seen {
@@ -191,7 +192,7 @@ fn pool(
     steps: &mut [Option<Step>],
 ) {
     let d = statistics.n_features;
-    let total: f64 = statistics.s0.iter().sum();
+    let total: f64 = statistics.s0[..steps.len()].iter().sum();
     let mut pooled = statistics.s2.clone();
     for step in steps.iter().flatten() {
         pooled
@@ -204,7 +205,7 @@ fn pool(
         // All components have the same factor.
         let scale = triangle::congruent(components.factor(0), &prior.scale, d);
         pooled.iter_mut().zip(&scale).for_each(|(p, s)| *p += s);
-        divisor = Prior::divisor(CovarianceType::Tied, total, components.len(), d);
+        divisor = Prior::divisor(CovarianceType::Tied, total, steps.len(), d);
     }
     pooled.iter_mut().for_each(|c| *c /= divisor);
     for step in steps.iter_mut().flatten() {
@@ -227,10 +228,13 @@ pub(super) fn squared_length(
     d: usize,
 ) -> f64 {
     let mut length = 0.0;
-    for ((w, new), step) in weights.iter().zip(new_weights).zip(steps) {
+    for (w, new) in weights.iter().zip(new_weights) {
         if *w > 0.0 {
             length += (new - w) * (new - w) / w;
         }
+    }
+    // A noise component, the last weight, has no other step.
+    for (w, step) in weights.iter().zip(steps) {
         let Some(step) = step else { continue };
         let mut own: f64 = step.mean.iter().map(|m| m * m).sum();
         for a in 0..d {
@@ -266,6 +270,7 @@ mod tests {
             weights: vec![1.0],
             means: vec![0.0, 0.0],
             factors: vec![1.0, 0.0, 1.0],
+            noise: None,
         }
     }
 

@@ -82,8 +82,11 @@ impl Conditional {
     ///
     /// # Errors
     /// A feature that there is not, one twice, all of them, or a covariance so near to singular that it has no
-    /// Cholesky factor in this order.
+    /// Cholesky factor in this order, or a noise component.
     pub fn new(mixture: &Mixture, given: &[usize]) -> Result<Self, ModelError> {
+        if mixture.noise().is_some() {
+            return Err(ModelError::NoisyCondition);
+        }
         let chosen = mixture.chosen(given)?;
         let remaining: Vec<usize> = (0..chosen.len()).filter(|&j| !chosen[j]).collect();
         if remaining.is_empty() {

@@ -1,6 +1,6 @@
 //! Log densities and responsibilities of a mixture in f64, row by row.
 
-use super::{Mixture, triangle};
+use super::{Mixture, Noise, triangle};
 
 /// A mixture made ready for evaluating densities: inverse factors and log constants, computed once.
 ///
@@ -20,6 +20,7 @@ pub struct Density {
     means: Vec<f64>,
     factors: Vec<f64>,
     log_constants: Vec<f64>,
+    noise: Option<Noise>,
 }
 
 impl Mixture {
@@ -40,15 +41,16 @@ impl Mixture {
             means: self.means().to_vec(),
             factors,
             log_constants,
+            noise: self.noise().cloned(),
         }
     }
 }
 
 impl Density {
-    /// How many components, K.
+    /// How many responsibilities a row has: K, and last the noise's if there is one.
     #[expect(clippy::len_without_is_empty, reason = "never empty by construction")]
     pub fn len(&self) -> usize {
-        self.log_constants.len()
+        self.log_constants.len() + usize::from(self.noise.is_some())
     }
 
     /// D.
@@ -56,12 +58,16 @@ impl Density {
         self.n_features
     }
 
-    /// The log density (nats) of one row of D values, and into `responsibilities` (K values, summing to 1)
-    /// the share of each component.
+    /// The log density (nats) of one row of D values, and into `responsibilities` (as
+    /// many as [`Density::len`], summing to 1) the share of each component, last of the noise.
     pub fn responsibilities(&self, row: &[f64], responsibilities: &mut [f64]) -> f64 {
         let d = self.n_features;
         let length = triangle::packed_len(d);
-        for (k, r) in responsibilities.iter_mut().enumerate() {
+        if let Some(noise) = &self.noise {
+            responsibilities[self.log_constants.len()] = noise.log_joint(row);
+        }
+        let gaussians = responsibilities.iter_mut().take(self.log_constants.len());
+        for (k, r) in gaussians.enumerate() {
             let mean = &self.means[k * d..(k + 1) * d];
             let factor = &self.factors[k * length..(k + 1) * length];
             let mut squares = 0.0;

@@ -61,6 +61,16 @@ pub enum ModelError {
         /// Its smallest eigenvalue.
         smallest: f64,
     },
+    /// A noise component that is none.
+    #[error(
+        "noise: expected a weight from 0 to below 1 and a box whose lower sides are below its upper ones"
+    )]
+    Noise,
+    /// Conditioning with a noise component.
+    #[error(
+        "a mixture with a noise component cannot be conditioned: its box says nothing about the rest"
+    )]
+    NoisyCondition,
     /// One feature name twice.
     #[error("two features are called \"{name}\"")]
     FeatureTwice {

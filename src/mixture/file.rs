@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CovarianceType, Covariances, Mixture, ModelError};
+use super::{CovarianceType, Covariances, Mixture, ModelError, Noise};
 
 const FORMAT: &str = "wgmm-model";
 const VERSION: u64 = 1;
@@ -39,7 +39,7 @@ pub struct ModelFile {
     means: Vec<Vec<f64>>,
     covariances: serde_json::Value,
     #[serde(default)]
-    noise: Option<serde_json::Value>,
+    noise: Option<Noise>,
     /// How the model came to be, if a fit made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<FitSummary>,
@@ -69,7 +69,7 @@ impl ModelFile {
             weights: mixture.weights().to_vec(),
             means: rows(mixture.means(), d),
             covariances,
-            noise: None,
+            noise: mixture.noise().cloned(),
             fit,
         }
     }
@@ -112,11 +112,6 @@ impl ModelFile {
         let not_a_model = |reason: &str| ModelError::NotAModel {
             reason: reason.to_owned(),
         };
-        if self.noise.is_some() {
-            return Err(not_a_model(
-                "it has a noise component, which this version cannot use",
-            ));
-        }
         let d = self.means.first().map_or(0, Vec::len);
         if self.means.len() != self.weights.len() {
             return Err(ModelError::Shape {
@@ -147,7 +142,13 @@ impl ModelFile {
             CovarianceType::Diag => Covariances::Diag(covariances),
             CovarianceType::Spherical => Covariances::Spherical(covariances),
         };
-        let mixture = Mixture::new(self.weights, self.means.concat(), d, covariances)?;
+        let mixture = Mixture::with_noise(
+            self.weights,
+            self.means.concat(),
+            d,
+            covariances,
+            self.noise,
+        )?;
         let mixture = match self.features {
             Some(features) => mixture.with_features(features)?,
             None => mixture,
@@ -205,6 +206,25 @@ mod tests {
     }
 
     #[test]
+    fn noise_survives_its_file_bit_for_bit() {
+        let mixture = two();
+        let noisy = Mixture::with_noise(
+            vec![0.07, 0.63],
+            mixture.means().to_vec(),
+            2,
+            mixture.covariances().clone(),
+            Some(Noise {
+                weight: 0.3,
+                lower: vec![0.1 + 0.2, -1.0 / 3.0],
+                upper: vec![1e300, 2.0],
+            }),
+        )
+        .expect("a valid mixture");
+        let text = ModelFile::new(&noisy, None).to_json();
+        assert_eq!(ModelFile::parse(&text).expect("readable").0, noisy);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_in_one_sentence() {
         let good = ModelFile::new(&two(), None).to_json();
         let said = |from: &str, to: &str| {
@@ -220,6 +240,11 @@ mod tests {
         assert!(said("2.0", "-2.0").contains("component 1: covariance is not positive definite"));
         assert!(said("0.5", "0.4").contains("not symmetric"));
         assert!(said("\"y\"", "\"x\"").contains("two features"));
-        assert!(said("\"noise\": null", "\"noise\": {}").contains("noise"));
+        let noise = |box_: &str| said("\"noise\": null", &format!("\"noise\": {box_}"));
+        assert!(noise("{}").contains("weight"));
+        let open = r#"{"weight": 0.0, "lower": [0, 0], "upper": [1, 0]}"#;
+        assert!(noise(open).contains("noise: expected a weight"));
+        let heavy = r#"{"weight": 0.5, "lower": [0, 0], "upper": [1, 1]}"#;
+        assert!(noise(heavy).contains("sum to"));
     }
 }

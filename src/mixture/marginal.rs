@@ -1,6 +1,6 @@
 //! The mixture of some of the features, the others left open.
 
-use super::{Covariances, Mixture, ModelError};
+use super::{Covariances, Mixture, ModelError, Noise};
 
 impl Mixture {
     /// The mixture of some features, in the order given. Names and the covariances' type stay.
@@ -48,7 +48,14 @@ impl Mixture {
         means: Vec<f64>,
         covariances: Covariances,
     ) -> Result<Mixture, ModelError> {
-        let mixture = Mixture::new(self.weights().to_vec(), means, features.len(), covariances)?;
+        let pick = |side: &[f64]| features.iter().map(|&j| side[j]).collect();
+        let noise = self.noise().map(|noise| Noise {
+            weight: noise.weight,
+            lower: pick(&noise.lower),
+            upper: pick(&noise.upper),
+        });
+        let weights = self.weights().to_vec();
+        let mixture = Mixture::with_noise(weights, means, features.len(), covariances, noise)?;
         match self.features() {
             Some(names) => {
                 mixture.with_features(features.iter().map(|&j| names[j].clone()).collect())

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod marginal;
 mod moments;
+mod noise;
 mod overlap;
 mod sampling;
 pub mod triangle;
@@ -20,10 +21,11 @@ pub use density::{Density, label};
 pub use difference::Difference;
 pub use error::ModelError;
 pub use file::{FitSummary, ModelFile};
+pub use noise::Noise;
 
 /// A mixture of K Gaussians over D features: weights, means, covariances.
 ///
-/// Always valid: weights are ≥ 0 and sum to 1, all numbers are finite, covariances are positive definite.
+/// Always valid: weights, with that of a noise component if there is one, are ≥ 0 and sum to 1, all numbers are finite, covariances are positive definite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mixture {
     weights: Vec<f64>,
@@ -31,6 +33,7 @@ pub struct Mixture {
     covariances: Covariances,
     n_features: usize,
     features: Option<Vec<String>>,
+    noise: Option<Noise>,
 }
 
 /// How far the weights' sum may be from 1 in a model file or a call.
@@ -52,10 +55,24 @@ impl Mixture {
     /// # Ok::<(), wgmm::mixture::ModelError>(())
     /// ```
     pub fn new(
+        weights: Vec<f64>,
+        means: Vec<f64>,
+        n_features: usize,
+        covariances: Covariances,
+    ) -> Result<Self, ModelError> {
+        Self::with_noise(weights, means, n_features, covariances, None)
+    }
+
+    /// [`Mixture::new`] with a noise component, whose weight and the others' sum to 1.
+    ///
+    /// # Errors
+    /// As [`Mixture::new`], and a box that is empty or has not D sides.
+    pub fn with_noise(
         mut weights: Vec<f64>,
         means: Vec<f64>,
         n_features: usize,
         covariances: Covariances,
+        mut noise: Option<Noise>,
     ) -> Result<Self, ModelError> {
         let k = weights.len();
         if k == 0 || n_features == 0 {
@@ -74,11 +91,20 @@ impl Mixture {
                 found: weights[component],
             });
         }
-        let sum: f64 = weights.iter().sum();
+        if let Some(noise) = &noise {
+            noise.check(n_features)?;
+        }
+        let sum: f64 = weights.iter().sum::<f64>() + noise.as_ref().map_or(0.0, |n| n.weight);
         if (sum - 1.0).abs() > WEIGHT_SUM_TOLERANCE {
             return Err(ModelError::WeightSum { found: sum });
         }
-        weights.iter_mut().for_each(|w| *w /= sum);
+        // A sum that rounding alone kept from 1 is one: a model read again has the same bits.
+        if (sum - 1.0).abs() > 4.0 * k as f64 * f64::EPSILON {
+            weights.iter_mut().for_each(|w| *w /= sum);
+            if let Some(noise) = &mut noise {
+                noise.weight /= sum;
+            }
+        }
         if let Some(i) = means.iter().position(|m| !m.is_finite()) {
             return Err(ModelError::Mean {
                 component: i / n_features,
@@ -92,6 +118,7 @@ impl Mixture {
             covariances,
             n_features,
             features: None,
+            noise,
         })
     }
 
@@ -126,7 +153,7 @@ impl Mixture {
         self.n_features
     }
 
-    /// K weights, ≥ 0, summing to 1.
+    /// K weights, ≥ 0, summing to 1 with the noise's.
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -156,6 +183,22 @@ impl Mixture {
         self.covariances.covariance_type()
     }
 
+    /// The noise component, if there is one.
+    pub fn noise(&self) -> Option<&Noise> {
+        self.noise.as_ref()
+    }
+
+    /// How many responsibilities a row has: K, and last the noise's if there is one.
+    pub fn n_responsibilities(&self) -> usize {
+        self.len() + usize::from(self.noise.is_some())
+    }
+
+    /// The label of a row with these responsibilities: the number of the component, −1 for noise.
+    pub fn label(&self, responsibilities: &[f64]) -> i64 {
+        let best = label(responsibilities);
+        if best == self.len() { -1 } else { best as i64 }
+    }
+
     /// Names of the features, if known.
     pub fn features(&self) -> Option<&[String]> {
         self.features.as_deref()
@@ -168,10 +211,12 @@ impl Mixture {
             .map_or_else(|| j.to_string(), |names| names[j].clone())
     }
 
-    /// P, the number of free parameters: K − 1 weights, K·D means and the covariances' own.
+    /// P, the number of free parameters: K − 1 weights, K·D means, the covariances' own and two for noise.
     pub fn n_parameters(&self) -> usize {
+        let noise = self.noise.as_ref().map_or(0, |_| Noise::PARAMETERS);
         self.covariance_type()
             .n_parameters(self.len(), self.n_features)
+            + noise
     }
 
     /// The Cholesky factor L of component `k`'s covariance, Σ = L Lᵀ, packed by rows.
@@ -205,6 +250,7 @@ impl Mixture {
             covariances,
             n_features: d,
             features: self.features.clone(),
+            noise: self.noise.clone(),
         }
     }
 }

@@ -18,13 +18,16 @@ impl Mixture {
         let d = self.n_features();
         let mut mean = vec![0.0; d];
         let mut sd = vec![0.0; d];
-        moments(
-            self.weights(),
-            self.means(),
-            &self.standard_deviations(),
-            &mut mean,
-            &mut sd,
-        );
+        let (mut weights, mut means) = (self.weights().to_vec(), self.means().to_vec());
+        let mut sds = self.standard_deviations();
+        if let Some(noise) = self.noise() {
+            weights.push(noise.weight);
+            for (low, high) in noise.lower.iter().zip(&noise.upper) {
+                means.push(low / 2.0 + high / 2.0);
+                sds.push((high - low) / 12f64.sqrt());
+            }
+        }
+        moments(&weights, &means, &sds, &mut mean, &mut sd);
         (mean, sd)
     }
 

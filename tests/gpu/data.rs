@@ -77,6 +77,7 @@ pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Compon
         CovarianceType::Diag | CovarianceType::Spherical
     );
     let mut components = Components {
+        noise: None,
         covariance_type,
         n_features: d,
         weights: weights.iter().map(|w| w / total).collect(),

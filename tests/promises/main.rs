@@ -11,6 +11,7 @@ mod interruptions;
 mod monotone;
 mod recovery;
 mod reference_vs_textbook;
+mod rules;
 mod scikit_learn;
 mod selection;
 mod textbook;
