@@ -71,7 +71,7 @@ fn ways() -> [Way; 3] {
 }
 
 /// Exactly `iterations` plain EM steps from `start`.
-fn plain(start: Mixture, iterations: usize) -> Options {
+pub(crate) fn plain(start: Mixture, iterations: usize) -> Options {
     let options = Options {
         covariance_type: start.covariance_type(),
         max_iter: iterations,
@@ -184,7 +184,7 @@ fn reference(table: Table<'_>, start: &Parameters, kind: Kind, iterations: usize
     }
 }
 
-fn parameters(mixture: &Mixture) -> Parameters {
+pub(crate) fn parameters(mixture: &Mixture) -> Parameters {
     let d = mixture.n_features();
     let rows = |values: &[f64]| values.chunks_exact(d).map(<[f64]>::to_vec).collect();
     Parameters {

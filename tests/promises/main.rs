@@ -8,6 +8,7 @@ mod determinism;
 mod driver;
 mod hard;
 mod interruptions;
+mod mclust;
 mod monotone;
 mod recovery;
 mod reference_vs_textbook;

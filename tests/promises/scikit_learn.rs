@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use wgmm::mixture::{CovarianceType, Criteria};
 
 use crate::cases::kind_of;
@@ -15,10 +16,11 @@ use crate::textbook::{self, Fit, Kind, Parameters, Table};
 
 const TOLERANCE: f64 = 1e-8;
 
+/// A recorded file: columns of the data, and runs from given starts.
 #[derive(Deserialize)]
-struct Figures {
-    columns: Vec<String>,
-    runs: Vec<Run>,
+pub(crate) struct Figures<R> {
+    pub columns: Vec<String>,
+    pub runs: Vec<R>,
 }
 
 #[derive(Deserialize)]
@@ -32,15 +34,16 @@ struct Run {
     aic: f64,
 }
 
+/// A recorded mixture, with K full covariance matrices.
 #[derive(Deserialize)]
-struct Model {
-    weights: Vec<f64>,
-    means: Vec<Vec<f64>>,
-    covariances: Vec<textbook::Matrix>,
+pub(crate) struct Model {
+    pub weights: Vec<f64>,
+    pub means: Vec<Vec<f64>>,
+    pub covariances: Vec<textbook::Matrix>,
 }
 
 impl Model {
-    fn parameters(&self) -> Parameters {
+    pub(crate) fn parameters(&self) -> Parameters {
         Parameters {
             weights: self.weights.clone(),
             means: self.means.clone(),
@@ -55,7 +58,8 @@ fn in_tests(path: &str) -> PathBuf {
         .join(path)
 }
 
-fn figures(name: &str) -> Figures {
+/// What `tests/oracle/` has under this name.
+pub(crate) fn figures<R: DeserializeOwned>(name: &str) -> Figures<R> {
     let path = in_tests(&format!("oracle/{name}.json"));
     let text = std::fs::read_to_string(&path).expect("the recorded figures are in the repository");
     serde_json::from_str(&text).expect("the recorded figures are valid JSON")
@@ -87,7 +91,7 @@ pub(crate) fn columns(name: &str, columns: &[String]) -> Vec<f64> {
 /// Calls `fit` (rows, start, kind, iterations) for every recorded run and compares what it returns.
 pub(crate) fn check_all(fit: impl Fn(Table<'_>, &Parameters, Kind, usize) -> Fit) {
     for name in ["faithful", "iris"] {
-        let figures = figures(name);
+        let figures = figures::<Run>(name);
         let values = columns(name, &figures.columns);
         let table = Table {
             values: &values,
