@@ -2,8 +2,10 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Exp1, Poisson, StandardNormal};
+use rand_distr::{Distribution, Poisson, StandardNormal};
 use wgmm::data::{DataError, Samples};
+
+use crate::scikit_learn;
 
 /// What a fit of a case must be, on the reference and in double precision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,10 +61,6 @@ struct Draw(ChaCha8Rng);
 impl Draw {
     fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
-    }
-
-    fn exponential(&mut self) -> f64 {
-        Exp1.sample(&mut self.0)
     }
 }
 
@@ -137,11 +135,8 @@ fn ties() -> Vec<Hard> {
         let mean = [0.5, 4.0, 30.0][i % 3];
         [Poisson::new(mean).expect("positive").sample(&mut draw.0)]
     });
-    let airline = rows(4000, |draw, _| {
-        let delay = (15.0 * draw.exponential().powi(3) - 10.0 + 4.0 * draw.normal()).round();
-        let route = (draw.exponential() * 6.0).floor();
-        [delay, (200.0 + 150.0 * route * (1.0 + route / 3.0)).round()]
-    });
+    let names = ["delay", "distance"].map(str::to_owned);
+    let flights = scikit_learn::columns("flights", &names);
     let flags = rows(500, |draw, i| {
         [(i % 2) as f64, f64::from(u8::from(draw.normal() > 1.0))]
     });
@@ -151,8 +146,8 @@ fn ties() -> Vec<Hard> {
     vec![
         case("counts", 1, 1, counts.clone()),
         case("counts", 4, 1, counts),
-        case("delay and distance", 2, 2, airline.clone()),
-        case("delay and distance", 8, 2, airline),
+        case("flights", 2, 2, flights.clone()),
+        case("flights", 8, 2, flights),
         case("two flags", 3, 2, flags),
         case("a rare flag", 1, 2, rare.clone()),
         case("a rare flag", 3, 2, rare),
