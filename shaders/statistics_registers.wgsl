@@ -1,13 +1,16 @@
-// Stage `statistics_registers`: all statistics of one summation block, kept in registers.
+// Stage `statistics_registers`: all statistics of one summation block under one of several models, kept in
+// registers.
 //
 // A template: src/backend/gpu/generate.rs replaces each line `//@ name` by text unrolled over D and K, so
-// that the only loop is the walk over rows. One workgroup owns one block; invocations take rows in turn.
+// that the only loop is the walk over rows. One workgroup owns one block and model; invocations take rows
+// in turn.
 
 //@ constants
 
 override WORKGROUP: u32 = 64u;
 
-// Which blocks this dispatch sums: `count` entries of `blocks`, `width` workgroups in x.
+// Which blocks this dispatch sums: `count` entries of `blocks`, `width` workgroups in x. Entries of one block
+// under several models stand side by side, so that its rows are read into a cache once.
 struct BlockRange {
     count: u32,
     width: u32,
@@ -21,13 +24,14 @@ struct Block {
     first: u32,
     // Rows, at least 1.
     rows: u32,
-    // Which row of `partials` is the block's.
+    // Which row of `partials` is the entry's.
     partial: u32,
-    padding: u32,
+    // Which of the models.
+    model: u32,
 }
 
 @group(0) @binding(0) var<uniform> range: BlockRange;
-@group(0) @binding(1) var<uniform> components: array<vec4<f32>, PARAMETERS>;
+@group(0) @binding(1) var<uniform> components: array<vec4<f32>, PARAMETERS * MODELS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
@@ -70,6 +74,7 @@ fn statistics_registers(
     }
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
+    let model = block.model * PARAMETERS;
 
     //@ accumulators
 

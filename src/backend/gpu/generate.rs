@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::plan::CHUNK;
+use super::plan::{CHUNK, MODELS};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -102,7 +102,8 @@ impl Unrolled {
         let statistics = self.shape.statistics_len() + 2;
         format!(
             "// D = {}, K = {}, {:?} covariances.\n// vec4s that hold the parameters: per component mean, factor, remainder, constant.\n\
-             const PARAMETERS: u32 = {parameters}u;\n// Numbers of a row of partials.\n\
+             const PARAMETERS: u32 = {parameters}u;\n// The most models of a dispatch.\n\
+             const MODELS: u32 = {MODELS}u;\n// Numbers of a row of partials.\n\
              const STATISTICS: u32 = {statistics}u;\n\n{SOFTMAX}",
             self.d, self.k, self.shape.covariance_type
         )
@@ -150,7 +151,11 @@ impl Unrolled {
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
-        format!("components[{}].{}", at / 4, ["x", "y", "z", "w"][at % 4])
+        format!(
+            "components[model + {}u].{}",
+            at / 4,
+            ["x", "y", "z", "w"][at % 4]
+        )
     }
 
     fn parameter(&self, k: usize, i: usize) -> String {

@@ -24,16 +24,17 @@ pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
 pub use device::{Device, Options};
 
 use super::{
-    Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+    Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks,
 };
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
 use parameters::Parameters;
-use plan::{Plan, Regime};
+use plan::{MODELS, Plan, Regime};
 use samples::LoadedSamples;
 use shape::Shape;
 use staged::Staged;
+use sums::Sums;
 
 /// What a [`Gpu`] has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,45 +98,68 @@ impl Gpu {
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
-    fn evaluate(&mut self, model: &MaskedModel<'_>) -> Result<Statistics, BackendError> {
-        let components = model.components;
-        let plan = self.plan(components)?;
-        let parameters = Parameters::new(components);
-        let choose = |b: usize| model.mask.is_none_or(|mask| mask.contains(b));
-        let sums = match plan.regime {
+    /// Several models of one shape and plan, side by side where their sums stay in registers.
+    fn evaluate(
+        &mut self,
+        plan: &Plan,
+        models: Vec<(Parameters<'_>, Option<&BlockMask>)>,
+    ) -> Result<Vec<Statistics>, BackendError> {
+        let all = match plan.regime {
             Regime::Registers { workgroup } => statistics_registers::statistics_registers(
                 &self.device,
                 &mut self.pool,
                 &mut self.counters,
                 &self.samples,
-                (&plan, workgroup),
-                &parameters,
-                choose,
+                (plan, workgroup),
+                &models,
             )?,
             Regime::Staged {
                 segment_rows,
                 segments_per_batch,
-            } => Staged {
-                device: &self.device,
-                pool: &mut self.pool,
-                counters: &mut self.counters,
-                samples: &self.samples,
-                plan: &plan,
-                segment_rows,
-                segments_per_batch,
-            }
-            .statistics(&parameters, choose)?,
+            } => models
+                .iter()
+                .map(|(parameters, mask)| {
+                    Staged {
+                        device: &self.device,
+                        pool: &mut self.pool,
+                        counters: &mut self.counters,
+                        samples: &self.samples,
+                        plan,
+                        segment_rows,
+                        segments_per_batch,
+                    }
+                    .statistics(parameters, |b| mask.is_none_or(|mask| mask.contains(b)))
+                })
+                .collect::<Result<_, _>>()?,
         };
-        if !sums.is_finite() {
+        if !all.iter().all(Sums::is_finite) {
             return Err(self.device.failed("statistics", "a sum is not a number"));
         }
-        Ok(sums.into_statistics(
-            plan.regime,
-            parameters.shape,
-            parameters.reference,
-            self.samples.weight_unit,
-        ))
+        let weight_unit = self.samples.weight_unit;
+        let statistics = models.iter().zip(all).map(|((parameters, _), sums)| {
+            sums.into_statistics(
+                plan.regime,
+                parameters.shape,
+                parameters.reference,
+                weight_unit,
+            )
+        });
+        Ok(statistics.collect())
     }
+}
+
+/// Models by shape, in the order of their first, at most [`MODELS`] a group.
+fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
+    let shape = |m: usize| Shape::of(models[m].components);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for m in 0..models.len() {
+        let open = |group: &&mut Vec<usize>| group.len() < MODELS && shape(group[0]) == shape(m);
+        match groups.iter_mut().find(open) {
+            Some(group) => group.push(m),
+            None => groups.push(vec![m]),
+        }
+    }
+    groups
 }
 
 impl Backend for Gpu {
@@ -155,7 +179,17 @@ impl Backend for Gpu {
     }
 
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
-        models.iter().map(|model| self.evaluate(model)).collect()
+        let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
+        for group in by_shape(models) {
+            let plan = self.plan(models[group[0]].components)?;
+            let prepared = |&m: &usize| (Parameters::new(models[m].components), models[m].mask);
+            let found = self.evaluate(&plan, group.iter().map(prepared).collect())?;
+            for (m, statistics) in group.into_iter().zip(found) {
+                results[m] = Some(statistics);
+            }
+        }
+        // Every model is in exactly one group.
+        Ok(results.into_iter().flatten().collect())
     }
 
     fn responsibilities(

@@ -23,6 +23,8 @@ pub const LONGEST_RUN: usize = 256;
 pub const MOST_ITERATIONS: u64 = 60_000;
 /// Statistics that the registers regime sums over a workgroup at a time.
 pub const CHUNK: usize = 16;
+/// The most models that share a dispatch of the registers regime: their parameters fit a uniform buffer of 64 KiB.
+pub const MODELS: usize = 16;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 

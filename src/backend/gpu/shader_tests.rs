@@ -160,7 +160,7 @@ fn structs_match_wgsl() {
         workgroup: 64,
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
-    assert_same_layout!(&module, Block: first, rows, partial, padding);
+    assert_same_layout!(&module, Block: first, rows, partial, model);
     let (module, _) = parse(StageKey::ReducePartials);
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
         rows_per_block, own, pooled, copies);
