@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{Points, draw, squared_distance};
 
-/// Candidates of a chain: at 50 points a centre about the work of one Lloyd step for all of them.
+/// Candidates of a chain: at 50 points a centre together about the work of one Lloyd step.
 pub(super) const LENGTH: usize = 100;
 
 /// `k` centres, row-major. Where all candidates of a chain coincide with centres, so does its end:
