@@ -1,8 +1,8 @@
 //! Seconds per EM pass of every backend over (N, D, K), beside what this machine can do at most.
 //!
-//! `cargo bench` prints the table; `cargo bench -- 2 4` only rows of D = 2, K = 4. Minimum of several passes; data are
-//! made outside the timed part. Counts per pass, as for the share of the floor: N K (2 D (D + 1) + 4 D + 20)
-//! floating-point operations, one exp counted as 20.
+//! `cargo bench --bench passes` prints the table; with `-- 2 4` only rows of D = 2, K = 4. Minimum of several
+//! passes; data are made outside the timed part. Counts per pass, as for the share of the floor:
+//! N K (2 D (D + 1) + 4 D + 20) floating-point operations, one exp counted as 20.
 
 mod floors;
 

@@ -1,12 +1,18 @@
-//! k-means on a subsample, only to have a start: greedy k-means++ and a few Lloyd steps.
+//! k-means on a subsample, only to have a start: k-means++, greedy or by chains, and a few Lloyd steps.
+
+mod chains;
+mod greedy;
 
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 
 /// Lloyd steps after seeding; never to convergence.
 const LLOYD_STEPS: usize = 8;
-/// Above this many distances a step, fewer steps and one candidate a centre.
+/// Points × centres × features of a step above which there are fewer steps, and chains in place of greedy
+/// k-means++: about two seconds of it on two cores (`benches/README.md`).
 const LARGE: usize = 1 << 28;
+/// Lloyd steps then.
+const LARGE_LLOYD_STEPS: usize = 2;
 
 /// Standardised rows with weights.
 pub(super) struct Points {
@@ -35,16 +41,24 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// A cluster, 0 to K − 1, for each point.
+///
+/// Chains find centres as good as k-means++ with one candidate does, and greedy k-means++ with several finds
+/// better ones: it stays as long as its passes over all points are affordable.
 pub(super) fn labels(points: &Points, k: usize, rng: &mut impl Rng) -> Vec<usize> {
     let large = points.len().saturating_mul(k).saturating_mul(points.d) > LARGE;
-    let candidates = if large {
-        1
+    if large {
+        let centres = chains::seed(points, k, chains::LENGTH, rng);
+        lloyd(points, centres, LARGE_LLOYD_STEPS)
     } else {
-        2 + (k as f64).ln() as usize
-    };
-    let mut centres = seed(points, k, candidates, rng);
+        let centres = greedy::seed(points, k, 2 + (k as f64).ln() as usize, rng);
+        lloyd(points, centres, LLOYD_STEPS)
+    }
+}
+
+/// The cluster of each point after at most so many steps from these centres.
+fn lloyd(points: &Points, mut centres: Vec<f64>, steps: usize) -> Vec<usize> {
     let mut labels = nearest(points, &centres);
-    for _ in 0..if large { 2 } else { LLOYD_STEPS } {
+    for _ in 0..steps {
         move_to_means(points, &labels, &mut centres);
         let moved = nearest(points, &centres);
         if moved == labels {
@@ -53,40 +67,6 @@ pub(super) fn labels(points: &Points, k: usize, rng: &mut impl Rng) -> Vec<usize
         labels = moved;
     }
     labels.into_iter().map(|(label, _)| label).collect()
-}
-
-/// Greedy k-means++ (Arthur & Vassilvitskii 2007, §6): each centre is the best of a few candidates drawn with
-/// probability proportional to weight × squared distance.
-fn seed(points: &Points, k: usize, candidates: usize, rng: &mut impl Rng) -> Vec<f64> {
-    let first = draw(&points.weights, rng);
-    let mut centres = points.row(first).to_vec();
-    let mut costs: Vec<f64> = costs_after(points, None, points.row(first));
-    for _ in 1..k {
-        let best = (0..candidates)
-            .map(|_| {
-                let i = draw(&costs, rng);
-                let after = costs_after(points, Some(&costs), points.row(i));
-                (after.iter().sum::<f64>(), i, after)
-            })
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((_, i, after)) = best {
-            centres.extend_from_slice(points.row(i));
-            costs = after;
-        }
-    }
-    centres
-}
-
-/// Weight × squared distance to the nearest centre, once `centre` is among them.
-fn costs_after(points: &Points, before: Option<&[f64]>, centre: &[f64]) -> Vec<f64> {
-    (0..points.len())
-        .into_par_iter()
-        .with_min_len(1024)
-        .map(|i| {
-            let cost = points.weights[i] * squared_distance(points.row(i), centre);
-            before.map_or(cost, |before| cost.min(before[i]))
-        })
-        .collect()
 }
 
 /// An index with probability proportional to its (non-negative) cost; any index if all are 0.
@@ -162,44 +142,4 @@ fn move_to_means(points: &Points, labels: &[(usize, f64)], centres: &mut [f64]) 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::SeedableRng;
-
-    #[test]
-    fn separated_groups_get_a_label_each() {
-        let values: Vec<f64> = (0..300)
-            .map(|i| f64::from(i % 3) * 100.0 + f64::from(i) / 300.0)
-            .collect();
-        let points = Points {
-            values,
-            weights: vec![1.0; 300],
-            d: 1,
-        };
-        for seed in 0..20 {
-            let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-            let labels = labels(&points, 3, &mut rng);
-            assert!((0..300).all(|i| labels[i] == labels[i % 3]), "seed {seed}");
-            assert!(labels[0] != labels[1] && labels[1] != labels[2] && labels[0] != labels[2]);
-        }
-    }
-
-    #[test]
-    fn as_many_clusters_as_points_and_equal_points_do_not_fail() {
-        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
-        let points = Points {
-            values: vec![1.0, 2.0, 3.0],
-            weights: vec![1.0; 3],
-            d: 1,
-        };
-        let mut found = labels(&points, 3, &mut rng);
-        found.sort_unstable();
-        assert_eq!(found, [0, 1, 2]);
-        let equal = Points {
-            values: vec![5.0; 4],
-            weights: vec![1.0; 4],
-            d: 1,
-        };
-        assert_eq!(labels(&equal, 2, &mut rng).len(), 4);
-    }
-}
+mod tests;
