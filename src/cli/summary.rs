@@ -32,6 +32,19 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
         "{ending} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
         fit.iterations, fit.mean_log_likelihood, fit.trace[0]
     );
+    if let (Some(restarts), Some(stage)) = (&fit.restarts, fit.stages.first()) {
+        let found = || restarts.mean_log_likelihoods.iter().flatten().copied();
+        let _ = writeln!(
+            text,
+            "{} starts, on {} rows from {:.6} to {:.6}: {} found the best maximum; start {} won",
+            restarts.starts,
+            stage.rows,
+            found().fold(f64::INFINITY, f64::min),
+            found().fold(f64::NEG_INFINITY, f64::max),
+            restarts.reached_best,
+            restarts.best
+        );
+    }
     let c = fit.criteria;
     let _ = writeln!(
         text,

@@ -8,7 +8,8 @@ use super::freeze::Freeze;
 /// How a fit starts.
 #[derive(Clone, Debug)]
 pub enum Init {
-    /// Centres by greedy k-means++ (Arthur & Vassilvitskii 2007) and a few Lloyd steps on a subsample.
+    /// Centres by greedy k-means++ (Arthur & Vassilvitskii 2007), or where that is long work by AFK-MC² (Bachem et
+    /// al. 2016), and a few Lloyd steps on a subsample.
     KMeansPlusPlus,
     /// Random responsibilities, as scikit-learn's `random`.
     Random,

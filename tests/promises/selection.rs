@@ -205,6 +205,13 @@ fn the_command_prints_the_table_the_verdict_and_writes_plot_and_model() {
         .run()
         .assert_success()
         .assert_stdout_has("3 components (tied)");
+    dir.wgmm()
+        .args(["fit", "faithful.csv", "--columns", "eruptions,waiting"])
+        .args(["-k", "2", "--restarts", "8"])
+        .run()
+        .assert_success()
+        .assert_stdout_has("8 starts, on 272 rows from -4.15")
+        .assert_stdout_has("8 found the best maximum");
     let json = dir
         .wgmm()
         .args(["select", "faithful.csv", "--columns", "eruptions,waiting"])
