@@ -103,8 +103,11 @@ pub struct Selection {
 /// # Examples
 /// ```
 /// use std::ops::ControlFlow;
-/// use wgmm::{data::Samples, em::{select, Sweep}};
-/// let x: Vec<f64> = (0..200).map(|i| f64::from(i % 2 * 20) + f64::from(i * 37 % 19)/ 9.0).collect();
+/// use rand::SeedableRng;
+/// use wgmm::{data::Samples, em::{select, Sweep}, mixture::{Covariances, Mixture}};
+/// // Two bells, ten standard deviations apart.
+/// let truth = Mixture::new(vec![0.4, 0.6], vec![0.0, 10.0], 1, Covariances::Full(vec![1.0, 1.0]))?;
+/// let (x, _) = truth.sample(400, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
 /// let sweep = Sweep { folds: 0, ..Sweep::new(1..=3) };
 /// let selection = select(&Samples::new(x, 1)?, &sweep, &mut |_| ControlFlow::Continue(()))?;
 /// let verdict = selection.verdict.expect("sound fits");
