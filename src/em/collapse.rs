@@ -27,13 +27,14 @@ impl Floor {
     /// Whether Σ = U⁻¹U⁻ᵀ is below the floor in some direction: the largest eigenvalue of U F Uᵀ exceeds 1.
     pub(super) fn is_below(&self, factor: &[f64]) -> bool {
         let seen = triangle::multiply(factor, &self.factor, self.d);
-        // The trace bounds the largest eigenvalue and settles nearly all cases.
+        // The largest eigenvalue lies between a D-th of the trace and the trace, which settles nearly all cases, and
+        // keeps numbers whose squares would overflow, or are NaN, from the eigenvalues' sweeps.
         let trace: f64 = seen.iter().map(|x| x * x).sum();
         if trace <= 1.0 {
             return false;
         }
-        // A covariance so small that squares overflow has no eigenvalues to compare, only NaN.
-        if !trace.is_finite() {
+        let settled = 2.0 * self.d as f64;
+        if trace.is_nan() || trace > settled {
             return true;
         }
         let square = triangle::unpack_symmetric(&triangle::square(&seen, self.d), self.d);
@@ -137,6 +138,20 @@ mod tests {
         assert!(!floor.is_below(&factor));
         assert!(floor.is_below(&[0.5, 0.0, 1e3]));
         assert!(floor.is_below(&[0.5, 0.0, 1e200]));
+        assert!(floor.is_below(&[f64::NAN, 0.0, 1.0]));
+    }
+
+    /// Of random data: one row's value 1e26 times all others', a component on these.
+    #[test]
+    fn a_covariance_beyond_squares_is_below_the_floor() {
+        let floor = Floor::new(
+            vec![1e-6, 0.0, 1e-6, 0.0, 0.0, 1e-6, 0.0, 0.0, 0.0, 1e-6],
+            4,
+        );
+        let factor = [
+            8.1e80, -9.6e12, 0.74, -4.2e13, 1.12, 5.66, -3.8e13, -0.48, 4.0, 0.75,
+        ];
+        assert!(floor.is_below(&factor));
     }
 
     #[test]

@@ -173,14 +173,11 @@ fn check(case: &Case, covariance_type: CovarianceType) {
 fn every_size_agrees_with_the_reference() {
     for (i, case) in matrix().enumerate() {
         check(&case, CovarianceType::Full);
-        if case.len() <= 1_000 {
-            let others = &TYPES[1..];
-            let some = if is_full() {
-                others
-            } else {
-                &others[i % 3..=i % 3]
-            };
-            some.iter().for_each(|&other| check(&case, other));
+        let others = &TYPES[1..];
+        if is_full() {
+            others.iter().for_each(|&other| check(&case, other));
+        } else if case.len() <= 1_000 {
+            check(&case, others[i % 3]);
         }
     }
 }
