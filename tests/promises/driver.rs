@@ -151,7 +151,9 @@ fn ten_plain_iterations_agree_at_every_size() {
         ten_iterations(&case, CovarianceType::Full);
         let others = &TYPES[1..];
         if is_full() {
-            others.iter().for_each(|&other| ten_iterations(&case, other));
+            others
+                .iter()
+                .for_each(|&other| ten_iterations(&case, other));
         } else if case.len() <= 1_000 {
             ten_iterations(&case, others[i % 3]);
         }
