@@ -56,7 +56,7 @@ fn squares_of<S: Simd, T: Real, const M: usize, const CENTRED: bool>(
     }
 }
 
-/// Adds Σ r y to `s1` and Σ r y² to `s2`, D vectors each.
+/// Adds Σ r y to `s1` and, if covariances are diagonal, Σ r y² to `s2`, D vectors each.
 #[inline(always)]
 pub(super) fn accumulate<S: Simd, T: Real, const M: usize>(
     simd: S,
@@ -73,10 +73,20 @@ pub(super) fn accumulate<S: Simd, T: Real, const M: usize>(
         macro_rules! features {
             ($($f:literal)*) => {
                 match features {
-                    $($f if model.centred => {
-                        moments::<S, T, $f, M, true>(simd, model, k, start, x, r, s1, s2)
-                    }
-                    $f => moments::<S, T, $f, M, false>(simd, model, k, start, x, r, s1, s2),)*
+                    $($f => match (model.centred, model.is_spherical()) {
+                        (false, false) => {
+                            moments::<S, T, $f, M, false, false>(simd, model, k, start, x, r, s1, s2);
+                        }
+                        (true, false) => {
+                            moments::<S, T, $f, M, true, false>(simd, model, k, start, x, r, s1, s2);
+                        }
+                        (false, true) => {
+                            moments::<S, T, $f, M, false, true>(simd, model, k, start, x, r, s1, s2);
+                        }
+                        (true, true) => {
+                            moments::<S, T, $f, M, true, true>(simd, model, k, start, x, r, s1, s2);
+                        }
+                    })*
                     _ => unreachable!("at most {FEATURES} features at once"),
                 }
             };
@@ -88,7 +98,14 @@ pub(super) fn accumulate<S: Simd, T: Real, const M: usize>(
 
 #[inline(never)]
 #[expect(clippy::too_many_arguments, reason = "one tile of one loop nest")]
-fn moments<S: Simd, T: Real, const F: usize, const M: usize, const CENTRED: bool>(
+fn moments<
+    S: Simd,
+    T: Real,
+    const F: usize,
+    const M: usize,
+    const CENTRED: bool,
+    const SPHERICAL: bool,
+>(
     simd: S,
     model: &Prepared<T>,
     k: usize,
@@ -107,8 +124,10 @@ fn moments<S: Simd, T: Real, const F: usize, const M: usize, const CENTRED: bool
             let u = &model.factor(k)[start..start + F];
             let bias = &model.bias(k)[start..start + F];
             let mean = &model.mean(k)[start..start + F];
-            for (x, r) in x.chunks_exact(model.d * width).zip(r.chunks_exact(width)) {
-                let x = &x[start * width..(start + F) * width];
+            for p in 0..r.len() / width {
+                let r = &r[p * width..(p + 1) * width];
+                let at = p * model.d + start;
+                let x = &x[at * width..(at + F) * width];
                 let r = load_all::<S, T, M>(simd, r);
                 for f in 0..F {
                     let x =
@@ -116,17 +135,44 @@ fn moments<S: Simd, T: Real, const F: usize, const M: usize, const CENTRED: bool
                     let (u, bias) = (splat::<S, T>(simd, u[f]), splat::<S, T>(simd, bias[f]));
                     for m in 0..M {
                         let y = x[m].mul_add(u, bias);
-                        let t = r[m] * y;
-                        first[f] += t;
-                        second[f] = t.mul_add(y, second[f]);
+                        if SPHERICAL {
+                            first[f] = r[m].mul_add(y, first[f]);
+                        } else {
+                            let t = r[m] * y;
+                            first[f] += t;
+                            second[f] = t.mul_add(y, second[f]);
+                        }
                     }
                 }
             }
             for f in 0..F {
                 let at = start + f;
                 store::<S, T>(load::<S, T>(simd, s1, at) + first[f], s1, at);
-                store::<S, T>(load::<S, T>(simd, s2, at) + second[f], s2, at);
+                if !SPHERICAL {
+                    store::<S, T>(load::<S, T>(simd, s2, at) + second[f], s2, at);
+                }
             }
         },
     );
+}
+
+/// Adds Σ r y², summed over features, to the one vector of `s2`: `distances` for panel p begins at `p * stride`.
+#[inline(always)]
+pub(super) fn trace<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    r: &[T],
+    distances: &[T],
+    stride: usize,
+    s2: &mut [T],
+) {
+    let width = M * Vector::<S, T>::LEN;
+    let mut sum = load::<S, T>(simd, s2, 0);
+    for (p, r) in r.chunks_exact(width).enumerate() {
+        let r = load_all::<S, T, M>(simd, r);
+        let distances = load_all::<S, T, M>(simd, &distances[p * stride..]);
+        for m in 0..M {
+            sum = r[m].mul_add(distances[m], sum);
+        }
+    }
+    store::<S, T>(sum, s2, 0);
 }

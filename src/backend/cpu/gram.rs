@@ -11,142 +11,157 @@ use crate::mixture::triangle;
 /// The most features of a block.
 pub(super) const MOST_ROWS: usize = 5;
 
-/// Adds Σ r y to `s1` (D vectors) and the triangle of Σ r y yᵀ to `s2` (T vectors). `t` is scratch for the products
-/// r y of a block of features.
-#[inline(always)]
-pub(super) fn gram<S: Simd, T: Real, const M: usize>(
-    simd: S,
-    d: usize,
-    r: &[T],
-    y: &[T],
-    t: &mut [T],
-    s1: &mut [T],
-    s2: &mut [T],
-) {
-    // Sums, and one vector each of a block's factors: C R + C + R + 1 registers.
-    let most = if Registers::<S>::ARE_32 { MOST_ROWS } else { 3 };
-    for (i, rows) in row_blocks(d, most) {
-        macro_rules! diagonal {
-            ($($r:literal)*) => {
-                match rows {
-                    $($r => diagonal_tile::<S, T, $r, M>(simd, d, i, r, y, t, s1, s2),)*
-                    _ => unreachable!("blocks have at most {MOST_ROWS} rows"),
-                }
-            };
-        }
-        diagonal!(1 2 3 4 5);
-        for (j, columns) in row_blocks(d, most).take_while(|(j, _)| *j < i) {
-            macro_rules! tile {
-                ($($r:literal $c:literal)*) => {
-                    match (rows, columns) {
-                        $(($r, $c) => tile::<S, T, $r, $c, M>(simd, d, i, j, t, y, s2),)*
-                        _ => unreachable!("blocks differ by at most one row"),
+/// One component's responsibilities × weight and coordinates, of D features and all panels.
+///
+/// Tiles take it and the sums by reference: what a call hands over by the stack stalls its first loads.
+pub(super) struct Gram<'a, T> {
+    pub(super) d: usize,
+    pub(super) r: &'a [T],
+    pub(super) y: &'a [T],
+}
+
+/// Where a component's sums go.
+pub(super) struct Moments<'a, T> {
+    /// Σ r y, D vectors.
+    pub(super) first: &'a mut [T],
+    /// The triangle of Σ r y yᵀ, T vectors.
+    pub(super) second: &'a mut [T],
+}
+
+impl<T: Real> Gram<'_, T> {
+    /// Adds the moments. `t` is scratch for the products r y of a block of features.
+    #[inline(always)]
+    pub(super) fn add<S: Simd, const M: usize>(
+        &self,
+        simd: S,
+        t: &mut [T],
+        moments: &mut Moments<'_, T>,
+    ) {
+        // Sums, and one vector each of a block's factors: C R + C + R + 1 registers.
+        let most = if Registers::<S>::ARE_32 { MOST_ROWS } else { 3 };
+        for (i, rows) in row_blocks(self.d, most) {
+            macro_rules! diagonal {
+                ($($r:literal)*) => {
+                    match rows {
+                        $($r => self.diagonal_tile::<S, $r, M>(simd, i, t, moments),)*
+                        _ => unreachable!("blocks have at most {MOST_ROWS} rows"),
                     }
                 };
             }
-            tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
+            diagonal!(1 2 3 4 5);
+            for (j, columns) in row_blocks(self.d, most).take_while(|(j, _)| *j < i) {
+                macro_rules! tile {
+                    ($($r:literal $c:literal)*) => {
+                        match (rows, columns) {
+                            $(($r, $c) => self.tile::<S, $r, $c, M>(simd, i, j, t, moments),)*
+                            _ => unreachable!("blocks differ by at most one row"),
+                        }
+                    };
+                }
+                tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
+            }
         }
     }
-}
 
-/// Products t = r y of features i to i + R, their sums, and their second moments.
-#[inline(never)]
-#[expect(clippy::too_many_arguments, reason = "one tile of one loop nest")]
-fn diagonal_tile<S: Simd, T: Real, const R: usize, const M: usize>(
-    simd: S,
-    d: usize,
-    first: usize,
-    r: &[T],
-    y: &[T],
-    t: &mut [T],
-    s1: &mut [T],
-    s2: &mut [T],
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let width = M * Vector::<S, T>::LEN;
-            let zero = splat::<S, T>(simd, T::from_f64(0.0));
-            let mut sums = [zero; R];
-            let mut moments = [[zero; R]; R];
-            let panels = y
-                .chunks_exact(d * width)
-                .zip(r.chunks_exact(width))
-                .zip(t.chunks_exact_mut(R * width));
-            for ((y, r), t) in panels {
-                let y = &y[first * width..(first + R) * width];
-                for m in 0..M {
-                    let r = load::<S, T>(simd, r, m);
-                    let mut features = [zero; R];
-                    for i in 0..R {
-                        features[i] = load::<S, T>(simd, &y[i * width..(i + 1) * width], m);
-                    }
-                    for i in 0..R {
-                        let product = r * features[i];
-                        store::<S, T>(product, &mut t[i * width..(i + 1) * width], m);
-                        sums[i] += product;
-                        for j in 0..R {
-                            if j <= i {
-                                moments[i][j] = product.mul_add(features[j], moments[i][j]);
+    /// Products t = r y of R features, their sums, and their second moments.
+    #[inline(never)]
+    fn diagonal_tile<S: Simd, const R: usize, const M: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        t: &mut [T],
+        moments: &mut Moments<'_, T>,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (d, width) = (self.d, M * Vector::<S, T>::LEN);
+                let zero = splat::<S, T>(simd, T::from_f64(0.0));
+                let mut sums = [zero; R];
+                let mut squares = [[zero; R]; R];
+                // By index: iterators over three slices are not always inlined, and one is made for every tile.
+                for p in 0..self.r.len() / width {
+                    let r = &self.r[p * width..(p + 1) * width];
+                    let t = &mut t[p * R * width..(p + 1) * R * width];
+                    let y = &self.y[(p * d + first) * width..(p * d + first + R) * width];
+                    for m in 0..M {
+                        let r = load::<S, T>(simd, r, m);
+                        let mut features = [zero; R];
+                        for i in 0..R {
+                            features[i] = load::<S, T>(simd, &y[i * width..(i + 1) * width], m);
+                        }
+                        for i in 0..R {
+                            let product = r * features[i];
+                            store::<S, T>(product, &mut t[i * width..(i + 1) * width], m);
+                            sums[i] += product;
+                            for j in 0..R {
+                                if j <= i {
+                                    squares[i][j] = product.mul_add(features[j], squares[i][j]);
+                                }
                             }
                         }
                     }
                 }
-            }
-            for i in 0..R {
-                let at = first + i;
-                store::<S, T>(load::<S, T>(simd, s1, at) + sums[i], s1, at);
-                for j in 0..R {
-                    if j <= i {
-                        let at = triangle::at(first + i, first + j);
-                        store::<S, T>(load::<S, T>(simd, s2, at) + moments[i][j], s2, at);
-                    }
-                }
-            }
-        },
-    );
-}
-
-/// Second moments of R features, as products t = r y from `row` on, with C features from `column` on.
-#[inline(never)]
-fn tile<S: Simd, T: Real, const R: usize, const C: usize, const M: usize>(
-    simd: S,
-    d: usize,
-    row: usize,
-    column: usize,
-    t: &[T],
-    y: &[T],
-    s2: &mut [T],
-) {
-    simd.vectorize(
-        #[inline(always)]
-        || {
-            let width = M * Vector::<S, T>::LEN;
-            let zero = splat::<S, T>(simd, T::from_f64(0.0));
-            let mut moments = [[zero; C]; R];
-            for (y, t) in y.chunks_exact(d * width).zip(t.chunks_exact(R * width)) {
-                let y = &y[column * width..(column + C) * width];
-                for m in 0..M {
-                    let mut features = [zero; C];
-                    for j in 0..C {
-                        features[j] = load::<S, T>(simd, &y[j * width..(j + 1) * width], m);
-                    }
-                    for i in 0..R {
-                        let product = load::<S, T>(simd, &t[i * width..(i + 1) * width], m);
-                        for j in 0..C {
-                            moments[i][j] = product.mul_add(features[j], moments[i][j]);
+                for i in 0..R {
+                    add::<S, T>(simd, sums[i], moments.first, first + i);
+                    for j in 0..R {
+                        if j <= i {
+                            let at = triangle::at(first + i, first + j);
+                            add::<S, T>(simd, squares[i][j], moments.second, at);
                         }
                     }
                 }
-            }
-            for i in 0..R {
-                for j in 0..C {
-                    let at = triangle::at(row + i, column + j);
-                    store::<S, T>(load::<S, T>(simd, s2, at) + moments[i][j], s2, at);
+            },
+        );
+    }
+
+    /// Second moments of R features, as products t = r y from `row` on, with C features from `column` on.
+    #[inline(never)]
+    fn tile<S: Simd, const R: usize, const C: usize, const M: usize>(
+        &self,
+        simd: S,
+        row: usize,
+        column: usize,
+        t: &[T],
+        moments: &mut Moments<'_, T>,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let (d, width) = (self.d, M * Vector::<S, T>::LEN);
+                let zero = splat::<S, T>(simd, T::from_f64(0.0));
+                let mut products = [[zero; C]; R];
+                for p in 0..self.r.len() / width {
+                    let t = &t[p * R * width..(p + 1) * R * width];
+                    let y = &self.y[(p * d + column) * width..(p * d + column + C) * width];
+                    for m in 0..M {
+                        let mut features = [zero; C];
+                        for j in 0..C {
+                            features[j] = load::<S, T>(simd, &y[j * width..(j + 1) * width], m);
+                        }
+                        for i in 0..R {
+                            let t = load::<S, T>(simd, &t[i * width..(i + 1) * width], m);
+                            for j in 0..C {
+                                products[i][j] = t.mul_add(features[j], products[i][j]);
+                            }
+                        }
+                    }
                 }
-            }
-        },
-    );
+                for i in 0..R {
+                    for j in 0..C {
+                        let at = triangle::at(row + i, column + j);
+                        add::<S, T>(simd, products[i][j], moments.second, at);
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// Adds to vector `at` of a slice.
+#[inline(always)]
+fn add<S: Simd, T: Real>(simd: S, vector: Vector<S, T>, to: &mut [T], at: usize) {
+    store::<S, T>(load::<S, T>(simd, to, at) + vector, to, at);
 }
 
 /// One component's responsibilities × weight of all panels: `q` and `scale` into `r`. Adds their sum to `s0` and
@@ -163,11 +178,9 @@ pub(super) fn responsibilities<S: Simd, T: Real, const M: usize>(
     let width = M * Vector::<S, T>::LEN;
     let mut sum = splat::<S, T>(simd, T::from_f64(0.0));
     let tiny = splat::<S, T>(simd, -T::TINY);
-    let panels = scale
-        .chunks_exact(width)
-        .zip(r.chunks_exact_mut(width))
-        .enumerate();
-    for (p, (scale, r)) in panels {
+    for p in 0..scale.len() / width {
+        let scale = &scale[p * width..(p + 1) * width];
+        let r = &mut r[p * width..(p + 1) * width];
         let scale = load_all::<S, T, M>(simd, scale);
         let mut shares = load_all::<S, T, M>(simd, &q[p * stride..]);
         for m in 0..M {

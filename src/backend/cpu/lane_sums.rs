@@ -4,7 +4,7 @@ use fearless_simd::prelude::*;
 
 use super::prepared::Prepared;
 use super::real::Real;
-use super::vectors::{Aligned, MOST_LANES, Vector, lane_sums, load, splat};
+use super::vectors::{Aligned, Vector, lane_sums};
 use crate::backend::Statistics;
 use crate::mixture::CovarianceType;
 
@@ -73,7 +73,6 @@ impl<T: Real> LaneSums<T> {
         sums: &mut Statistics,
     ) {
         let (d, lanes) = (model.d, Vector::<S, T>::LEN);
-        let pooled = self.pooled;
         let (first, second) = self.of(k);
         let (s0, s1) = first.split_at_mut(lanes);
         add(simd, s0, unit, &mut sums.s0[k..=k]);
@@ -82,21 +81,13 @@ impl<T: Real> LaneSums<T> {
         match model.covariance_type {
             CovarianceType::Tied if k + 1 < model.k => {}
             CovarianceType::Tied => add(simd, second, unit, &mut sums.s2),
-            CovarianceType::Spherical => {
-                let trace: f64 = second.iter().map(|x| x.to_f64()).sum();
-                second.fill(T::from_f64(0.0));
-                sums.s2[k] += unit * trace;
-            }
-            CovarianceType::Full | CovarianceType::Diag => {
-                add(
-                    simd,
-                    second,
-                    unit,
-                    &mut sums.s2[k * length..(k + 1) * length],
-                );
-            }
+            _ => add(
+                simd,
+                second,
+                unit,
+                &mut sums.s2[k * length..(k + 1) * length],
+            ),
         }
-        debug_assert!(pooled == (model.covariance_type == CovarianceType::Tied));
     }
 }
 
@@ -104,16 +95,22 @@ impl<T: Real> LaneSums<T> {
 #[inline(always)]
 fn add<S: Simd, T: Real>(simd: S, vectors: &mut [T], unit: f64, to: &mut [f64]) {
     let lanes = Vector::<S, T>::LEN;
-    let zero = splat::<S, T>(simd, T::from_f64(0.0));
-    for (vectors, to) in vectors.chunks_mut(lanes * lanes).zip(to.chunks_mut(lanes)) {
-        let mut square = [zero; MOST_LANES];
-        for (v, vector) in square[..vectors.len() / lanes].iter_mut().enumerate() {
-            *vector = load(simd, vectors, v);
-        }
+    let full = to.len() / lanes * lanes;
+    let (to, rest) = to.split_at_mut(full);
+    let (whole, part) = vectors.split_at_mut(full * lanes);
+    for (vectors, to) in whole
+        .chunks_exact_mut(lanes * lanes)
+        .zip(to.chunks_exact_mut(lanes))
+    {
+        let sums = lane_sums::<S, T>(simd, vectors);
         vectors.fill(T::from_f64(0.0));
-        let sums = lane_sums::<S, T>(square);
         for (to, sum) in to.iter_mut().zip(sums.as_slice()) {
             *to += unit * sum.to_f64();
         }
+    }
+    for (vector, to) in part.chunks_exact_mut(lanes).zip(rest) {
+        let sum: f64 = vector.iter().map(|x| x.to_f64()).sum();
+        vector.fill(T::from_f64(0.0));
+        *to += unit * sum;
     }
 }

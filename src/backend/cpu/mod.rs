@@ -15,6 +15,7 @@ mod real;
 mod rows;
 mod scratch;
 mod softmax;
+mod tied;
 mod tiled;
 mod vectors;
 mod whiten;

@@ -21,6 +21,8 @@ pub(super) enum Shape {
     Fused,
     /// Triangular factors: register tiles of whitened coordinates, then of second moments.
     Tiled,
+    /// One triangular factor for all: rows are whitened once.
+    Tied,
     /// Diagonal factors.
     Diagonal,
 }
@@ -39,9 +41,11 @@ pub(super) struct Prepared<T> {
     pub(super) means: Vec<T>,
     /// K × D: −U (μ − rounded mean) if centred, −U μ if not, rounded.
     pub(super) biases: Vec<T>,
+    /// D zeros: the bias of what is whitened about none.
+    pub(super) zeros: Vec<T>,
     /// K × D: what rounding the biases left out.
     shifts: Vec<f64>,
-    /// K factors U, each [`Self::factor_len`] numbers: triangles by rows (fused), by blocks of rows (tiled) or
+    /// K factors U (one in the tied shape), each [`Self::factor_len`] numbers: triangles by rows (fused), by blocks of rows (tiled) or
     /// diagonals.
     pub(super) factors: Vec<T>,
     /// K log constants to base 2, less the reference.
@@ -54,8 +58,8 @@ impl<T: Real> Prepared<T> {
     /// For vectors of `lanes` numbers, `vectors` to a panel of the fused shape.
     pub(super) fn new(components: &Components, lanes: usize) -> Self {
         let (k, d) = (components.len(), components.n_features);
-        let shape = shape::<T>(components, lanes);
         let centred = spread(components) > FOLDED;
+        let shape = shape::<T>(components, lanes, centred);
         let means: Vec<T> = components.means.iter().map(|m| T::from_f64(*m)).collect();
         let mut exact = Vec::with_capacity(k * d);
         for component in 0..k {
@@ -94,10 +98,17 @@ impl<T: Real> Prepared<T> {
             centred,
             means,
             biases,
+            zeros: vec![T::from_f64(0.0); d],
             shifts,
-            factors: (0..k)
+            factors: (0..if shape == Shape::Tied { 1 } else { k })
                 .flat_map(|k| in_order_of_use(components.factor(k), d, shape))
-                .map(T::from_f64)
+                .map(|u| {
+                    if u.abs() < T::NEGLIGIBLE {
+                        T::from_f64(0.0)
+                    } else {
+                        T::from_f64(u)
+                    }
+                })
                 .collect(),
             log_constants: log_constants
                 .iter()
@@ -115,7 +126,13 @@ impl<T: Real> Prepared<T> {
         }
     }
 
-    /// The factor of component `k`.
+    /// Whether only traces of second moments are summed.
+    #[inline(always)]
+    pub(super) fn is_spherical(&self) -> bool {
+        self.covariance_type == CovarianceType::Spherical
+    }
+
+    /// The factor of component `k`; that of component 0 is everyone's in the tied shape.
     #[inline(always)]
     pub(super) fn factor(&self, k: usize) -> &[T] {
         let length = self.factor_len();
@@ -136,7 +153,11 @@ impl<T: Real> Prepared<T> {
 
     /// How many second moments are summed for each component.
     pub(super) fn second_moments(&self) -> usize {
-        self.factor_len()
+        if self.is_spherical() {
+            1
+        } else {
+            self.factor_len()
+        }
     }
 
     /// Takes the sums from the coordinates y that the kernels used to the true y + shift, exactly for the moments and
@@ -192,7 +213,7 @@ fn spread(components: &Components) -> f64 {
     .fold(0.0, f64::max)
 }
 
-fn shape<T>(components: &Components, lanes: usize) -> Shape {
+fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
     let (k, d) = (components.len(), components.n_features);
     if matches!(
         components.covariance_type,
@@ -203,7 +224,12 @@ fn shape<T>(components: &Components, lanes: usize) -> Shape {
     // Per component its sums, and coordinates and a density for up to four vectors.
     let vectors = 1 + d + triangle::packed_len(d) + 4 * (d + 1);
     if d <= FUSED_FEATURES && k * vectors * lanes * size_of::<T>() <= FUSED_BYTES {
-        Shape::Fused
+        return Shape::Fused;
+    }
+    // A noise component has a factor of its own.
+    let one_factor = (1..k).all(|other| components.factor(other) == components.factor(0));
+    if components.covariance_type == CovarianceType::Tied && one_factor && !centred {
+        Shape::Tied
     } else {
         Shape::Tiled
     }
@@ -222,7 +248,7 @@ fn in_order_of_use(factor: &[f64], d: usize, shape: Shape) -> Vec<f64> {
         Shape::Fused => factor.to_vec(),
         Shape::Diagonal => (0..d).map(|i| factor[triangle::at(i, i)]).collect(),
         // Per block of rows, column by column.
-        Shape::Tiled => row_blocks(d, WHITENED_ROWS)
+        Shape::Tiled | Shape::Tied => row_blocks(d, WHITENED_ROWS)
             .flat_map(|(start, rows)| {
                 (0..start + rows).flat_map(move |j| {
                     (start.max(j)..start + rows).map(move |i| factor[triangle::at(i, j)])

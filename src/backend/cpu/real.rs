@@ -13,6 +13,8 @@ pub(super) trait Real: SimdFloatElement + Send + Sync + Default + 'static {
     const TINY: Self;
     /// Log densities below it stand for minus infinity.
     const LOWEST: Self;
+    /// Entries of factors below it count for nothing; as denormals they would cost a hundred times their share.
+    const NEGLIGIBLE: f64;
     /// Rounds.
     fn from_f64(x: f64) -> Self;
     /// Widens, exactly.
@@ -98,6 +100,7 @@ const SQRT_HALF_F64: i64 = std::f64::consts::FRAC_1_SQRT_2.to_bits().cast_signed
 impl Real for f32 {
     const TINY: Self = f32::from_bits((127 - 64) << 23);
     const LOWEST: Self = -2e30;
+    const NEGLIGIBLE: f64 = 1e-30;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {
@@ -165,6 +168,7 @@ impl Real for f32 {
 impl Real for f64 {
     const TINY: Self = f64::from_bits((1023 - 128) << 52);
     const LOWEST: Self = -1e300;
+    const NEGLIGIBLE: f64 = 1e-290;
 
     #[inline(always)]
     fn from_f64(x: f64) -> Self {

@@ -8,8 +8,12 @@ use super::vectors::Aligned;
 pub(super) struct Scratch<T> {
     /// Whitened coordinates, `y[component][panel][feature][row]`; of one component if all would be too many.
     pub(super) y: Aligned<T>,
+    /// Whitened rows of tied covariances, `z[panel][feature][row]`.
+    pub(super) z: Aligned<T>,
     /// Log densities to base 2, then relative densities, `q[panel][component][row]`.
     pub(super) q: Aligned<T>,
+    /// Σ y² of spherical covariances, `distances[panel][component][row]`.
+    pub(super) distances: Aligned<T>,
     /// What turns relative densities into responsibilities × weight.
     pub(super) scale: Aligned<T>,
     /// Σ y² so far.

@@ -3,8 +3,7 @@
 
 use fearless_simd::prelude::*;
 
-use super::diagonal;
-use super::gram::{MOST_ROWS, gram, responsibilities};
+use super::gram::{Gram, MOST_ROWS, Moments, responsibilities};
 use super::lane_sums::LaneSums;
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
@@ -13,10 +12,13 @@ use super::scratch::Scratch;
 use super::softmax::{Likelihoods, largest_of, softmax};
 use super::vectors::{Vector, load_all, splat, store_all};
 use super::whiten::whiten;
+use super::{diagonal, tied};
 use crate::backend::Statistics;
 
 /// Whitened coordinates of all components stay in memory from whitening to summing while they fit this.
 const KEPT_BYTES: usize = 8 << 20;
+/// What is read again and again should fit this.
+const NEAR_BYTES: usize = 16 << 10;
 /// The fewest rows worth evaluating at once.
 const FEWEST_ROWS: usize = 128;
 
@@ -38,7 +40,7 @@ impl Plan {
             }
             rows
         };
-        if model.shape == Shape::Diagonal {
+        if model.shape != Shape::Tiled {
             return Self {
                 rows: fitting(model.k, KEPT_BYTES),
                 kept: false,
@@ -107,18 +109,32 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             let r = scratch.r.first_mut(count);
             let q = &q[component * width..];
             if responsibilities::<S, T, M>(simd, q, k * width, scale, r, s0) {
-                if model.shape == Shape::Diagonal {
-                    diagonal::accumulate::<S, T, M>(simd, model, component, x, r, s1, second);
-                } else {
-                    let slot = if plan.kept { component } else { 0 };
-                    let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
-                    if !plan.kept {
-                        let squares = scratch.squares.first_mut(count);
-                        whiten::<S, T, M>(simd, model, component, x, y, squares);
+                match model.shape {
+                    Shape::Diagonal => {
+                        diagonal::accumulate::<S, T, M>(simd, model, component, x, r, s1, second);
+                        if model.is_spherical() {
+                            let distances = scratch.distances.first_mut(k * count);
+                            let distances = &distances[component * width..];
+                            diagonal::trace::<S, T, M>(simd, r, distances, k * width, second);
+                        }
                     }
-                    scratch.t.reserve(count * MOST_ROWS);
-                    let t = scratch.t.first_mut(count * MOST_ROWS);
-                    gram::<S, T, M>(simd, d, r, y, t, s1, second);
+                    _ => {
+                        let slot = if plan.kept { component } else { 0 };
+                        let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
+                        let bias = model.bias(component);
+                        if model.shape == Shape::Tied {
+                            let z = scratch.z.first_mut(count * d);
+                            tied::coordinates::<S, T, M>(simd, bias, z, y);
+                        } else if !plan.kept {
+                            scratch.squares.reserve(count);
+                            let squares = scratch.squares.first_mut(count);
+                            whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
+                        }
+                        scratch.t.reserve(count * MOST_ROWS);
+                        let t = scratch.t.first_mut(count * MOST_ROWS);
+                        let mut moments = Moments { first: s1, second };
+                        Gram { d, r, y }.add::<S, M>(simd, t, &mut moments);
+                    }
                 }
             }
             if !lane_sums.kept {
@@ -145,26 +161,60 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     if model.shape != Shape::Diagonal {
         scratch.y.reserve(if kept { k } else { 1 } * count * d);
     }
-    let squares = scratch.squares.first_mut(count);
+    if model.shape == Shape::Tied {
+        scratch.z.reserve(count * d);
+    }
+    if model.is_spherical() {
+        scratch.distances.reserve(k * count);
+    }
+    // So few panels that they stay in the first-level cache while all components go by.
+    let near = (NEAR_BYTES / (d * width * size_of::<T>())).max(1) * width;
+    let squares = scratch.squares.first_mut(near.min(count));
     let q = scratch.q.first_mut(k * count);
-    for component in 0..k {
-        if model.shape == Shape::Diagonal {
-            diagonal::squares::<S, T, M>(simd, model, component, x, squares);
-        } else {
-            let slot = if kept { component } else { 0 };
-            let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
-            whiten::<S, T, M>(simd, model, component, x, y, squares);
+    let parts = x.chunks(near * d).zip(q.chunks_mut(k * near)).enumerate();
+    for (part, (x, q)) in parts {
+        let squares = &mut squares[..x.len() / d];
+        let rows = part * near * d..part * near * d + x.len();
+        if model.shape == Shape::Tied {
+            let z = scratch.z.part_mut(rows.clone());
+            whiten::<S, T, M>(simd, model, 0, &model.zeros, x, z, squares);
         }
-        let constant = splat::<S, T>(simd, model.log_constants[component]);
-        let panels = q
-            .chunks_exact_mut(k * width)
-            .zip(squares.chunks_exact(width));
-        for (q, squares) in panels {
-            let mut log_density = load_all::<S, T, M>(simd, squares);
-            for value in &mut log_density {
-                *value = value.mul_add(half, constant);
+        for component in 0..k {
+            let bias = model.bias(component);
+            match model.shape {
+                Shape::Diagonal => {
+                    diagonal::squares::<S, T, M>(simd, model, component, x, squares);
+                }
+                Shape::Tied => {
+                    let z = scratch.z.part_mut(rows.clone());
+                    tied::squares::<S, T, M>(simd, bias, z, squares);
+                }
+                _ => {
+                    let first = if kept { component * count * d } else { 0 };
+                    let y = (scratch.y).part_mut(first + rows.start..first + rows.end);
+                    whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
+                }
             }
-            store_all::<S, T, M>(log_density, &mut q[component * width..]);
+            if model.is_spherical() {
+                let distances = scratch.distances.part_mut(part * near * k..k * count);
+                let panels = distances
+                    .chunks_exact_mut(k * width)
+                    .zip(squares.chunks_exact(width));
+                for (distances, squares) in panels {
+                    distances[component * width..(component + 1) * width].copy_from_slice(squares);
+                }
+            }
+            let constant = splat::<S, T>(simd, model.log_constants[component]);
+            let panels = q
+                .chunks_exact_mut(k * width)
+                .zip(squares.chunks_exact(width));
+            for (q, squares) in panels {
+                let mut log_density = load_all::<S, T, M>(simd, squares);
+                for value in &mut log_density {
+                    *value = value.mul_add(half, constant);
+                }
+                store_all::<S, T, M>(log_density, &mut q[component * width..]);
+            }
         }
     }
 }

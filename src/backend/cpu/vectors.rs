@@ -88,8 +88,9 @@ pub(super) fn load_all<S: Simd, T: Real, const M: usize>(
 ) -> [Vector<S, T>; M] {
     let values = &values[..M * Vector::<S, T>::LEN];
     let mut vectors = [splat(simd, T::from_f64(0.0)); M];
-    for (m, vector) in vectors.iter_mut().enumerate() {
-        *vector = load(simd, values, m);
+    let lanes = Vector::<S, T>::LEN;
+    for (vector, values) in vectors.iter_mut().zip(values.chunks_exact(lanes)) {
+        *vector = Vector::<S, T>::from_slice(simd, values);
     }
     vectors
 }
@@ -101,8 +102,9 @@ pub(super) fn store_all<S: Simd, T: Real, const M: usize>(
     values: &mut [T],
 ) {
     let values = &mut values[..M * Vector::<S, T>::LEN];
-    for (m, vector) in vectors.into_iter().enumerate() {
-        store::<S, T>(vector, values, m);
+    let lanes = Vector::<S, T>::LEN;
+    for (vector, values) in vectors.iter().zip(values.chunks_exact_mut(lanes)) {
+        vector.store_slice(values);
     }
 }
 
@@ -140,28 +142,53 @@ fn interleave_halves<S: Simd, T: Real, const H: usize>(square: &mut Square<S, T>
     }
 }
 
-/// The vector whose lane i is the sum of the lanes of vector i: half the work of transposing, and the additions.
+/// The vector whose lane i is the sum of the lanes of vector i of as many as one has lanes: half the work of
+/// transposing, and the additions. Pairs are added depth first, so that few vectors are alive at once.
 #[inline(always)]
-pub(super) fn lane_sums<S: Simd, T: Real>(mut square: Square<S, T>) -> Vector<S, T> {
+pub(super) fn lane_sums<S: Simd, T: Real>(simd: S, vectors: &[T]) -> Vector<S, T> {
     let lanes = Vector::<S, T>::LEN;
-    if lanes > 8 {
-        add_halves::<S, T, 8>(&mut square);
+    let vectors = &vectors[..lanes * lanes];
+    fold::<S, T>(
+        every_second::<S, T>(simd, vectors, 0),
+        every_second::<S, T>(simd, vectors, 1),
+    )
+}
+
+/// Vectors i, i + 2, i + 4, …, folded into one.
+#[inline(always)]
+fn every_second<S: Simd, T: Real>(simd: S, vectors: &[T], i: usize) -> Vector<S, T> {
+    if Vector::<S, T>::LEN == 2 {
+        return load(simd, vectors, i);
     }
-    if lanes > 4 {
-        add_halves::<S, T, 4>(&mut square);
-    }
-    if lanes > 2 {
-        add_halves::<S, T, 2>(&mut square);
-    }
-    add_halves::<S, T, 1>(&mut square);
-    square[0]
+    fold::<S, T>(
+        every_fourth::<S, T>(simd, vectors, i),
+        every_fourth::<S, T>(simd, vectors, i + 2),
+    )
 }
 
 #[inline(always)]
-fn add_halves<S: Simd, T: Real, const H: usize>(square: &mut Square<S, T>) {
-    for i in 0..H {
-        square[i] = square[i].zip_low(square[i + H]) + square[i].zip_high(square[i + H]);
+fn every_fourth<S: Simd, T: Real>(simd: S, vectors: &[T], i: usize) -> Vector<S, T> {
+    if Vector::<S, T>::LEN == 4 {
+        return load(simd, vectors, i);
     }
+    fold::<S, T>(
+        every_eighth::<S, T>(simd, vectors, i),
+        every_eighth::<S, T>(simd, vectors, i + 4),
+    )
+}
+
+#[inline(always)]
+fn every_eighth<S: Simd, T: Real>(simd: S, vectors: &[T], i: usize) -> Vector<S, T> {
+    if Vector::<S, T>::LEN == 8 {
+        return load(simd, vectors, i);
+    }
+    fold::<S, T>(load(simd, vectors, i), load(simd, vectors, i + 8))
+}
+
+/// Sums of neighbouring lanes of both vectors, interleaved.
+#[inline(always)]
+fn fold<S: Simd, T: Real>(a: Vector<S, T>, b: Vector<S, T>) -> Vector<S, T> {
+    a.zip_low(b) + a.zip_high(b)
 }
 
 #[cfg(test)]
@@ -179,7 +206,10 @@ mod tests {
         for (i, vector) in square[..lanes].iter_mut().enumerate() {
             *vector = Vector::<S, T>::from_fn(simd, |lane| T::from_f64(entry(i, lane)));
         }
-        let sums = lane_sums::<S, T>(square);
+        let flat: Vec<T> = (0..lanes * lanes)
+            .map(|at| T::from_f64(entry(at / lanes, at % lanes)))
+            .collect();
+        let sums = lane_sums::<S, T>(simd, &flat);
         transpose::<S, T>(&mut square);
         for i in 0..lanes {
             let sum: f64 = (0..lanes).map(|lane| entry(i, lane)).sum();

@@ -6,12 +6,13 @@ use super::prepared::{Prepared, WHITENED_ROWS, row_blocks};
 use super::real::Real;
 use super::vectors::{Vector, load_all, splat, store_all};
 
-/// Whitened coordinates of component `k` for all panels of `x`, and the sums of their squares.
+/// Whitened coordinates for all panels of `x` by the factor of component `k`, and the sums of their squares.
 #[inline(always)]
 pub(super) fn whiten<S: Simd, T: Real, const M: usize>(
     simd: S,
     model: &Prepared<T>,
     k: usize,
+    bias: &[T],
     x: &[T],
     y: &mut [T],
     squares: &mut [T],
@@ -25,7 +26,7 @@ pub(super) fn whiten<S: Simd, T: Real, const M: usize>(
             start,
             d: model.d,
             u,
-            bias: &model.bias(k)[start..start + rows],
+            bias: &bias[start..start + rows],
             mean: model.mean(k),
         };
         macro_rules! rows {
@@ -69,11 +70,12 @@ impl<T: Real> Tile<'_, T> {
                 for i in 0..R {
                     bias[i] = splat(simd, self.bias[i]);
                 }
-                let panels = x
-                    .chunks_exact(self.d * width)
-                    .zip(y.chunks_exact_mut(self.d * width))
-                    .zip(squares.chunks_exact_mut(width));
-                for ((x, y), squares) in panels {
+                // By index: iterators over three slices are not always inlined, and one is made for every tile.
+                let size = self.d * width;
+                for p in 0..x.len() / size {
+                    let x = &x[p * size..(p + 1) * size];
+                    let y = &mut y[p * size..(p + 1) * size];
+                    let squares = &mut squares[p * width..(p + 1) * width];
                     let mut sums = [[bias[0]; M]; R];
                     for i in 0..R {
                         sums[i] = [bias[i]; M];
@@ -108,11 +110,11 @@ impl<T: Real> Tile<'_, T> {
                     }
                     let mut total = load_all::<S, T, M>(simd, squares);
                     let y = &mut y[self.start * width..(self.start + R) * width];
-                    for i in 0..R {
+                    for (sums, y) in sums.iter().zip(y.chunks_exact_mut(width)) {
                         for m in 0..M {
-                            total[m] = sums[i][m].mul_add(sums[i][m], total[m]);
+                            total[m] = sums[m].mul_add(sums[m], total[m]);
                         }
-                        store_all::<S, T, M>(sums[i], &mut y[i * width..]);
+                        store_all::<S, T, M>(*sums, y);
                     }
                     store_all::<S, T, M>(total, squares);
                 }
