@@ -24,42 +24,48 @@ pub(super) struct Gram<'a, T> {
 pub(super) struct Moments<'a, T> {
     /// Σ r y, D vectors.
     pub(super) first: &'a mut [T],
-    /// The triangle of Σ r y yᵀ, T vectors.
+    /// The triangle of Σ r y yᵀ from number `start` on.
     pub(super) second: &'a mut [T],
+    pub(super) start: usize,
+}
+
+/// Features that are worked at once: first and number of each block.
+#[inline(always)]
+pub(super) fn blocks<S: Simd>(d: usize) -> impl Iterator<Item = (usize, usize)> {
+    // Sums, and one vector each of a block's factors: C R + C + R + 1 registers.
+    row_blocks(d, if Registers::<S>::ARE_32 { MOST_ROWS } else { 3 })
 }
 
 impl<T: Real> Gram<'_, T> {
-    /// Adds the moments. `t` is scratch for the products r y of a block of features.
+    /// Adds the moments of the features of one of the [`blocks`] with these and all before. `t` is scratch for the
+    /// products r y of the block.
     #[inline(always)]
     pub(super) fn add<S: Simd, const M: usize>(
         &self,
         simd: S,
+        (i, rows): (usize, usize),
         t: &mut [T],
         moments: &mut Moments<'_, T>,
     ) {
-        // Sums, and one vector each of a block's factors: C R + C + R + 1 registers.
-        let most = if Registers::<S>::ARE_32 { MOST_ROWS } else { 3 };
-        for (i, rows) in row_blocks(self.d, most) {
-            macro_rules! diagonal {
-                ($($r:literal)*) => {
-                    match rows {
-                        $($r => self.diagonal_tile::<S, $r, M>(simd, i, t, moments),)*
-                        _ => unreachable!("blocks have at most {MOST_ROWS} rows"),
+        macro_rules! diagonal {
+            ($($r:literal)*) => {
+                match rows {
+                    $($r => self.diagonal_tile::<S, $r, M>(simd, i, t, moments),)*
+                    _ => unreachable!("blocks have at most {MOST_ROWS} rows"),
+                }
+            };
+        }
+        diagonal!(1 2 3 4 5);
+        for (j, columns) in blocks::<S>(self.d).take_while(|(j, _)| *j < i) {
+            macro_rules! tile {
+                ($($r:literal $c:literal)*) => {
+                    match (rows, columns) {
+                        $(($r, $c) => self.tile::<S, $r, $c, M>(simd, i, j, t, moments),)*
+                        _ => unreachable!("blocks differ by at most one row"),
                     }
                 };
             }
-            diagonal!(1 2 3 4 5);
-            for (j, columns) in row_blocks(self.d, most).take_while(|(j, _)| *j < i) {
-                macro_rules! tile {
-                    ($($r:literal $c:literal)*) => {
-                        match (rows, columns) {
-                            $(($r, $c) => self.tile::<S, $r, $c, M>(simd, i, j, t, moments),)*
-                            _ => unreachable!("blocks differ by at most one row"),
-                        }
-                    };
-                }
-                tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
-            }
+            tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
         }
     }
 
@@ -106,7 +112,7 @@ impl<T: Real> Gram<'_, T> {
                     add::<S, T>(simd, sums[i], moments.first, first + i);
                     for j in 0..R {
                         if j <= i {
-                            let at = triangle::at(first + i, first + j);
+                            let at = triangle::at(first + i, first + j) - moments.start;
                             add::<S, T>(simd, squares[i][j], moments.second, at);
                         }
                     }
@@ -149,7 +155,7 @@ impl<T: Real> Gram<'_, T> {
                 }
                 for i in 0..R {
                     for j in 0..C {
-                        let at = triangle::at(row + i, column + j);
+                        let at = triangle::at(row + i, column + j) - moments.start;
                         add::<S, T>(simd, products[i][j], moments.second, at);
                     }
                 }

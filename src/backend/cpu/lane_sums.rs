@@ -1,12 +1,13 @@
 //! Statistics as the kernels add them: one sum a SIMD lane, turned into f64 before single precision tires.
 
+use std::ops::Range;
+
 use fearless_simd::prelude::*;
 
 use super::prepared::Prepared;
 use super::real::Real;
-use super::vectors::{Aligned, Vector, lane_sums};
+use super::vectors::{Aligned, Vector, lane_sums, splat, store};
 use crate::backend::Statistics;
-use crate::mixture::CovarianceType;
 
 /// Lane sums of a whole model are kept from chunk to chunk while they fit this, else one component's at a time.
 const BYTES: usize = 1 << 20;
@@ -23,6 +24,8 @@ pub(super) struct LaneSums<T> {
     second: Aligned<T>,
     first_len: usize,
     second_len: usize,
+    /// Numbers behind the sums that may be read.
+    behind: usize,
     /// Whether second moments are summed over components.
     pooled: bool,
     /// Whether every component has room of its own, so that sums may run on from chunk to chunk.
@@ -32,7 +35,8 @@ pub(super) struct LaneSums<T> {
 impl<T: Real> LaneSums<T> {
     /// Room for the sums of a model, all zero.
     pub(super) fn prepare(&mut self, model: &Prepared<T>, lanes: usize) {
-        self.pooled = model.covariance_type == CovarianceType::Tied;
+        self.pooled = model.second_moments_are_pooled();
+        self.behind = lanes * lanes;
         self.first_len = (1 + model.d) * lanes;
         self.second_len = model.second_moments() * lanes;
         let seconds = if self.pooled { 1 } else { model.k };
@@ -40,8 +44,8 @@ impl<T: Real> LaneSums<T> {
         self.kept = numbers * size_of::<T>() <= BYTES;
         let slots = |all: usize| if self.kept { all } else { 1 };
         let lengths = [
-            slots(model.k) * self.first_len,
-            slots(seconds) * self.second_len,
+            slots(model.k) * self.first_len + self.behind,
+            slots(seconds) * self.second_len + self.behind,
         ];
         for (sums, length) in [&mut self.first, &mut self.second].into_iter().zip(lengths) {
             sums.reserve(length);
@@ -49,16 +53,15 @@ impl<T: Real> LaneSums<T> {
         }
     }
 
-    /// The sums of component `k`: S0 and S1, and second moments.
+    /// The sums of component `k`: S0 and S1, and second moments; and some numbers behind them, for [`add`].
     #[inline(always)]
     pub(super) fn of(&mut self, k: usize) -> (&mut [T], &mut [T]) {
         let slot = if self.kept { k } else { 0 };
         let second = if self.pooled { 0 } else { slot };
+        let part = |slot: usize, length: usize| slot * length..(slot + 1) * length + self.behind;
         (
-            self.first
-                .part_mut(slot * self.first_len..(slot + 1) * self.first_len),
-            self.second
-                .part_mut(second * self.second_len..(second + 1) * self.second_len),
+            self.first.part_mut(part(slot, self.first_len)),
+            self.second.part_mut(part(second, self.second_len)),
         )
     }
 
@@ -72,45 +75,79 @@ impl<T: Real> LaneSums<T> {
         unit: f64,
         sums: &mut Statistics,
     ) {
-        let (d, lanes) = (model.d, Vector::<S, T>::LEN);
+        let pooled = self.pooled;
         let (first, second) = self.of(k);
-        let (s0, s1) = first.split_at_mut(lanes);
-        add(simd, s0, unit, &mut sums.s0[k..=k]);
-        add(simd, s1, unit, &mut sums.s1[k * d..(k + 1) * d]);
-        let length = second.len() / lanes;
-        match model.covariance_type {
-            CovarianceType::Tied if k + 1 < model.k => {}
-            CovarianceType::Tied => add(simd, second, unit, &mut sums.s2),
-            _ => add(
-                simd,
-                second,
-                unit,
-                &mut sums.s2[k * length..(k + 1) * length],
-            ),
+        flush_first(simd, first, model, k, unit, sums);
+        if !pooled || k + 1 == model.k {
+            let numbers = 0..model.second_moments();
+            flush_second(simd, second, model, k, numbers, unit, sums);
         }
     }
 }
 
-/// Adds the sums of the lanes of each vector to a number and clears them.
+/// Adds component `k`'s S0 and S1 to the statistics and clears them.
+#[inline(always)]
+pub(super) fn flush_first<S: Simd, T: Real>(
+    simd: S,
+    vectors: &mut [T],
+    model: &Prepared<T>,
+    k: usize,
+    unit: f64,
+    sums: &mut Statistics,
+) {
+    let d = model.d;
+    let (s0, s1) = vectors.split_at_mut(Vector::<S, T>::LEN);
+    sums.s0[k] += unit * s0.iter().map(|x| x.to_f64()).sum::<f64>();
+    s0.fill(T::from_f64(0.0));
+    add(simd, s1, unit, &mut sums.s1[k * d..(k + 1) * d]);
+}
+
+/// Adds some of component `k`'s second moments to the statistics and clears them.
+#[inline(always)]
+pub(super) fn flush_second<S: Simd, T: Real>(
+    simd: S,
+    vectors: &mut [T],
+    model: &Prepared<T>,
+    k: usize,
+    numbers: Range<usize>,
+    unit: f64,
+    sums: &mut Statistics,
+) {
+    let start = if model.second_moments_are_pooled() {
+        0
+    } else {
+        k * model.second_moments()
+    };
+    let to = &mut sums.s2[start + numbers.start..start + numbers.end];
+    add(simd, vectors, unit, to);
+}
+
+/// Adds the sums of the lanes of each vector to a number and clears them. Of the vectors behind them as many as one has
+/// lanes are read, not used.
 #[inline(always)]
 fn add<S: Simd, T: Real>(simd: S, vectors: &mut [T], unit: f64, to: &mut [f64]) {
-    let lanes = Vector::<S, T>::LEN;
-    let full = to.len() / lanes * lanes;
-    let (to, rest) = to.split_at_mut(full);
-    let (whole, part) = vectors.split_at_mut(full * lanes);
-    for (vectors, to) in whole
-        .chunks_exact_mut(lanes * lanes)
-        .zip(to.chunks_exact_mut(lanes))
-    {
+    let (lanes, wide) = (Vector::<S, T>::LEN, S::f64s::LEN);
+    let (zero, none) = (
+        splat::<S, T>(simd, T::from_f64(0.0)),
+        S::f64s::splat(simd, 0.0),
+    );
+    for (group, to) in to.chunks_mut(lanes).enumerate() {
+        let vectors = &mut vectors[group * lanes * lanes..(group + 1) * lanes * lanes];
         let sums = lane_sums::<S, T>(simd, vectors);
-        vectors.fill(T::from_f64(0.0));
-        for (to, sum) in to.iter_mut().zip(sums.as_slice()) {
-            *to += unit * sum.to_f64();
+        for v in 0..to.len() {
+            store::<S, T>(zero, vectors, v);
         }
-    }
-    for (vector, to) in part.chunks_exact_mut(lanes).zip(rest) {
-        let sum: f64 = vector.iter().map(|x| x.to_f64()).sum();
-        vector.fill(T::from_f64(0.0));
-        *to += unit * sum;
+        if to.len() == lanes {
+            let mut parts = [none; 2];
+            T::add_to(sums, &mut parts);
+            for (part, to) in parts.into_iter().zip(to.chunks_exact_mut(wide)) {
+                let total = part.mul_add(unit, S::f64s::from_slice(simd, to));
+                total.store_slice(to);
+            }
+        } else {
+            for (to, sum) in to.iter_mut().zip(sums.as_slice()) {
+                *to += unit * sum.to_f64();
+            }
+        }
     }
 }

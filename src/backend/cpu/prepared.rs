@@ -126,6 +126,12 @@ impl<T: Real> Prepared<T> {
         }
     }
 
+    /// Whether second moments are summed over components.
+    #[inline(always)]
+    pub(super) fn second_moments_are_pooled(&self) -> bool {
+        self.covariance_type == CovarianceType::Tied
+    }
+
     /// Whether only traces of second moments are summed.
     #[inline(always)]
     pub(super) fn is_spherical(&self) -> bool {

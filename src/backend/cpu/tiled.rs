@@ -3,8 +3,8 @@
 
 use fearless_simd::prelude::*;
 
-use super::gram::{Gram, MOST_ROWS, Moments, responsibilities};
-use super::lane_sums::LaneSums;
+use super::gram::{Gram, MOST_ROWS, Moments, blocks, responsibilities};
+use super::lane_sums::{LaneSums, flush_first, flush_second};
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
 use super::rows::{CHUNK, Rows};
@@ -14,6 +14,7 @@ use super::vectors::{Vector, load_all, splat, store_all};
 use super::whiten::whiten;
 use super::{diagonal, tied};
 use crate::backend::Statistics;
+use crate::mixture::triangle;
 
 /// Whitened coordinates of all components stay in memory from whitening to summing while they fit this.
 const KEPT_BYTES: usize = 8 << 20;
@@ -103,6 +104,9 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             store_all::<S, T, M>(weights, scale);
         }
         let (q, scale) = (&*q, &*scale);
+        // Sums that go to f64 at once do so while they are in the first-level cache.
+        let by_blocks =
+            !lane_sums.kept && model.shape == Shape::Tiled && !model.second_moments_are_pooled();
         for component in 0..k {
             let (first, second) = lane_sums.of(component);
             let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
@@ -132,12 +136,25 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
                         }
                         scratch.t.reserve(count * MOST_ROWS);
                         let t = scratch.t.first_mut(count * MOST_ROWS);
-                        let mut moments = Moments { first: s1, second };
-                        Gram { d, r, y }.add::<S, M>(simd, t, &mut moments);
+                        for (i, rows) in blocks::<S>(d) {
+                            let numbers = triangle::packed_len(i)..triangle::packed_len(i + rows);
+                            let mut moments = Moments {
+                                first: &mut *s1,
+                                second: &mut *second,
+                                start: if by_blocks { numbers.start } else { 0 },
+                            };
+                            let gram = Gram { d, r, y };
+                            gram.add::<S, M>(simd, (i, rows), t, &mut moments);
+                            if by_blocks {
+                                flush_second(simd, second, model, component, numbers, unit, sums);
+                            }
+                        }
                     }
                 }
             }
-            if !lane_sums.kept {
+            if by_blocks {
+                flush_first(simd, first, model, component, unit, sums);
+            } else if !lane_sums.kept {
                 lane_sums.flush(simd, model, component, unit, sums);
             }
         }
