@@ -169,7 +169,7 @@ fn fit(
                 steps: Vec::new(),
             };
             let mask = task.masks.map(|[rest, _]| rest);
-            Run::begin(start, engine, map, task.options, mask).ok()
+            Run::begin(start, None, engine, map, task.options, mask).ok()
         })
         .collect();
     let mut live: Vec<&mut Run<'_>> = runs.iter_mut().flatten().collect();
