@@ -17,15 +17,16 @@ const LAST_CYCLE: f64 = 1e-3;
 const ENOUGH: f64 = 1e-4;
 /// Coordinates further from the anchor than this are taken about a new one.
 const FAR: f64 = 1.0;
-/// How often running a weaker sign of convergence must be seen.
-const TIMES: usize = 2;
+/// How often running the estimated gain must be below the resolution, and an EM step's below the noise.
+const TIMES_UNSEEN: usize = 10;
+const TIMES_NEGLIGIBLE: usize = 2;
 
 /// When to stop, in nats per sample of gain still to be had.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop {
     /// At once where the estimate is below this.
     pub(super) gain: f64,
-    /// Where it stays below this.
+    /// Where it stays below this for many steps: what is left cannot be told from the samples' own randomness.
     pub(super) resolution: f64,
 }
 
@@ -38,6 +39,8 @@ pub(super) enum Step {
     To(Components),
     /// Nothing: the parameters that stand are converged.
     Converged,
+    /// Nothing: what is left to gain is far below the statistical resolution.
+    Resolved,
 }
 
 /// What an evaluation says of the trial.
@@ -59,8 +62,10 @@ pub(super) struct Acceleration {
     trial: Trial,
     standing: Option<Standing>,
     stop: Stop,
-    /// How often running the estimate was below the resolution, and an EM step below the noise.
-    below: [usize; 2],
+    /// How often running the estimate was below the resolution.
+    unseen: usize,
+    /// How often running an EM step gained less than rounding.
+    negligible: usize,
     /// The estimated gain still to be had, nats per sample; infinite where nothing is known.
     pub(super) remaining: f64,
 }
@@ -132,7 +137,8 @@ impl Acceleration {
             trial: Trial::Start,
             standing: None,
             stop,
-            below: [0; 2],
+            unseen: 0,
+            negligible: 0,
             remaining: f64::INFINITY,
         }
     }
@@ -170,12 +176,12 @@ impl Acceleration {
         let noise = objective_noise(precision, objective);
         if let Some(standing) = &self.standing {
             let gain = standing.objective - objective + standing.noise.max(noise);
-            let lost = match &self.trial {
-                Trial::Extrapolated { .. } => !(gain >= 0.0),
-                Trial::Line { slope, length, .. } => !(gain >= -ENOUGH * length * slope),
-                Trial::Start | Trial::First | Trial::Em => false,
+            let enough = match &self.trial {
+                Trial::Extrapolated { .. } => 0.0,
+                Trial::Line { slope, length, .. } => -ENOUGH * length * slope,
+                Trial::Start | Trial::First | Trial::Em => f64::NEG_INFINITY,
             };
-            if lost {
+            if gain < enough || gain.is_nan() {
                 let rise = objective - standing.objective;
                 return Judgement::Rejected(self.instead(rise, is_sound));
             }
@@ -280,10 +286,13 @@ impl Acceleration {
             return Step::Em;
         };
         self.remaining = -0.5 * slope;
-        let below = self.remaining < self.stop.resolution;
-        self.below[0] = if below { self.below[0] + 1 } else { 0 };
-        if self.remaining < self.stop.gain || self.below[0] >= TIMES {
+        let unseen = self.remaining < self.stop.resolution;
+        self.unseen = if unseen { self.unseen + 1 } else { 0 };
+        if self.remaining < self.stop.gain {
             return Step::Converged;
+        }
+        if self.unseen >= TIMES_UNSEEN {
+            return Step::Resolved;
         }
         self.step(direction, slope, is_sound)
     }
@@ -325,9 +334,9 @@ impl Acceleration {
                     let mut step = chart.coordinates(&em);
                     add(&mut step, -1.0, &standing.coordinates);
                     let gain = -0.5 * dot(&step, &standing.gradient);
-                    let below = gain < 0.1 * standing.noise;
-                    self.below[1] = if below { self.below[1] + 1 } else { 0 };
-                    if self.below[1] >= TIMES {
+                    let negligible = gain < 0.1 * standing.noise;
+                    self.negligible = if negligible { self.negligible + 1 } else { 0 };
+                    if self.negligible >= TIMES_NEGLIGIBLE {
                         self.remaining = gain.max(0.0);
                         return Step::Converged;
                     }

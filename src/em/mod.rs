@@ -71,6 +71,9 @@ pub struct Fit {
     pub converged: bool,
     /// The last estimate of the gain still to be had, nats per sample, where steps were more than plain EM's.
     pub remaining_gain: Option<f64>,
+    /// Whether it ended before that, where the estimate had stayed far below P/(2N), which is how far the truth itself is
+    /// below the maximum: on a ridge of the likelihood.
+    pub at_resolution: bool,
     /// Whether the observer ended it.
     pub interrupted: bool,
     /// Mean log-likelihood of the returned mixture, nats per unit of weight, in the data's units.
@@ -211,9 +214,6 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
             }
         }
         Init::KMeansPlusPlus | Init::Random | Init::RandomFromData => {}
-    }
-    if options.restarts > 1 && matches!(options.init, Init::Labels(_) | Init::Model(_)) {
-        return Err(FitError::OneStart);
     }
     if let Some(&component) = options.freeze.components.iter().find(|c| **c >= k) {
         return Err(FitError::FrozenComponent { component, k });

@@ -42,7 +42,7 @@ pub struct Options {
     pub covariance_type: CovarianceType,
     /// The start.
     pub init: Init,
-    /// How many starts run against each other on subsamples; the best one is fitted.
+    /// How many starts run against each other on subsamples; the best one is fitted. Labels or a model are one start.
     pub restarts: usize,
     /// The most iterations over all rows.
     pub max_iter: usize,
@@ -78,7 +78,7 @@ impl Options {
             n_components,
             covariance_type: CovarianceType::Full,
             init: Init::KMeansPlusPlus,
-            restarts: 1,
+            restarts: 16,
             max_iter: 500,
             tol: 1e-6,
             reg_covar: 0.0,

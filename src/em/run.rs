@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::accelerate::{Acceleration, Judgement, Step};
 use super::convergence::{self, Convergence};
 use super::engine::Engine;
-use super::events::Event;
+use super::events::{Event, EventKind};
 use super::init::Start;
 use super::maximise::{Maximisation, Update};
 use super::options::{Init, Options};
@@ -22,6 +22,8 @@ use crate::mixture::{Criteria, Noise};
 pub(super) enum Ending {
     /// The estimated gain still to be had fell below `tol`.
     Converged,
+    /// It stayed far below the statistical resolution.
+    Resolved,
     /// `max_iter` iterations are done.
     OutOfIterations,
     /// The observer ended it.
@@ -42,6 +44,8 @@ pub(super) struct Run<'a> {
     pub(super) components: Components,
     /// The parameters that stand and their statistics.
     standing: Option<(Components, Statistics)>,
+    /// Whether a covariance was at the floor in the last EM step.
+    at_floor: bool,
     /// Mean log-likelihoods after 0, 1, … iterations, in the data's units.
     pub(super) trace: Vec<f64>,
     /// What happened to components.
@@ -71,14 +75,17 @@ impl<'a> Run<'a> {
             acceleration,
             components: start.components.clone(),
             standing: None,
+            at_floor: false,
             trace: Vec::new(),
-            events: Vec::new(),
+            events: start.repairs.clone(),
             ending: None,
             failure: None,
         };
         if !start.steps.is_empty() {
             let update = run.maximisation.begin(start, &mut run.events);
             run.components = run.repaired(engine, update, 0)?;
+        } else {
+            run.check_repairs()?;
         }
         engine.admit(&mut run.components, 0)?;
         Ok(run)
@@ -100,6 +107,12 @@ impl<'a> Run<'a> {
     /// The mean log-likelihood of the parameters that stand.
     pub(super) fn mean_log_likelihood(&self) -> f64 {
         self.trace.last().copied().unwrap_or(f64::NEG_INFINITY)
+    }
+
+    /// The repairs that still show in where it ended: of covariances at the floor.
+    pub(super) fn repairs(&self) -> Vec<Event> {
+        let shows = |event: &&Event| self.at_floor && event.kind != EventKind::Reseeded;
+        self.events.iter().filter(shows).cloned().collect()
     }
 
     /// The acceleration, with all it knows, if there was one.
@@ -151,6 +164,7 @@ impl<'a> Run<'a> {
         };
         match step {
             Step::Em | Step::Converged => self.end(Ending::Converged),
+            Step::Resolved => self.end(Ending::Resolved),
             Step::To(mut components) => {
                 let precision = engine.precision();
                 engine.admit(&mut components, self.trace.len())?;
@@ -172,6 +186,7 @@ impl<'a> Run<'a> {
         let update = self
             .maximisation
             .update(components, statistics, next, &mut self.events);
+        self.at_floor = update.at_floor;
         let plain = self.acceleration.is_none() || update.at_floor;
         if update.repaired || !plain {
             self.convergence.restart();
@@ -237,9 +252,15 @@ impl<'a> Run<'a> {
                 &mut self.events,
             )?;
         }
+        self.check_repairs()?;
+        Ok(components)
+    }
+
+    /// Under `strict` a repair is an error.
+    fn check_repairs(&self) -> Result<(), FitError> {
         match self.events.iter().find(|event| event.kind.is_repair()) {
             Some(event) if self.options.strict => Err(FitError::Repair(event.clone())),
-            _ => Ok(components),
+            _ => Ok(()),
         }
     }
 
@@ -247,7 +268,8 @@ impl<'a> Run<'a> {
     /// which goes on if that is not the last, or of EM, kept if it does not lose.
     pub(super) fn verify(&mut self, engine: &mut Engine<'_>) -> Result<(), FitError> {
         let iteration = self.iterations();
-        let goes_on = self.ending == Some(Ending::Converged) && iteration < self.options.max_iter;
+        let ended_well = matches!(self.ending, Some(Ending::Converged | Ending::Resolved));
+        let goes_on = ended_well && iteration < self.options.max_iter;
         let further = match &mut self.acceleration {
             Some(acceleration) if goes_on => {
                 acceleration.once_more(&|c| self.maximisation.is_sound(c))
@@ -362,6 +384,7 @@ impl Run<'_> {
                 .map(|a| a.remaining)
                 .filter(|gain| gain.is_finite()),
             converged: self.ending == Some(Ending::Converged),
+            at_resolution: self.ending == Some(Ending::Resolved),
             interrupted: self.ending == Some(Ending::Interrupted),
             mean_log_likelihood,
             trace: self.trace,

@@ -58,11 +58,11 @@ impl Cycle {
         let mut curve = self.chart.coordinates(second);
         add(&mut curve, -2.0, &self.first);
         let length = (dot(&self.first, &self.first) / dot(&curve, &curve)).sqrt();
-        let a = length.clamp(1.0, self.longest.max(1.0));
         // NaN where there is no step at all.
-        if !(length > 1.0) {
+        if length.is_nan() || length <= 1.0 {
             return None;
         }
+        let a = length.min(self.longest);
         let mut z = vec![0.0; curve.len()];
         add(&mut z, 2.0 * a, &self.first);
         add(&mut z, a * a, &curve);

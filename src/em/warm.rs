@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::accelerate::{Acceleration, Stop};
 use super::chart::{Chart, Layout};
 use super::engine::Engine;
+use super::events::Event;
 use super::hessian;
 use super::init::{self, Start, Stream, generator};
 use super::options::{Init, Options};
@@ -22,7 +23,7 @@ use crate::backend::Components;
 use crate::data::{Samples, Standardisation};
 
 /// Rows of the first subsample: so many a parameter, and at least so many.
-const ROWS_PER_PARAMETER: usize = 30;
+const ROWS_PER_PARAMETER: usize = 20;
 const ROWS: usize = 1000;
 /// How many times fewer starts the next stage has.
 const HALVING: usize = 4;
@@ -36,10 +37,15 @@ const RESOLUTION: f64 = 0.02;
 const COARSE: f64 = 1e-4;
 /// The most iterations of a stage of several starts, plain and accelerated, and of one.
 const PLAIN_ITERATIONS: usize = 100;
-const STARTS_ITERATIONS: usize = 30;
+const STARTS_ITERATIONS: usize = 15;
 const ITERATIONS: usize = 200;
+/// The same of a fit to all rows that creeps: a gain this far below what the rows can tell is not worth its passes.
+const UNSEEN: f64 = 0.01;
 /// Starts whose log-likelihoods differ by no more than this many tolerances found the same maximum.
 const SAME: f64 = 10.0;
+/// A fit ends when its estimate of the gain still to be had is this many times below the tolerance: estimates are blind
+/// for flat directions that were not walked yet.
+const SAFETY: f64 = 100.0;
 /// The Hessian costs at most this many passes over all rows, and is not made from fewer rows a parameter.
 const HESSIAN_PASSES: f64 = 0.5;
 const HESSIAN_ROWS: usize = 20;
@@ -109,7 +115,6 @@ pub(super) fn warm_up(
     let samples = engine.samples();
     let (k, d) = (options.n_components, samples.n_features());
     let parameters = options.covariance_type.n_parameters(k, d);
-    let stop = |rows: f64| stop(options, parameters, rows);
     let accelerated = options.is_accelerated(samples.len());
     // A start that was given may be better than a subsample's optimum.
     let given = matches!(options.init, Init::Labels(_) | Init::Model(_));
@@ -126,7 +131,10 @@ pub(super) fn warm_up(
     for Plan { rows, starts } in plan {
         let subsample = samples.subset(&order[..rows.min(order.len())]);
         let weight = subsample.len() as f64;
-        let enough = (RESOLUTION * resolution(parameters, weight)).min(COARSE);
+        let coarse = (RESOLUTION * resolution(parameters, weight)).min(COARSE);
+        // Nothing is saved on all rows.
+        let all = subsample.len() == samples.len() && options.tol > 0.0;
+        let enough = if all { coarse.min(options.tol) } else { coarse };
         let max_iter = match (accelerated, starts) {
             (true, 1) => ITERATIONS,
             (true, _) => STARTS_ITERATIONS,
@@ -168,16 +176,17 @@ pub(super) fn warm_up(
         Some(components) => Start {
             components,
             steps: Vec::new(),
+            repairs: winner.repairs,
         },
         None => init::start(samples, map, options, winner.number),
     };
-    let acceleration = accelerated.then(|| {
-        let stop = stop(samples.total_weight());
-        match winner.acceleration {
-            Some(acceleration) => acceleration.over_other_rows(stop),
-            None => Acceleration::new(stop),
+    let acceleration = match winner.acceleration {
+        Some(acceleration) => {
+            let stop = stop(options, parameters, samples.total_weight());
+            Some(acceleration.over_other_rows(stop))
         }
-    });
+        None => cold(options, samples),
+    };
     if let Some(restarts) = &mut restarts {
         restarts.best = winner.number;
     }
@@ -193,11 +202,22 @@ pub(super) fn resolution(parameters: usize, rows: f64) -> f64 {
     parameters as f64 / (2.0 * rows)
 }
 
+/// The acceleration of a fit to all these rows from a start of which nothing is known; `None` for plain EM.
+pub(super) fn cold(options: &Options, samples: &Samples) -> Option<Acceleration> {
+    let parameters = options
+        .covariance_type
+        .n_parameters(options.n_components, samples.n_features());
+    let stop = stop(options, parameters, samples.total_weight());
+    options
+        .is_accelerated(samples.len())
+        .then(|| Acceleration::new(stop))
+}
+
 /// When a fit to all rows has converged.
 fn stop(options: &Options, parameters: usize, rows: f64) -> Stop {
     Stop {
-        gain: options.tol / 100.0,
-        resolution: (0.01 * resolution(parameters, rows)).min(options.tol),
+        gain: options.tol / SAFETY,
+        resolution: UNSEEN * resolution(parameters, rows),
     }
 }
 
@@ -232,6 +252,8 @@ struct Going {
     number: usize,
     /// Its parameters, once it has any.
     components: Option<Components>,
+    /// Repairs that still show in them.
+    repairs: Vec<Event>,
     acceleration: Option<Acceleration>,
 }
 
@@ -240,6 +262,7 @@ impl Going {
         Self {
             number,
             components: None,
+            repairs: Vec::new(),
             acceleration: None,
         }
     }
@@ -275,6 +298,7 @@ fn run_all(
             Some(components) => Start {
                 components,
                 steps: Vec::new(),
+                repairs: going.repairs,
             },
             None => init::start(engine.samples(), map, options, going.number),
         };
@@ -297,6 +321,7 @@ fn run_all(
                 going: Going {
                     number,
                     components: Some(run.components.clone()),
+                    repairs: at_the_start(run.repairs()),
                     acceleration: run.into_acceleration(),
                 },
             }),
@@ -308,6 +333,21 @@ fn run_all(
         Some(error) if ended.is_empty() => Err(error),
         _ => Ok(ended),
     }
+}
+
+/// Repairs before the first iteration of a fit, the first of each kind.
+fn at_the_start(repairs: Vec<Event>) -> Vec<Event> {
+    let mut distinct: Vec<Event> = Vec::new();
+    for repair in repairs {
+        let same = |other: &Event| (other.component, other.kind) == (repair.component, repair.kind);
+        if !distinct.iter().any(same) {
+            distinct.push(Event {
+                iteration: 0,
+                ..repair
+            });
+        }
+    }
+    distinct
 }
 
 /// How starts compare that ended a stage, best first; those within `same` of the best found its maximum.
@@ -360,7 +400,7 @@ mod tests {
             stages(1_000_000, 23, 16, true),
             [[1000, 16], [10_000, 4], [100_000, 1]]
         );
-        assert_eq!(stages(50_000, 100, 16, true), [[3000, 16], [12_000, 4]]);
+        assert_eq!(stages(50_000, 100, 16, true), [[2000, 16], [8000, 4]]);
         assert_eq!(stages(150, 20, 16, false), [[150, 16], [150, 4]]);
         assert_eq!(stages(50_000, 100, 1, false), [[0; 2]; 0]);
         assert_eq!(stages(3000, 100, 1, true), [[0; 2]; 0]);
