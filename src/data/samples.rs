@@ -122,6 +122,24 @@ impl Samples {
     /// # Ok::<(), wgmm::data::DataError>(())
     /// ```
     pub fn new(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
+        let samples = Self::finite(values, n_features)?;
+        let bad = match &samples.values {
+            Values::F32(v) => first(v, |x| !x.is_finite()),
+            Values::F64(v) => first(v, |x| !x.is_finite()),
+        };
+        if let Some(i) = bad {
+            return Err(DataError::NotFinite {
+                row: i / n_features + 1,
+                column: (i % n_features).to_string(),
+                found: samples.values.get(i).to_string(),
+                rows: 1,
+            });
+        }
+        Ok(samples)
+    }
+
+    /// The same from values that are known to be finite.
+    pub(super) fn finite(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
         let values = values.into();
         if n_features == 0 || values.is_empty() {
             return Err(DataError::Empty);
@@ -130,18 +148,6 @@ impl Samples {
             return Err(DataError::Ragged {
                 len: values.len(),
                 n_features,
-            });
-        }
-        let bad = match &values {
-            Values::F32(v) => first(v, |x| !x.is_finite()),
-            Values::F64(v) => first(v, |x| !x.is_finite()),
-        };
-        if let Some(i) = bad {
-            return Err(DataError::NotFinite {
-                row: i / n_features + 1,
-                column: (i % n_features).to_string(),
-                found: values.get(i).to_string(),
-                rows: 1,
             });
         }
         Ok(Self {
