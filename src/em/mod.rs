@@ -231,13 +231,17 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
 /// How many rows of positive weight are distinct, counted up to `enough`.
 fn distinct_rows(samples: &Samples, enough: usize) -> usize {
     let mut seen: HashSet<Vec<u64>> = HashSet::new();
-    let mut row = vec![0.0; samples.n_features()];
+    let mut row = vec![0; samples.n_features()];
     for i in (0..samples.len()).filter(|&i| samples.weight(i) > 0.0) {
-        samples.copy_row(i, &mut row);
-        // + 0.0 makes −0 the same as 0.
-        seen.insert(row.iter().map(|x| (x + 0.0).to_bits()).collect());
-        if seen.len() >= enough {
-            break;
+        for (j, bits) in row.iter_mut().enumerate() {
+            // + 0.0 makes −0 the same as 0.
+            *bits = (samples.value(i, j) + 0.0).to_bits();
+        }
+        if !seen.contains(&row) {
+            seen.insert(row.clone());
+            if seen.len() >= enough {
+                break;
+            }
         }
     }
     seen.len()
