@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{CHUNK, MODELS};
+use super::plan::{CHUNK, SEGMENTS, models_per_dispatch};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -19,8 +19,9 @@ const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
 /// The text of a staged kernel for D features.
 pub(super) fn staged(template: &str, d: usize) -> String {
     let constants = format!(
-        "const D: u32 = {d}u;\nconst QUADS: u32 = {}u;\n\n{BATCH}\n{SOFTMAX}",
-        quads(d)
+        "const D: u32 = {d}u;\nconst QUADS: u32 = {}u;\n{}\n{SOFTMAX}",
+        quads(d),
+        batch()
     );
     fill(
         template,
@@ -31,7 +32,12 @@ pub(super) fn staged(template: &str, d: usize) -> String {
 /// The text of `reduce_partials`, which serves every shape.
 pub(super) fn reduce_partials() -> String {
     let template = include_str!("../../../shaders/reduce_partials.wgsl");
-    fill(template, &[("constants", BATCH)])
+    fill(template, &[("constants", &batch())])
+}
+
+/// What the stages that work on batches of segments share.
+fn batch() -> String {
+    format!("const SEGMENTS: u32 = {SEGMENTS}u;\n\n{BATCH}")
 }
 
 /// The text of `statistics_registers` for a shape.
@@ -100,10 +106,11 @@ impl Unrolled {
     fn constants(&self) -> String {
         let parameters = (self.k * self.shape.parameters_len()).div_ceil(4);
         let statistics = self.shape.statistics_len() + 2;
+        let models = models_per_dispatch(self.shape);
         format!(
             "// D = {}, K = {}, {:?} covariances.\n// vec4s that hold the parameters: per component mean, factor, remainder, constant.\n\
              const PARAMETERS: u32 = {parameters}u;\n// The most models of a dispatch.\n\
-             const MODELS: u32 = {MODELS}u;\n// Numbers of a row of partials.\n\
+             const MODELS: u32 = {models}u;\n// Numbers of a row of partials.\n\
              const STATISTICS: u32 = {statistics}u;\n\n{SOFTMAX}",
             self.d, self.k, self.shape.covariance_type
         )

@@ -20,7 +20,12 @@ mod sums;
 
 use std::ops::Range;
 
+#[doc(hidden)]
+#[cfg(not(target_family = "wasm"))]
+pub use adapter::live_objects;
 pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
+#[doc(hidden)]
+pub use device::Fault;
 pub use device::{Device, Options};
 
 use super::{
@@ -30,7 +35,7 @@ use super::{
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
 use parameters::Parameters;
-use plan::{MODELS, Plan, Regime};
+use plan::{Plan, Regime, models_per_dispatch};
 use samples::LoadedSamples;
 use shape::Shape;
 use staged::Staged;
@@ -148,12 +153,13 @@ impl Gpu {
     }
 }
 
-/// Models by shape, in the order of their first, at most [`MODELS`] a group.
+/// Models by shape, in the order of their first, at most [`models_per_dispatch`] a group.
 fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
     let shape = |m: usize| Shape::of(models[m].components);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for m in 0..models.len() {
-        let open = |group: &&mut Vec<usize>| group.len() < MODELS && shape(group[0]) == shape(m);
+        let most = models_per_dispatch(shape(m)).max(1);
+        let open = |group: &&mut Vec<usize>| group.len() < most && shape(group[0]) == shape(m);
         match groups.iter_mut().find(open) {
             Some(group) => group.push(m),
             None => groups.push(vec![m]),

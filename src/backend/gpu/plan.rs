@@ -23,8 +23,12 @@ pub const LONGEST_RUN: usize = 256;
 pub const MOST_ITERATIONS: u64 = 60_000;
 /// Statistics that the registers regime sums over a workgroup at a time.
 pub const CHUNK: usize = 16;
-/// The most models that share a dispatch of the registers regime: their parameters fit a uniform buffer of 64 KiB.
-pub const MODELS: usize = 16;
+/// The most models that share a dispatch of the registers regime, as far as their parameters fit [`UNIFORM_BYTES`].
+const MODELS: usize = 16;
+/// A uniform binding that every device allows, bytes.
+const UNIFORM_BYTES: usize = 16 << 10;
+/// The most segments of a batch: they travel in its uniform struct, 8 KiB.
+pub const SEGMENTS: usize = 1020;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
@@ -110,6 +114,12 @@ pub struct Plan {
     pub iterations: u64,
 }
 
+/// How many models of a shape share a dispatch of the registers regime.
+pub const fn models_per_dispatch(shape: Shape) -> usize {
+    let fit = UNIFORM_BYTES / (16 * (shape.k * shape.parameters_len()).div_ceil(4));
+    if fit < MODELS { fit } else { MODELS }
+}
+
 /// Workgroups in x and y for `count` of them in a line.
 pub fn grid(count: usize, max_workgroups: u32) -> (u32, u32) {
     let width = count.clamp(1, max_workgroups as usize);
@@ -148,7 +158,7 @@ impl Plan {
         let segment_bytes = bytes_per_row * segment_rows as u64;
         let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
             .min(PARTIALS_BYTES / partial_bytes)
-            .min(most as u64) as usize;
+            .min(SEGMENTS.min(most) as u64) as usize;
         let groups = [k, accumulators(shape).div_ceil(64), len.sums().div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {
             return None;
@@ -320,7 +330,7 @@ mod tests {
             } = plan.regime
             {
                 let rows = (segment_rows * segments_per_batch) as u64;
-                assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= 65_535);
+                assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= SEGMENTS);
                 assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
                 let partials = segments_per_batch * shape.staged_len().partials() * 16;
                 assert!(partials as u64 <= PARTIALS_BYTES);

@@ -8,7 +8,7 @@ use super::shape::Shape;
 pub(super) enum Binding {
     /// A uniform struct.
     Uniform,
-    /// One of several uniform structs in a buffer, [`UNIFORM_STRIDE`] apart.
+    /// One of several uniform structs in a buffer, [`uniform_stride`] apart.
     UniformAt,
     /// A storage buffer that is only read.
     Read,
@@ -16,8 +16,10 @@ pub(super) enum Binding {
     Write,
 }
 
-/// Distance between uniform structs in a buffer: what WebGPU guarantees to suffice.
-pub(super) const UNIFORM_STRIDE: u64 = 256;
+/// Distance between uniform structs in a buffer: a multiple of what WebGPU guarantees to suffice.
+pub(super) const fn uniform_stride<T>() -> usize {
+    size_of::<T>().next_multiple_of(256)
+}
 
 /// Which stage, for which shape. One compiled pipeline each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,11 +95,11 @@ impl StageKey {
         use Binding::{Read, Uniform, UniformAt, Write};
         match self {
             Self::StatisticsRegisters { .. } => &[UniformAt, Uniform, Read, Read, Write],
-            Self::Whiten { .. } => &[UniformAt, Read, Read, Read, Write, Write],
-            Self::Responsibilities { .. } => &[UniformAt, Read, Read, Write, Write, Write],
-            Self::Accumulate { .. } => &[UniformAt, Read, Read, Read, Write],
-            Self::ScoreDiagonal { .. } => &[UniformAt, Read, Read, Read, Write],
-            Self::AccumulateDiagonal { .. } => &[UniformAt, Read, Read, Read, Read, Write],
+            Self::Whiten { .. } => &[UniformAt, Read, Read, Write, Write],
+            Self::Responsibilities { .. } => &[UniformAt, Read, Write, Write, Write],
+            Self::Accumulate { .. } => &[UniformAt, Read, Read, Write],
+            Self::ScoreDiagonal { .. } => &[UniformAt, Read, Read, Write],
+            Self::AccumulateDiagonal { .. } => &[UniformAt, Read, Read, Read, Write],
             Self::ReducePartials => &[UniformAt, Read, Read, Write],
         }
     }
@@ -210,16 +212,16 @@ impl Stage {
         })
     }
 
-    /// Encodes one dispatch with the uniform struct number `at`.
+    /// Encodes one dispatch with the uniform struct that stands `offset` bytes into its buffer.
     pub fn dispatch(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
         bind_group: &wgpu::BindGroup,
-        at: usize,
+        offset: usize,
         groups: [u32; 3],
     ) {
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bind_group, &[(at as u64 * UNIFORM_STRIDE) as u32]);
+        pass.set_bind_group(0, bind_group, &[offset as u32]);
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
     }
 }
