@@ -165,23 +165,12 @@ impl Standardisation {
         }
     }
 
-    /// Maps feature `j` of rows given by their values to `out`, where features do not mix ([`Self::is_plain`]).
-    #[inline(always)]
-    pub(crate) fn apply_to_feature<V: Copy + Into<f64>>(
-        &self,
-        rows: &[V],
-        j: usize,
-        mut out: impl FnMut(usize, f64),
-    ) {
-        let (c, r) = (self.center[j], self.inverse_scale[j]);
-        for (n, row) in rows.chunks_exact(self.n_features()).enumerate() {
-            out(n, (row[j].into() - c) * r);
+    /// The centres and the inverse scales, where each feature maps by itself to (x − c) × r: no whitening.
+    pub(crate) fn plain(&self) -> Option<(&[f64], &[f64])> {
+        match self.whitening {
+            None => Some((&self.center, &self.inverse_scale)),
+            Some(_) => None,
         }
-    }
-
-    /// Whether each feature maps by itself: no whitening.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.whitening.is_none()
     }
 
     /// Maps a point back to the user's units.

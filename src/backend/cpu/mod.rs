@@ -1,180 +1,232 @@
 //! The CPU path: rows in SIMD lanes, instruction set chosen at run time, blocks shared out over threads.
 //!
-//! Samples are read in the type they came in and standardised chunk by chunk, so that nothing but the samples
-//! themselves grows with N. Threads are those of the rayon pool that the call runs in.
+//! Samples are standardised, rounded and transposed into panels of rows chunk by chunk, or once where that takes
+//! little memory, so that nothing but the samples themselves grows with N. Threads are those of the rayon pool that
+//! the call runs in.
 
-mod kernel;
+mod diagonal;
+mod fused;
+mod gram;
 mod lane_sums;
+mod level;
+mod pass;
 mod prepared;
 mod real;
+mod rows;
 mod scratch;
+mod softmax;
+mod tiled;
+mod vectors;
+mod whiten;
 
 use std::convert::Infallible;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
-use fearless_simd::{Level, dispatch, prelude::*};
+use fearless_simd::{Level, prelude::*};
 use rayon::prelude::*;
 
-use self::lane_sums::LaneSums;
+use self::level::on_level;
+use self::pass::{Pass, panel_rows};
 use self::prepared::Prepared;
-use self::real::{Real, Vector};
-use self::scratch::{ROWS, Scratch};
+use self::real::Real;
+use self::rows::{CHUNK, Loader, clear_weightless};
+use self::scratch::Workspace;
+use self::vectors::{Aligned, Vector};
 use super::{
     Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks, strands,
 };
 use crate::data::{Samples, Standardisation};
 
-/// Rows a lane may add before its sums go to f64.
-const RUN: usize = 256;
+/// Rows in kernel order are held between passes while they fit this.
+const HELD_BYTES: usize = 32 << 20;
 
 /// Evaluates mixtures on the CPU in single or double precision.
 pub struct Cpu<'a> {
-    samples: &'a Samples,
-    map: &'a Standardisation,
-    precision: Precision,
+    loader: Loader<'a>,
     level: Level,
-    /// What weights are divided by in a pass, so that single precision can hold them.
-    weight_unit: f64,
+    buffers: Typed<Buffers<f32>, Buffers<f64>>,
+}
+
+/// One of two types, by precision.
+enum Typed<A, B> {
+    Single(A),
+    Double(B),
+}
+
+/// What is kept between passes.
+struct Buffers<T> {
+    /// All rows in kernel order, from the first pass on, if they are few enough.
+    held: Option<Aligned<T>>,
+    /// One for each thread that is at work.
+    workspaces: Mutex<Vec<Workspace<T>>>,
+}
+
+impl<T: Real> Buffers<T> {
+    fn new() -> Self {
+        Self {
+            held: None,
+            workspaces: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Lends a workspace to `work`.
+    fn with_workspace(&self, work: impl FnOnce(&mut Workspace<T>)) {
+        let lock = || {
+            self.workspaces
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let mut workspace = lock().pop().unwrap_or_default();
+        work(&mut workspace);
+        lock().push(workspace);
+    }
 }
 
 impl<'a> Cpu<'a> {
     /// Takes samples, the map to standardised units and the precision to evaluate them in.
     pub fn load(samples: &'a Samples, map: &'a Standardisation, precision: Precision) -> Self {
         Self {
-            samples,
-            map,
-            precision,
+            loader: Loader::new(samples, map),
             level: Level::new(),
-            weight_unit: samples.weight_unit(),
+            buffers: match precision {
+                Precision::F32 => Typed::Single(Buffers::new()),
+                Precision::F64 => Typed::Double(Buffers::new()),
+            },
         }
     }
 
-    /// Restricts it to an instruction set, for tests of each.
+    /// Restricts it to an instruction set, for tests of each. To be called before anything is evaluated.
     #[must_use]
     pub fn with_level(mut self, level: Level) -> Self {
         self.level = level;
         self
     }
 
-    fn statistics_in<T: Real>(&self, models: &[MaskedModel<'_>]) -> Vec<Statistics> {
-        let blocks = self.blocks();
-        let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
-        for (strands, group) in groups(blocks, models) {
-            let prepared: Vec<(Prepared<T>, Option<&BlockMask>)> = group
-                .iter()
-                .map(|&m| (Prepared::new(models[m].components), models[m].mask))
-                .collect();
-            let zero: Vec<Statistics> = group
-                .iter()
-                .map(|&m| zero_of(models[m].components))
-                .collect();
-            let sums = strands::sum_strands(blocks, strands, &zero, |strand, sums| {
-                dispatch!(self.level, simd => self.strand(simd, blocks, strand, &prepared, sums));
-                Ok::<(), Infallible>(())
-            });
-            let sums = sums.unwrap_or_else(|never| match never {});
-            for (m, sum) in group.into_iter().zip(sums) {
-                results[m] = Some(sum);
-            }
+    fn precision(&self) -> Precision {
+        match self.buffers {
+            Typed::Single(_) => Precision::F32,
+            Typed::Double(_) => Precision::F64,
         }
-        // Every model is in exactly one group.
-        results.into_iter().flatten().collect()
     }
+}
 
-    #[inline(always)]
-    fn strand<S: Simd, T: Real>(
-        &self,
-        simd: S,
-        blocks: SummationBlocks,
-        strand: &mut dyn Iterator<Item = usize>,
-        models: &[(Prepared<T>, Option<&BlockMask>)],
-        sums: &mut [Statistics],
-    ) {
-        let lanes = Vector::<S, T>::LEN;
-        let largest_k = models.iter().map(|(m, _)| m.k).max().unwrap_or(0);
-        let mut scratch = Scratch::<T>::new(largest_k, self.samples.n_features());
-        let mut lane_sums: Vec<LaneSums<T>> = models
+/// All rows in kernel order, if they are few enough.
+fn hold<T: Real>(level: Level, loader: &Loader<'_>, blocks: SummationBlocks) -> Option<Aligned<T>> {
+    let (n, d) = (loader.samples().len(), loader.samples().n_features());
+    let panel = on_level!(level, simd => panel_of::<_, T>(simd));
+    let numbers = n.next_multiple_of(panel) * d;
+    if numbers * size_of::<T>() > HELD_BYTES {
+        return None;
+    }
+    let mut held = Aligned::zeros(numbers);
+    held.first_mut(numbers)
+        .par_chunks_mut(blocks.rows_per_block() * d)
+        .enumerate()
+        .for_each_init(Workspace::<T>::default, |workspace, (b, x)| {
+            on_level!(level, simd => hold_block(simd, loader, blocks.rows(b), workspace, x));
+        });
+    Some(held)
+}
+
+#[inline(always)]
+fn panel_of<S: Simd, T: Real>(_: S) -> usize {
+    panel_rows::<S, T>()
+}
+
+#[inline(always)]
+fn hold_block<S: Simd, T: Real>(
+    simd: S,
+    loader: &Loader<'_>,
+    rows: Range<usize>,
+    workspace: &mut Workspace<T>,
+    x: &mut [T],
+) {
+    let (d, panel) = (loader.samples().n_features(), panel_rows::<S, T>());
+    loader.fill(simd, rows.clone(), panel, &mut workspace.by_rows, x);
+    if loader.samples().weights().is_some() {
+        let padded = x.len() / d;
+        workspace.weights.reserve(padded);
+        let weights = workspace.weights.first_mut(padded);
+        loader.fill_weights(simd, rows, weights);
+        clear_weightless(weights, d, panel, x);
+    }
+}
+
+fn statistics<T: Real>(
+    level: Level,
+    loader: &Loader<'_>,
+    buffers: &mut Buffers<T>,
+    models: &[MaskedModel<'_>],
+) -> Vec<Statistics> {
+    let blocks = SummationBlocks::new(loader.samples().len());
+    if buffers.held.is_none() {
+        buffers.held = hold(level, loader, blocks);
+    }
+    let buffers = &*buffers;
+    let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
+    let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
+    for (strands, group) in groups(blocks, models) {
+        let prepared: Vec<(Prepared<T>, Option<&BlockMask>)> = group
             .iter()
-            .map(|(model, _)| LaneSums::new(model, lanes, self.weight_unit))
+            .map(|&m| (Prepared::new(models[m].components, lanes), models[m].mask))
             .collect();
-        for b in strand {
-            let rows = blocks.rows(b);
-            for start in rows.clone().step_by(ROWS) {
-                let end = (start + ROWS).min(rows.end);
-                self.fill_for(&mut scratch, models, b, start, end);
-                for (m, (model, mask)) in models.iter().enumerate() {
-                    if mask.is_some_and(|mask| !mask.contains(b)) {
-                        continue;
-                    }
-                    let (sums, lane_sums) = (&mut sums[m], &mut lane_sums[m]);
-                    kernel::evaluate(simd, model, &mut scratch);
-                    let (log_likelihood, log_largest) = scratch.likelihoods(model);
-                    sums.log_likelihood += log_likelihood;
-                    sums.log_largest += log_largest;
-                    sums.weight += scratch.exact_weights.iter().sum::<f64>();
-                    let run = (start - rows.start) / lanes % RUN + ROWS / lanes;
-                    let full = end == rows.end || run >= RUN;
-                    for k in 0..model.k {
-                        let own = lane_sums.of(k);
-                        kernel::accumulate(simd, model, k, &mut scratch, own);
-                        if full || !lane_sums.outlive_a_chunk {
-                            lane_sums.flush(model, k, sums);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn fill_for<T: Real>(
-        &self,
-        scratch: &mut Scratch<T>,
-        models: &[(Prepared<T>, Option<&BlockMask>)],
-        block: usize,
-        start: usize,
-        end: usize,
-    ) {
-        if models
+        let zero: Vec<Statistics> = group
             .iter()
-            .any(|(_, mask)| mask.is_none_or(|mask| mask.contains(block)))
-        {
-            scratch.fill(self.samples, self.map, start, end, Some(self.weight_unit));
+            .map(|&m| zero_of(models[m].components))
+            .collect();
+        let pass = Pass {
+            loader,
+            held: buffers.held.as_ref(),
+            blocks,
+            models: &prepared,
+        };
+        let sums = strands::sum_strands(blocks, strands, &zero, |strand, sums| {
+            buffers.with_workspace(
+                |workspace| on_level!(level, simd => pass.add(simd, strand, workspace, sums)),
+            );
+            Ok::<(), Infallible>(())
+        });
+        let sums = sums.unwrap_or_else(|never| match never {});
+        for ((m, mut sum), (model, _)) in group.into_iter().zip(sums).zip(&prepared) {
+            model.shift(&mut sum);
+            results[m] = Some(sum);
         }
     }
+    // Every model is in exactly one group.
+    results.into_iter().flatten().collect()
+}
 
-    fn responsibilities_in<T: Real>(
-        &self,
-        components: &Components,
-        rows: Range<usize>,
-        log_densities: &mut [f64],
-        responsibilities: &mut [f64],
-    ) {
-        let model = Prepared::<T>::new(components);
-        let k = model.k;
-        log_densities
-            .par_chunks_mut(ROWS)
-            .zip(responsibilities.par_chunks_mut(ROWS * k))
-            .enumerate()
-            .for_each_init(
-                || Scratch::<T>::new(k, model.d),
-                |scratch, (chunk, (log_densities, responsibilities))| {
-                    let start = rows.start + chunk * ROWS;
-                    let end = start + log_densities.len();
-                    scratch.fill(self.samples, self.map, start, end, None);
-                    dispatch!(self.level, simd => kernel::evaluate(simd, &model, scratch));
-                    for (n, log_density) in log_densities.iter_mut().enumerate() {
-                        *log_density = scratch.largest[n].to_f64() * std::f64::consts::LN_2
-                            + model.reference
-                            + scratch.sum[n].to_f64().ln();
-                        for (c, r) in responsibilities[n * k..(n + 1) * k].iter_mut().enumerate() {
-                            *r = scratch.q[c * ROWS + n].to_f64();
-                        }
-                    }
-                },
-            );
-    }
+#[inline(always)]
+fn lanes_of<S: Simd, T: Real>(_: S) -> usize {
+    Vector::<S, T>::LEN
+}
+
+fn responsibilities<T: Real>(
+    level: Level,
+    loader: &Loader<'_>,
+    buffers: &Buffers<T>,
+    components: &Components,
+    rows: Range<usize>,
+    log_densities: &mut [f64],
+    responsibilities: &mut [f64],
+) {
+    let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
+    let model = Prepared::<T>::new(components, lanes);
+    log_densities
+        .par_chunks_mut(CHUNK)
+        .zip(responsibilities.par_chunks_mut(CHUNK * model.k))
+        .enumerate()
+        .for_each(|(chunk, (log_densities, shares))| {
+            let start = rows.start + chunk * CHUNK;
+            let rows = start..start + log_densities.len();
+            buffers.with_workspace(|workspace| {
+                on_level!(level, simd => pass::responsibilities(
+                    simd, loader, &model, rows, workspace, log_densities, shares,
+                ));
+            });
+        });
 }
 
 fn zero_of(components: &Components) -> Statistics {
@@ -219,19 +271,20 @@ impl Backend for Cpu<'_> {
                 .unwrap_or_default()
                 .to_owned(),
             driver: String::new(),
-            precision: self.precision,
+            precision: self.precision(),
             threads: rayon::current_num_threads(),
         }
     }
 
     fn blocks(&self) -> SummationBlocks {
-        SummationBlocks::new(self.samples.len())
+        SummationBlocks::new(self.loader.samples().len())
     }
 
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
-        Ok(match self.precision {
-            Precision::F32 => self.statistics_in::<f32>(models),
-            Precision::F64 => self.statistics_in::<f64>(models),
+        let (level, loader) = (self.level, &self.loader);
+        Ok(match &mut self.buffers {
+            Typed::Single(buffers) => statistics(level, loader, buffers, models),
+            Typed::Double(buffers) => statistics(level, loader, buffers, models),
         })
     }
 
@@ -247,13 +300,26 @@ impl Backend for Cpu<'_> {
             (log_densities.len(), responsibilities.len()),
             (rows.len(), rows.len() * k)
         );
-        match self.precision {
-            Precision::F32 => {
-                self.responsibilities_in::<f32>(components, rows, log_densities, responsibilities)
-            }
-            Precision::F64 => {
-                self.responsibilities_in::<f64>(components, rows, log_densities, responsibilities)
-            }
+        let (level, loader) = (self.level, &self.loader);
+        match &self.buffers {
+            Typed::Single(buffers) => self::responsibilities(
+                level,
+                loader,
+                buffers,
+                components,
+                rows,
+                log_densities,
+                responsibilities,
+            ),
+            Typed::Double(buffers) => self::responsibilities(
+                level,
+                loader,
+                buffers,
+                components,
+                rows,
+                log_densities,
+                responsibilities,
+            ),
         }
         Ok(())
     }

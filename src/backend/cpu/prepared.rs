@@ -1,21 +1,48 @@
-//! Components in the form the kernels read: rounded, constants folded, logarithms to base 2.
+//! Components in the form the kernels read: rounded, constants folded, logarithms to base 2, factors in the order of
+//! use.
 
 use super::real::Real;
-use crate::backend::Components;
+use crate::backend::{Components, Statistics};
 use crate::mixture::{CovarianceType, triangle};
+
+/// The most features of the fused shape.
+pub(super) const FUSED_FEATURES: usize = 8;
+/// The most bytes that the fused shape may go through for each panel: what a first-level cache holds, about.
+const FUSED_BYTES: usize = 56 << 10;
+/// The most rows of a factor that are worked at once.
+pub(super) const WHITENED_ROWS: usize = 6;
+/// Means may be folded into a bias, y = U x + b, while no |U| |μ| exceeds this: rounding of y grows with it.
+const FOLDED: f64 = 64.0;
+
+/// How a model is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Triangular factors of few features, all sums in cache: everything for one panel after the other.
+    Fused,
+    /// Triangular factors: register tiles of whitened coordinates, then of second moments.
+    Tiled,
+    /// Diagonal factors.
+    Diagonal,
+}
 
 /// Components ready for samples of type `T`.
 pub(super) struct Prepared<T> {
     pub(super) covariance_type: CovarianceType,
+    pub(super) shape: Shape,
     /// K.
     pub(super) k: usize,
     /// D.
     pub(super) d: usize,
+    /// Whether y = U (x − mean) + bias, not U x + bias.
+    pub(super) centred: bool,
     /// K × D means, rounded.
     pub(super) means: Vec<T>,
-    /// K × D: U (μ − rounded μ), what rounding the means left out of y.
-    pub(super) remainders: Vec<T>,
-    /// K triangles U, packed by rows.
+    /// K × D: −U (μ − rounded mean) if centred, −U μ if not, rounded.
+    pub(super) biases: Vec<T>,
+    /// K × D: what rounding the biases left out.
+    shifts: Vec<f64>,
+    /// K factors U, each [`Self::factor_len`] numbers: triangles by rows (fused), by blocks of rows (tiled) or
+    /// diagonals.
     pub(super) factors: Vec<T>,
     /// K log constants to base 2, less the reference.
     pub(super) log_constants: Vec<T>,
@@ -24,24 +51,36 @@ pub(super) struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    pub(super) fn new(components: &Components) -> Self {
+    /// For vectors of `lanes` numbers, `vectors` to a panel of the fused shape.
+    pub(super) fn new(components: &Components, lanes: usize) -> Self {
         let (k, d) = (components.len(), components.n_features);
-        let round = |x: &f64| T::from_f64(*x);
-        let means: Vec<T> = components.means.iter().map(round).collect();
-        let mut remainders = Vec::with_capacity(k * d);
+        let shape = shape::<T>(components, lanes);
+        let centred = spread(components) > FOLDED;
+        let means: Vec<T> = components.means.iter().map(|m| T::from_f64(*m)).collect();
+        let mut exact = Vec::with_capacity(k * d);
         for component in 0..k {
-            let left: Vec<f64> = components
-                .mean(component)
+            let mean = components.mean(component);
+            let rounded = &means[component * d..(component + 1) * d];
+            let left: Vec<f64> = mean
                 .iter()
-                .zip(&means[component * d..(component + 1) * d])
-                .map(|(mean, rounded)| mean - rounded.to_f64())
+                .zip(rounded)
+                .map(|(mean, rounded)| {
+                    if centred {
+                        mean - rounded.to_f64()
+                    } else {
+                        *mean
+                    }
+                })
                 .collect();
-            remainders.extend(
-                triangle::apply(components.factor(component), &left)
-                    .iter()
-                    .map(round),
-            );
+            let whitened = triangle::apply(components.factor(component), &left);
+            exact.extend(whitened.into_iter().map(|y| -y));
         }
+        let biases: Vec<T> = exact.iter().map(|b| T::from_f64(*b)).collect();
+        let shifts = exact
+            .iter()
+            .zip(&biases)
+            .map(|(exact, rounded)| exact - rounded.to_f64())
+            .collect();
         let log_constants = components.log_constants();
         let reference = log_constants
             .iter()
@@ -49,11 +88,17 @@ impl<T: Real> Prepared<T> {
             .fold(f64::NEG_INFINITY, f64::max);
         Self {
             covariance_type: components.covariance_type,
+            shape,
             k,
             d,
+            centred,
             means,
-            remainders,
-            factors: components.factors.iter().map(round).collect(),
+            biases,
+            shifts,
+            factors: (0..k)
+                .flat_map(|k| in_order_of_use(components.factor(k), d, shape))
+                .map(T::from_f64)
+                .collect(),
             log_constants: log_constants
                 .iter()
                 .map(|c| T::from_f64((c - reference) * std::f64::consts::LOG2_E))
@@ -62,22 +107,150 @@ impl<T: Real> Prepared<T> {
         }
     }
 
-    /// Whether factors are diagonal.
-    #[inline(always)]
-    pub(super) fn is_diagonal(&self) -> bool {
-        matches!(
-            self.covariance_type,
-            CovarianceType::Diag | CovarianceType::Spherical
-        )
+    /// Numbers of a factor.
+    pub(super) fn factor_len(&self) -> usize {
+        match self.shape {
+            Shape::Diagonal => self.d,
+            _ => triangle::packed_len(self.d),
+        }
     }
 
-    /// How many lane sums a component needs: S0, S1 and its second moments.
-    pub(super) fn sums(&self) -> usize {
-        1 + self.d
-            + if self.is_diagonal() {
-                self.d
-            } else {
-                triangle::packed_len(self.d)
+    /// The factor of component `k`.
+    #[inline(always)]
+    pub(super) fn factor(&self, k: usize) -> &[T] {
+        let length = self.factor_len();
+        &self.factors[k * length..(k + 1) * length]
+    }
+
+    /// The mean of component `k`.
+    #[inline(always)]
+    pub(super) fn mean(&self, k: usize) -> &[T] {
+        &self.means[k * self.d..(k + 1) * self.d]
+    }
+
+    /// The bias of component `k`.
+    #[inline(always)]
+    pub(super) fn bias(&self, k: usize) -> &[T] {
+        &self.biases[k * self.d..(k + 1) * self.d]
+    }
+
+    /// How many second moments are summed for each component.
+    pub(super) fn second_moments(&self) -> usize {
+        self.factor_len()
+    }
+
+    /// Takes the sums from the coordinates y that the kernels used to the true y + shift, exactly for the moments and
+    /// to first order in the shift for the log-likelihood: its second order is below 1e-11.
+    pub(super) fn shift(&self, sums: &mut Statistics) {
+        let d = self.d;
+        if self.covariance_type == CovarianceType::Spherical {
+            for k in 0..self.k {
+                let shift = &self.shifts[k * d..(k + 1) * d];
+                let s1 = &sums.s1[k * d..(k + 1) * d];
+                let cross: f64 = shift.iter().zip(s1).map(|(e, s1)| e * s1).sum();
+                let square: f64 = shift.iter().map(|e| e * e).sum();
+                sums.s2[k] += 2.0 * cross + sums.s0[k] * square;
             }
+        } else {
+            let pooled = self.covariance_type == CovarianceType::Tied;
+            let diagonal = self.covariance_type == CovarianceType::Diag;
+            let length = sums.s2.len() / if pooled { 1 } else { self.k };
+            for k in 0..self.k {
+                let shift = &self.shifts[k * d..(k + 1) * d];
+                let s1 = &sums.s1[k * d..(k + 1) * d];
+                let first = if pooled { 0 } else { k * length };
+                let s2 = &mut sums.s2[first..first + length];
+                for i in 0..d {
+                    let columns = if diagonal { i..i + 1 } else { 0..i + 1 };
+                    for j in columns {
+                        let at = if diagonal { i } else { triangle::at(i, j) };
+                        s2[at] +=
+                            shift[i] * s1[j] + s1[i] * shift[j] + sums.s0[k] * shift[i] * shift[j];
+                    }
+                }
+            }
+        }
+        for k in 0..self.k {
+            let shift = &self.shifts[k * d..(k + 1) * d];
+            for (s1, e) in sums.s1[k * d..(k + 1) * d].iter_mut().zip(shift) {
+                sums.log_likelihood -= e * (*s1 + 0.5 * e * sums.s0[k]);
+                *s1 += e * sums.s0[k];
+            }
+        }
+    }
+}
+
+/// The largest Σ |U_ij| |μ_j| of any coordinate.
+fn spread(components: &Components) -> f64 {
+    let d = components.n_features;
+    let rows = (0..components.len()).flat_map(|k| (0..d).map(move |i| (k, i)));
+    rows.map(|(k, i)| {
+        let row = &components.factor(k)[triangle::at(i, 0)..=triangle::at(i, i)];
+        let terms = row.iter().zip(components.mean(k));
+        terms.map(|(u, m)| (u * m).abs()).sum::<f64>()
+    })
+    .fold(0.0, f64::max)
+}
+
+fn shape<T>(components: &Components, lanes: usize) -> Shape {
+    let (k, d) = (components.len(), components.n_features);
+    if matches!(
+        components.covariance_type,
+        CovarianceType::Diag | CovarianceType::Spherical
+    ) {
+        return Shape::Diagonal;
+    }
+    // Per component its sums, and coordinates and a density for up to four vectors.
+    let vectors = 1 + d + triangle::packed_len(d) + 4 * (d + 1);
+    if d <= FUSED_FEATURES && k * vectors * lanes * size_of::<T>() <= FUSED_BYTES {
+        Shape::Fused
+    } else {
+        Shape::Tiled
+    }
+}
+
+/// Rows of a triangle in blocks of at most `most`, as equal as can be: first row and length of each.
+pub(super) fn row_blocks(d: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let blocks = d.div_ceil(most);
+    let start = move |b: usize| b * d / blocks;
+    (0..blocks).map(move |b| (start(b), start(b + 1) - start(b)))
+}
+
+/// A packed triangle in the order in which a shape reads it.
+fn in_order_of_use(factor: &[f64], d: usize, shape: Shape) -> Vec<f64> {
+    match shape {
+        Shape::Fused => factor.to_vec(),
+        Shape::Diagonal => (0..d).map(|i| factor[triangle::at(i, i)]).collect(),
+        // Per block of rows, column by column.
+        Shape::Tiled => row_blocks(d, WHITENED_ROWS)
+            .flat_map(|(start, rows)| {
+                (0..start + rows).flat_map(move |j| {
+                    (start.max(j)..start + rows).map(move |i| factor[triangle::at(i, j)])
+                })
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_blocks_are_balanced_and_cover_all() {
+        for d in 1..80 {
+            for most in 1..7 {
+                let blocks: Vec<_> = row_blocks(d, most).collect();
+                let mut next = 0;
+                for (start, rows) in &blocks {
+                    assert_eq!(*start, next);
+                    assert!((1..=most).contains(rows));
+                    next = start + rows;
+                }
+                assert_eq!(next, d);
+                let sizes = || blocks.iter().map(|b| b.1);
+                assert!(sizes().max().unwrap() - sizes().min().unwrap() <= 1);
+            }
+        }
     }
 }

@@ -1,0 +1,269 @@
+//! The fused shape: few features, full or tied covariances, all sums in the first-level cache. Densities,
+//! responsibilities and sums of one panel after the other.
+
+use fearless_simd::prelude::*;
+
+use super::lane_sums::LaneSums;
+use super::pass::write_shares;
+use super::prepared::{FUSED_FEATURES, Prepared};
+use super::real::Real;
+use super::rows::Rows;
+use super::scratch::Scratch;
+use super::softmax::{Densities, Likelihoods, Scale, softmax};
+use super::vectors::{Vector, load, load_all, splat, store, store_all};
+
+/// Calls `$f` for the number of features at hand: up to four of them go by whole panels of M vectors, more by HALF.
+macro_rules! by_features {
+    ($d:expr, $f:ident::<$s:ident, $t:ident>($m:ident, $half:ident) $arguments:tt) => {
+        match $d {
+            1 => $f::<$s, $t, 1, $m> $arguments,
+            2 => $f::<$s, $t, 2, $m> $arguments,
+            3 => $f::<$s, $t, 3, $m> $arguments,
+            4 => $f::<$s, $t, 4, $m> $arguments,
+            5 => $f::<$s, $t, 5, $half> $arguments,
+            6 => $f::<$s, $t, 6, $half> $arguments,
+            7 => $f::<$s, $t, 7, $half> $arguments,
+            8 => $f::<$s, $t, 8, $half> $arguments,
+            _ => unreachable!("the fused shape has at most {FUSED_FEATURES} features"),
+        }
+    };
+}
+
+/// Adds the statistics of all rows to the lane sums.
+#[inline(always)]
+pub(super) fn statistics_of<S: Simd, T: Real, const M: usize, const HALF: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    rows: Rows<'_, T>,
+    panel: usize,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
+    likelihoods: &mut Likelihoods<S>,
+) {
+    by_features!(
+        model.d,
+        statistics::<S, T>(M, HALF)(simd, model, rows, panel, scratch, lane_sums, likelihoods)
+    );
+}
+
+/// Log densities (nats) and responsibilities of the rows of `x`.
+#[inline(always)]
+pub(super) fn responsibilities_of<S: Simd, T: Real, const M: usize, const HALF: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[T],
+    panel: usize,
+    scratch: &mut Scratch<T>,
+    log_densities: &mut [f64],
+    shares: &mut [f64],
+) {
+    by_features!(
+        model.d,
+        responsibilities::<S, T>(M, HALF)(simd, model, x, panel, scratch, log_densities, shares)
+    );
+}
+
+#[inline(never)]
+fn responsibilities<S: Simd, T: Real, const D: usize, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[T],
+    panel: usize,
+    scratch: &mut Scratch<T>,
+    log_densities: &mut [f64],
+    shares: &mut [f64],
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let width = M * Vector::<S, T>::LEN;
+            scratch.y.reserve(model.k * D * width);
+            scratch.q.reserve(model.k * width);
+            let y = scratch.y.first_mut(model.k * D * width);
+            let q = scratch.q.first_mut(model.k * width);
+            let parts = log_densities
+                .chunks_mut(width)
+                .zip(shares.chunks_mut(width * model.k))
+                .enumerate();
+            for (part, (log_densities, shares)) in parts {
+                let (p, at) = (part * width / panel, part * width % panel);
+                let x = &x[p * panel * D + at..];
+                let densities = densities::<S, T, D, M>(simd, model, x, panel, y, q);
+                write_shares(simd, model, densities, q, log_densities, shares);
+            }
+        },
+    );
+}
+
+/// Adds the statistics of all rows to the lane sums: D features, M vectors at a time.
+#[inline(never)]
+fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    rows: Rows<'_, T>,
+    panel: usize,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
+    likelihoods: &mut Likelihoods<S>,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let width = M * Vector::<S, T>::LEN;
+            scratch.y.reserve(model.k * D * width);
+            scratch.q.reserve(model.k * width);
+            let y = scratch.y.first_mut(model.k * D * width);
+            let q = scratch.q.first_mut(model.k * width);
+            for (p, x) in rows.x.chunks_exact(panel * D).enumerate() {
+                for at in (0..panel).step_by(width) {
+                    let densities = densities::<S, T, D, M>(simd, model, &x[at..], panel, y, q);
+                    let scale = match rows.weights {
+                        None => {
+                            likelihoods.add(&densities);
+                            let mut scale = densities.sum;
+                            for scale in &mut scale {
+                                *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
+                            }
+                            scale
+                        }
+                        Some(weights) => {
+                            let weights = load_all::<S, T, M>(simd, &weights[p * panel + at..]);
+                            likelihoods.add_weighted(simd, &densities, &weights);
+                            let mut scale = weights;
+                            for m in 0..M {
+                                scale[m] /= densities.sum[m];
+                            }
+                            scale
+                        }
+                    };
+                    accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
+                }
+            }
+        },
+    );
+}
+
+/// Whitened coordinates and relative densities of M vectors of rows. `x` begins at the first of them.
+#[inline(always)]
+fn densities<S: Simd, T: Real, const D: usize, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[T],
+    panel: usize,
+    y: &mut [T],
+    q: &mut [T],
+) -> Densities<S, T, M> {
+    let width = M * Vector::<S, T>::LEN;
+    let zero = splat::<S, T>(simd, T::from_f64(0.0));
+    let mut features = [[zero; M]; D];
+    for (j, feature) in features.iter_mut().enumerate() {
+        *feature = load_all(simd, &x[j * panel..]);
+    }
+    let largest = if model.centred {
+        whiten::<S, T, D, M, true>(simd, model, &features, y, q)
+    } else {
+        whiten::<S, T, D, M, false>(simd, model, &features, y, q)
+    };
+    softmax::<S, T, M>(simd, &mut q[..model.k * width], largest)
+}
+
+/// Whitened coordinates y and log densities q of all components; the row-wise largest of q.
+#[inline(always)]
+fn whiten<S: Simd, T: Real, const D: usize, const M: usize, const CENTRED: bool>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[[Vector<S, T>; M]; D],
+    y: &mut [T],
+    q: &mut [T],
+) -> [Vector<S, T>; M] {
+    let width = M * Vector::<S, T>::LEN;
+    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
+    let zero = splat::<S, T>(simd, T::from_f64(0.0));
+    let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
+    let components = model
+        .factors
+        .chunks_exact(D * (D + 1) / 2)
+        .zip(model.biases.chunks_exact(D))
+        .zip(model.means.chunks_exact(D))
+        .zip(&model.log_constants);
+    for ((((u, bias), mean), constant), (y, q)) in
+        components.zip(y.chunks_exact_mut(D * width).zip(q.chunks_exact_mut(width)))
+    {
+        let mut centred = *x;
+        if CENTRED {
+            for j in 0..D {
+                let mean = splat::<S, T>(simd, mean[j]);
+                centred[j].iter_mut().for_each(|x| *x -= mean);
+            }
+        }
+        let mut squares = [zero; M];
+        for i in 0..D {
+            let mut sums = [splat::<S, T>(simd, bias[i]); M];
+            for j in 0..D {
+                if j <= i {
+                    let u = splat::<S, T>(simd, u[i * (i + 1) / 2 + j]);
+                    for m in 0..M {
+                        sums[m] = centred[j][m].mul_add(u, sums[m]);
+                    }
+                }
+            }
+            for m in 0..M {
+                squares[m] = sums[m].mul_add(sums[m], squares[m]);
+            }
+            store_all::<S, T, M>(sums, &mut y[i * width..]);
+        }
+        let constant = splat::<S, T>(simd, *constant);
+        for m in 0..M {
+            squares[m] = squares[m].mul_add(half, constant);
+            largest[m] = largest[m].max(squares[m]);
+        }
+        store_all::<S, T, M>(squares, q);
+    }
+    largest
+}
+
+#[inline(always)]
+fn accumulate<S: Simd, T: Real, const D: usize, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    scale: &Scale<S, T, M>,
+    y: &[T],
+    q: &[T],
+    lane_sums: &mut LaneSums<T>,
+) {
+    let width = M * Vector::<S, T>::LEN;
+    let zero = splat::<S, T>(simd, T::from_f64(0.0));
+    let components = y.chunks_exact(D * width).zip(q.chunks_exact(width));
+    for (k, (y, q)) in components.take(model.k).enumerate() {
+        let (first, second) = lane_sums.of(k);
+        let first = &mut first[..(1 + D) * Vector::<S, T>::LEN];
+        let second = &mut second[..D * (D + 1) / 2 * Vector::<S, T>::LEN];
+        let mut coordinates = [[zero; M]; D];
+        for (i, coordinate) in coordinates.iter_mut().enumerate() {
+            *coordinate = load_all(simd, &y[i * width..]);
+        }
+        let r = scale.apply(load_all(simd, q));
+        let mut s0 = load::<S, T>(simd, first, 0);
+        r.iter().for_each(|r| s0 += *r);
+        store::<S, T>(s0, first, 0);
+        for i in 0..D {
+            let mut t = r;
+            let mut s1 = load::<S, T>(simd, first, 1 + i);
+            for m in 0..M {
+                t[m] *= coordinates[i][m];
+                s1 += t[m];
+            }
+            store::<S, T>(s1, first, 1 + i);
+            for j in 0..D {
+                if j <= i {
+                    let at = i * (i + 1) / 2 + j;
+                    let mut s2 = load::<S, T>(simd, second, at);
+                    for m in 0..M {
+                        s2 = t[m].mul_add(coordinates[j][m], s2);
+                    }
+                    store::<S, T>(s2, second, at);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! One pass of a thread over its share of the rows, for all models that share it; and responsibilities of some rows.
+
+use std::ops::Range;
+
+use fearless_simd::prelude::*;
+
+use super::lane_sums::{LaneSums, RUN};
+use super::level::Registers;
+use super::prepared::{Prepared, Shape};
+use super::real::Real;
+use super::rows::{CHUNK, Loader, Rows, clear_weightless};
+use super::scratch::Workspace;
+use super::softmax::{Densities, Likelihoods, Scale, largest_of, softmax};
+use super::vectors::{Aligned, Vector, load_all, splat, store_all};
+use super::{fused, tiled};
+use crate::backend::{BlockMask, Statistics, SummationBlocks};
+
+/// Vectors of a panel, and of what the fused shape takes of it at a time where features are many.
+const PANEL_OF_32: (usize, usize) = (4, 2);
+const PANEL_OF_16: (usize, usize) = (2, 1);
+
+/// Rows of a panel.
+#[inline(always)]
+pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
+    let (vectors, _) = if Registers::<S>::ARE_32 {
+        PANEL_OF_32
+    } else {
+        PANEL_OF_16
+    };
+    vectors * Vector::<S, T>::LEN
+}
+
+/// What a pass goes over.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a, T> {
+    pub(super) loader: &'a Loader<'a>,
+    /// All rows in kernel order, if they are held.
+    pub(super) held: Option<&'a Aligned<T>>,
+    pub(super) blocks: SummationBlocks,
+    pub(super) models: &'a [(Prepared<T>, Option<&'a BlockMask>)],
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Adds the statistics of some blocks, in their order.
+    #[inline(always)]
+    pub(super) fn add<S: Simd>(
+        &self,
+        simd: S,
+        blocks: &mut dyn Iterator<Item = usize>,
+        workspace: &mut Workspace<T>,
+        sums: &mut [Statistics],
+    ) {
+        if Registers::<S>::ARE_32 {
+            self.add_by::<S, { PANEL_OF_32.0 }, { PANEL_OF_32.1 }>(simd, blocks, workspace, sums);
+        } else {
+            self.add_by::<S, { PANEL_OF_16.0 }, { PANEL_OF_16.1 }>(simd, blocks, workspace, sums);
+        }
+    }
+
+    #[inline(always)]
+    fn add_by<S: Simd, const M: usize, const HALF: usize>(
+        &self,
+        simd: S,
+        blocks: &mut dyn Iterator<Item = usize>,
+        workspace: &mut Workspace<T>,
+        sums: &mut [Statistics],
+    ) {
+        let lanes = Vector::<S, T>::LEN;
+        let panel = M * lanes;
+        let d = self.loader.samples().n_features();
+        let Workspace {
+            by_rows,
+            x,
+            weights,
+            scratch,
+            lane_sums,
+        } = workspace;
+        lane_sums.resize_with(self.models.len().max(lane_sums.len()), LaneSums::default);
+        for ((model, _), lane_sums) in self.models.iter().zip(lane_sums.iter_mut()) {
+            lane_sums.prepare(model, lanes);
+        }
+        x.reserve(CHUNK * d);
+        weights.reserve(CHUNK);
+        for block in blocks {
+            let wanted = |mask: &Option<&BlockMask>| mask.is_none_or(|mask| mask.contains(block));
+            if !self.models.iter().any(|(_, mask)| wanted(mask)) {
+                continue;
+            }
+            let rows = self.blocks.rows(block);
+            for start in rows.clone().step_by(CHUNK) {
+                let end = (start + CHUNK).min(rows.end);
+                let padded = (end - start).next_multiple_of(panel);
+                let uniform = self.loader.samples().weights().is_none() && padded == end - start;
+                let weights = weights.first_mut(padded);
+                let total = if uniform {
+                    padded as f64
+                } else {
+                    self.loader.fill_weights(simd, start..end, weights)
+                };
+                let chunk = Rows {
+                    x: match self.held {
+                        Some(held) => held.part(start * d..(start + padded) * d),
+                        None => {
+                            let x = x.first_mut(padded * d);
+                            self.loader.fill(simd, start..end, panel, by_rows, x);
+                            if !uniform {
+                                clear_weightless(weights, d, panel, x);
+                            }
+                            x
+                        }
+                    },
+                    weights: if uniform { None } else { Some(weights) },
+                };
+                let run = (start - rows.start) / lanes % RUN + CHUNK / lanes;
+                let tired = end == rows.end || run >= RUN;
+                for (m, (model, mask)) in self.models.iter().enumerate() {
+                    if !wanted(mask) {
+                        continue;
+                    }
+                    let (sums, lane_sums) = (&mut sums[m], &mut lane_sums[m]);
+                    let mut likelihoods = Likelihoods::new(simd, model.k, M);
+                    let unit = self.loader.weight_unit();
+                    match model.shape {
+                        Shape::Fused => fused::statistics_of::<S, T, M, HALF>(
+                            simd,
+                            model,
+                            chunk,
+                            panel,
+                            scratch,
+                            lane_sums,
+                            &mut likelihoods,
+                        ),
+                        _ => tiled::statistics::<S, T, M>(
+                            simd,
+                            model,
+                            chunk,
+                            unit,
+                            scratch,
+                            lane_sums,
+                            &mut likelihoods,
+                            sums,
+                        ),
+                    }
+                    let (log_likelihood, log_largest) = likelihoods.finish(unit);
+                    sums.log_likelihood += log_likelihood + model.reference * total;
+                    sums.log_largest += log_largest;
+                    sums.weight += total;
+                    if tired && lane_sums.kept {
+                        for k in 0..model.k {
+                            lane_sums.flush(simd, model, k, unit, sums);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Log densities (nats) and responsibilities of at most [`CHUNK`] rows, each of weight 1.
+#[inline(always)]
+pub(super) fn responsibilities<S: Simd, T: Real>(
+    simd: S,
+    loader: &Loader<'_>,
+    model: &Prepared<T>,
+    rows: Range<usize>,
+    workspace: &mut Workspace<T>,
+    log_densities: &mut [f64],
+    shares: &mut [f64],
+) {
+    if Registers::<S>::ARE_32 {
+        responsibilities_by::<S, T, { PANEL_OF_32.0 }, { PANEL_OF_32.1 }>(
+            simd,
+            loader,
+            model,
+            rows,
+            workspace,
+            log_densities,
+            shares,
+        );
+    } else {
+        responsibilities_by::<S, T, { PANEL_OF_16.0 }, { PANEL_OF_16.1 }>(
+            simd,
+            loader,
+            model,
+            rows,
+            workspace,
+            log_densities,
+            shares,
+        );
+    }
+}
+
+#[inline(always)]
+fn responsibilities_by<S: Simd, T: Real, const M: usize, const HALF: usize>(
+    simd: S,
+    loader: &Loader<'_>,
+    model: &Prepared<T>,
+    rows: Range<usize>,
+    workspace: &mut Workspace<T>,
+    log_densities: &mut [f64],
+    shares: &mut [f64],
+) {
+    let (d, k, panel) = (model.d, model.k, M * Vector::<S, T>::LEN);
+    let padded = rows.len().next_multiple_of(panel);
+    let Workspace {
+        by_rows,
+        x,
+        scratch,
+        ..
+    } = workspace;
+    x.reserve(padded * d);
+    let x = x.first_mut(padded * d);
+    loader.fill(simd, rows, panel, by_rows, x);
+    match model.shape {
+        Shape::Fused => fused::responsibilities_of::<S, T, M, HALF>(
+            simd,
+            model,
+            x,
+            panel,
+            scratch,
+            log_densities,
+            shares,
+        ),
+        _ => {
+            let step = tiled::Plan::of(model).rows;
+            let parts = x
+                .chunks(step * d)
+                .zip(log_densities.chunks_mut(step))
+                .zip(shares.chunks_mut(step * k));
+            for ((x, log_densities), shares) in parts {
+                tiled::log_densities::<S, T, M>(simd, model, x, false, scratch);
+                let q = scratch.q.first_mut(x.len() / d * k);
+                let panels = q
+                    .chunks_exact_mut(k * panel)
+                    .zip(log_densities.chunks_mut(panel))
+                    .zip(shares.chunks_mut(panel * k));
+                for ((q, log_densities), shares) in panels {
+                    let largest = largest_of::<S, T, M>(simd, q);
+                    let densities = softmax::<S, T, M>(simd, q, largest);
+                    write_shares(simd, model, densities, q, log_densities, shares);
+                }
+            }
+        }
+    }
+}
+
+/// Writes the log densities and responsibilities of a panel's rows, as many as there is room for.
+#[inline(always)]
+pub(super) fn write_shares<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    densities: Densities<S, T, M>,
+    q: &mut [T],
+    log_densities: &mut [f64],
+    shares: &mut [f64],
+) {
+    let (lanes, width) = (Vector::<S, T>::LEN, M * Vector::<S, T>::LEN);
+    let mut scale = densities.sum;
+    for scale in &mut scale {
+        *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
+    }
+    let scale = Scale::<S, T, M>::new(scale);
+    for q in q.chunks_exact_mut(width).take(model.k) {
+        let r = scale.apply(load_all::<S, T, M>(simd, q));
+        store_all::<S, T, M>(r, q);
+    }
+    for (n, log_density) in log_densities.iter_mut().enumerate() {
+        let (m, lane) = (n / lanes, n % lanes);
+        let largest = densities.largest[m].as_slice()[lane].to_f64();
+        let sum = densities.sum[m].as_slice()[lane].to_f64();
+        *log_density = largest * std::f64::consts::LN_2 + model.reference + sum.ln();
+        for (c, share) in shares[n * model.k..(n + 1) * model.k]
+            .iter_mut()
+            .enumerate()
+        {
+            *share = q[c * width + n].to_f64();
+        }
+    }
+}

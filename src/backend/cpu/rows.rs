@@ -1,0 +1,222 @@
+//! Rows in kernel order: standardised, rounded, and transposed into panels.
+//!
+//! A panel is a few vectors of neighbouring rows side by side, feature-major: `x[panel][feature][row]`.
+
+use std::ops::Range;
+
+use fearless_simd::prelude::*;
+
+use super::real::{Pair, Real};
+use super::vectors::{Aligned, MOST_LANES, Vector, load, splat, store, transpose};
+use crate::data::{Samples, Standardisation, Values};
+
+/// Rows of a chunk, which a thread evaluates in one go; a multiple of every panel, and a divisor of every summation
+/// block but the last.
+pub(super) const CHUNK: usize = 512;
+
+/// Some rows in kernel order.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, T> {
+    /// Whole panels; rows beyond the last are zeros.
+    pub(super) x: &'a [T],
+    /// One weight a row of the panels, in units of the largest's power of two, 0 beyond the last row. None if all
+    /// are 1.
+    pub(super) weights: Option<&'a [T]>,
+}
+
+/// Where rows come from, and what standardising them takes.
+pub(super) struct Loader<'a> {
+    samples: &'a Samples,
+    map: &'a Standardisation,
+    /// Centres and inverse scales as often as it takes for whole pairs of vectors, if features do not mix.
+    pattern: Option<(Vec<f64>, Vec<f64>)>,
+    /// What weights are divided by, so that single precision can hold them.
+    weight_unit: f64,
+}
+
+/// Numbers of a pair of vectors of f64, at most.
+const MOST_PAIR: usize = 16;
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(samples: &'a Samples, map: &'a Standardisation) -> Self {
+        let pattern = map.plain().map(|(center, inverse_scale)| {
+            let repeat = |values: &[f64]| values.repeat(MOST_PAIR);
+            (repeat(center), repeat(inverse_scale))
+        });
+        Self {
+            samples,
+            map,
+            pattern,
+            weight_unit: samples.weight_unit(),
+        }
+    }
+
+    pub(super) fn samples(&self) -> &'a Samples {
+        self.samples
+    }
+
+    pub(super) fn weight_unit(&self) -> f64 {
+        self.weight_unit
+    }
+
+    /// Writes rows in kernel order, in panels of `panel` rows. `by_rows` is scratch.
+    #[inline(always)]
+    pub(super) fn fill<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        panel: usize,
+        by_rows: &mut Aligned<T>,
+        x: &mut [T],
+    ) {
+        let d = self.samples.n_features();
+        // Vectors of a row's features may reach beyond the panel.
+        by_rows.reserve(panel * d + MOST_LANES);
+        let by_rows = by_rows.first_mut(panel * d + MOST_LANES);
+        for (p, x) in x.chunks_exact_mut(panel * d).enumerate() {
+            let first = rows.start + p * panel;
+            let count = panel.min(rows.end.saturating_sub(first));
+            let values = first * d..(first + count) * d;
+            match (self.samples.values(), &self.pattern) {
+                (Values::F32(v), Some(pattern)) if count == panel => {
+                    standardise(simd, &v[values], pattern, by_rows);
+                }
+                (Values::F64(v), Some(pattern)) if count == panel => {
+                    standardise(simd, &v[values], pattern, by_rows);
+                }
+                _ => self.standardise_by_rows(first, count, by_rows),
+            }
+            to_panel(simd, by_rows, d, panel, x);
+        }
+    }
+
+    fn standardise_by_rows<T: Real>(&self, first: usize, count: usize, by_rows: &mut [T]) {
+        let d = self.samples.n_features();
+        let mut row = vec![0.0; d];
+        by_rows.fill(T::from_f64(0.0));
+        for (n, to) in by_rows.chunks_exact_mut(d).take(count).enumerate() {
+            self.samples.copy_row(first + n, &mut row);
+            self.map.apply(&mut row);
+            for (to, value) in to.iter_mut().zip(&row) {
+                *to = T::from_f64(*value);
+            }
+        }
+    }
+
+    /// Writes the weights of rows and returns their sum: 0 beyond the last. Rows of weight 0 become zeros in x, so
+    /// that no value of theirs meets it as 0 × ∞.
+    #[inline(always)]
+    pub(super) fn fill_weights<S: Simd, T: Real>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        weights: &mut [T],
+    ) -> f64 {
+        let count = rows.len();
+        let (given, rest) = weights.split_at_mut(count);
+        rest.fill(T::from_f64(0.0));
+        let Some(exact) = self.samples.weights() else {
+            given.fill(T::from_f64(1.0));
+            return count as f64;
+        };
+        let exact = &exact[rows];
+        let inverse_unit = 1.0 / self.weight_unit;
+        let size = 2 * S::f64s::LEN;
+        let mut total = [S::f64s::splat(simd, 0.0); 2];
+        let vectors = exact.chunks_exact(size).zip(given.chunks_exact_mut(size));
+        for (exact, weights) in vectors {
+            let [low, high] = f64::load_pair(simd, exact);
+            total[0] += low;
+            total[1] += high;
+            T::store_pair::<S>([low * inverse_unit, high * inverse_unit], weights);
+        }
+        let tail = count / size * size;
+        for (weight, exact) in given[tail..].iter_mut().zip(&exact[tail..]) {
+            *weight = T::from_f64(exact * inverse_unit);
+        }
+        let sum = total[0] + total[1];
+        sum.as_slice().iter().sum::<f64>() + exact[tail..].iter().sum::<f64>()
+    }
+}
+
+/// Makes rows of weight 0 zeros.
+#[inline(always)]
+pub(super) fn clear_weightless<T: Real>(weights: &[T], d: usize, panel: usize, x: &mut [T]) {
+    let zero = T::from_f64(0.0);
+    for (weights, x) in weights
+        .chunks_exact(panel)
+        .zip(x.chunks_exact_mut(panel * d))
+    {
+        // Comparing all of them first is cheap; rows of weight 0 are rare.
+        if !weights.iter().fold(false, |any, w| any | (*w == zero)) {
+            continue;
+        }
+        for (n, _) in weights.iter().enumerate().filter(|(_, w)| **w == zero) {
+            x[n..].iter_mut().step_by(panel).for_each(|x| *x = zero);
+        }
+    }
+}
+
+/// Standardises values that lie row after row.
+#[inline(always)]
+fn standardise<S: Simd, V: Real, T: Real>(
+    simd: S,
+    values: &[V],
+    (centers, inverse_scales): &(Vec<f64>, Vec<f64>),
+    by_rows: &mut [T],
+) {
+    let size = 2 * S::f64s::LEN;
+    let period = centers.len() / MOST_PAIR * size;
+    let (centers, inverse_scales) = (&centers[..period], &inverse_scales[..period]);
+    for (values, to) in values
+        .chunks_exact(period)
+        .zip(by_rows.chunks_exact_mut(period))
+    {
+        let pattern = centers
+            .chunks_exact(size)
+            .zip(inverse_scales.chunks_exact(size));
+        for ((from, to), (c, r)) in values
+            .chunks_exact(size)
+            .zip(to.chunks_exact_mut(size))
+            .zip(pattern)
+        {
+            let x: Pair<S> = V::load_pair(simd, from);
+            let (c, r) = (f64::load_pair(simd, c), f64::load_pair(simd, r));
+            T::store_pair::<S>([(x[0] - c[0]) * r[0], (x[1] - c[1]) * r[1]], to);
+        }
+    }
+}
+
+/// Rows one after the other become a panel, feature by feature.
+#[inline(always)]
+fn to_panel<S: Simd, T: Real>(simd: S, by_rows: &[T], d: usize, panel: usize, x: &mut [T]) {
+    let lanes = Vector::<S, T>::LEN;
+    match d {
+        1 => x.copy_from_slice(&by_rows[..panel]),
+        2 => {
+            let (first, second) = x.split_at_mut(panel);
+            for v in 0..panel / lanes {
+                let low = load::<S, T>(simd, by_rows, 2 * v);
+                let high = load::<S, T>(simd, by_rows, 2 * v + 1);
+                store::<S, T>(low.unzip_low(high), first, v);
+                store::<S, T>(low.unzip_high(high), second, v);
+            }
+        }
+        _ => {
+            for v in 0..panel / lanes {
+                let rows = &by_rows[v * lanes * d..];
+                for feature in (0..d).step_by(lanes) {
+                    let mut square = [splat(simd, T::from_f64(0.0)); MOST_LANES];
+                    for (n, row) in square[..lanes].iter_mut().enumerate() {
+                        let at = n * d + feature;
+                        *row = Vector::<S, T>::from_slice(simd, &rows[at..at + lanes]);
+                    }
+                    transpose::<S, T>(&mut square);
+                    for (j, column) in square[..lanes.min(d - feature)].iter().enumerate() {
+                        store::<S, T>(*column, &mut x[(feature + j) * panel..], v);
+                    }
+                }
+            }
+        }
+    }
+}

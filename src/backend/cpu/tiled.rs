@@ -1,0 +1,170 @@
+//! The shapes whose sums do not stay in the first-level cache: whitened coordinates of all components for some
+//! panels, responsibilities, then one component's sums after the other.
+
+use fearless_simd::prelude::*;
+
+use super::diagonal;
+use super::gram::{MOST_ROWS, gram, responsibilities};
+use super::lane_sums::LaneSums;
+use super::prepared::{Prepared, Shape};
+use super::real::Real;
+use super::rows::{CHUNK, Rows};
+use super::scratch::Scratch;
+use super::softmax::{Likelihoods, largest_of, softmax};
+use super::vectors::{Vector, load_all, splat, store_all};
+use super::whiten::whiten;
+use crate::backend::Statistics;
+
+/// Whitened coordinates of all components stay in memory from whitening to summing while they fit this.
+const KEPT_BYTES: usize = 8 << 20;
+/// The fewest rows worth evaluating at once.
+const FEWEST_ROWS: usize = 128;
+
+/// How many rows are evaluated at once, and whether all components' coordinates are kept meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) rows: usize,
+    pub(super) kept: bool,
+}
+
+impl Plan {
+    pub(super) fn of<T: Real>(model: &Prepared<T>) -> Self {
+        let most = CHUNK * size_of::<f32>() / size_of::<T>();
+        let bytes = |numbers: usize, rows: usize| numbers * rows * size_of::<T>();
+        let fitting = |numbers: usize, limit: usize| {
+            let mut rows = most;
+            while rows > FEWEST_ROWS && bytes(numbers, rows) > limit {
+                rows /= 2;
+            }
+            rows
+        };
+        if model.shape == Shape::Diagonal {
+            return Self {
+                rows: fitting(model.k, KEPT_BYTES),
+                kept: false,
+            };
+        }
+        let all = model.k * (model.d + 1);
+        let rows = fitting(all, KEPT_BYTES);
+        if bytes(all, rows) <= KEPT_BYTES {
+            Self { rows, kept: true }
+        } else {
+            Self {
+                rows: fitting(model.k, KEPT_BYTES),
+                kept: false,
+            }
+        }
+    }
+}
+
+/// Adds the statistics of all rows. Sums that find no room between calls go to `sums` at once.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one loop nest")]
+pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    rows: Rows<'_, T>,
+    unit: f64,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
+    likelihoods: &mut Likelihoods<S>,
+    sums: &mut Statistics,
+) {
+    let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
+    let plan = Plan::of(model);
+    let parts = rows.x.chunks(plan.rows * d).enumerate();
+    for (part, x) in parts {
+        let count = x.len() / d;
+        log_densities::<S, T, M>(simd, model, x, plan.kept, scratch);
+        scratch.scale.reserve(count);
+        scratch.r.reserve(count);
+        let q = scratch.q.first_mut(k * count);
+        let scale = scratch.scale.first_mut(count);
+        for (p, (q, scale)) in q
+            .chunks_exact_mut(k * width)
+            .zip(scale.chunks_exact_mut(width))
+            .enumerate()
+        {
+            let largest = largest_of::<S, T, M>(simd, q);
+            let densities = softmax::<S, T, M>(simd, q, largest);
+            let mut weights = [splat::<S, T>(simd, T::from_f64(1.0)); M];
+            match rows.weights {
+                None => likelihoods.add(&densities),
+                Some(given) => {
+                    weights = load_all(simd, &given[part * plan.rows + p * width..]);
+                    likelihoods.add_weighted(simd, &densities, &weights);
+                }
+            }
+            for m in 0..M {
+                weights[m] /= densities.sum[m];
+            }
+            store_all::<S, T, M>(weights, scale);
+        }
+        let (q, scale) = (&*q, &*scale);
+        for component in 0..k {
+            let (first, second) = lane_sums.of(component);
+            let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
+            let r = scratch.r.first_mut(count);
+            let q = &q[component * width..];
+            if responsibilities::<S, T, M>(simd, q, k * width, scale, r, s0) {
+                if model.shape == Shape::Diagonal {
+                    diagonal::accumulate::<S, T, M>(simd, model, component, x, r, s1, second);
+                } else {
+                    let slot = if plan.kept { component } else { 0 };
+                    let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
+                    if !plan.kept {
+                        let squares = scratch.squares.first_mut(count);
+                        whiten::<S, T, M>(simd, model, component, x, y, squares);
+                    }
+                    scratch.t.reserve(count * MOST_ROWS);
+                    let t = scratch.t.first_mut(count * MOST_ROWS);
+                    gram::<S, T, M>(simd, d, r, y, t, s1, second);
+                }
+            }
+            if !lane_sums.kept {
+                lane_sums.flush(simd, model, component, unit, sums);
+            }
+        }
+    }
+}
+
+/// Log densities to base 2 of all components for the panels of `x`: `q[panel][component][row]`.
+#[inline(always)]
+pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[T],
+    kept: bool,
+    scratch: &mut Scratch<T>,
+) {
+    let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
+    let count = x.len() / d;
+    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
+    scratch.q.reserve(k * count);
+    scratch.squares.reserve(count);
+    if model.shape != Shape::Diagonal {
+        scratch.y.reserve(if kept { k } else { 1 } * count * d);
+    }
+    let squares = scratch.squares.first_mut(count);
+    let q = scratch.q.first_mut(k * count);
+    for component in 0..k {
+        if model.shape == Shape::Diagonal {
+            diagonal::squares::<S, T, M>(simd, model, component, x, squares);
+        } else {
+            let slot = if kept { component } else { 0 };
+            let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
+            whiten::<S, T, M>(simd, model, component, x, y, squares);
+        }
+        let constant = splat::<S, T>(simd, model.log_constants[component]);
+        let panels = q
+            .chunks_exact_mut(k * width)
+            .zip(squares.chunks_exact(width));
+        for (q, squares) in panels {
+            let mut log_density = load_all::<S, T, M>(simd, squares);
+            for value in &mut log_density {
+                *value = value.mul_add(half, constant);
+            }
+            store_all::<S, T, M>(log_density, &mut q[component * width..]);
+        }
+    }
+}
