@@ -1,5 +1,7 @@
 //! From statistics to the next parameters: the update rule's step, then repairs where a component collapsed.
 
+use std::ops::Range;
+
 use super::collapse::Floor;
 use super::events::{Event, EventKind};
 use super::init::Start;
@@ -67,11 +69,12 @@ impl Maximisation {
 
     /// Whether no covariance is below the floor.
     pub(super) fn is_sound(&self, components: &Components) -> bool {
-        let distinct = match components.covariance_type {
-            CovarianceType::Tied => 1,
-            _ => components.gaussians(),
-        };
-        (0..distinct).all(|k| !self.floor.is_below(components.factor(k)))
+        distinct(components).all(|k| !self.floor.is_below(components.factor(k)))
+    }
+
+    /// Whether some covariance is at the floor.
+    pub(super) fn is_floored(&self, components: &Components) -> bool {
+        distinct(components).any(|k| self.floor.is_reached(components.factor(k)))
     }
 
     /// Takes the start's steps; a covariance that does not exist becomes the floor's.
@@ -223,6 +226,14 @@ impl Maximisation {
             repaired,
             at_floor,
         }
+    }
+}
+
+/// The Gaussians with covariances of their own.
+fn distinct(components: &Components) -> Range<usize> {
+    match components.covariance_type {
+        CovarianceType::Tied => 0..1,
+        _ => 0..components.gaussians(),
     }
 }
 

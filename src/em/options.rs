@@ -68,8 +68,8 @@ pub struct Options {
     pub plain: bool,
 }
 
-/// Fewer rows are fitted by plain EM, which takes no time there.
-const ACCELERATED_ROWS: usize = 2000;
+/// Fewer rows are fitted by plain EM, which takes little time there.
+pub(super) const ACCELERATED_ROWS: usize = 2000;
 
 impl Options {
     /// The defaults for K components.

@@ -44,8 +44,6 @@ pub(super) struct Run<'a> {
     pub(super) components: Components,
     /// The parameters that stand and their statistics.
     standing: Option<(Components, Statistics)>,
-    /// Whether a covariance was at the floor in the last EM step.
-    at_floor: bool,
     /// Mean log-likelihoods after 0, 1, … iterations, in the data's units.
     pub(super) trace: Vec<f64>,
     /// What happened to components.
@@ -75,7 +73,6 @@ impl<'a> Run<'a> {
             acceleration,
             components: start.components.clone(),
             standing: None,
-            at_floor: false,
             trace: Vec::new(),
             events: start.repairs.clone(),
             ending: None,
@@ -111,7 +108,8 @@ impl<'a> Run<'a> {
 
     /// The repairs that still show in where it ended: of covariances at the floor.
     pub(super) fn repairs(&self) -> Vec<Event> {
-        let shows = |event: &&Event| self.at_floor && event.kind != EventKind::Reseeded;
+        let floored = self.maximisation.is_floored(&self.components);
+        let shows = |event: &&Event| floored && event.kind != EventKind::Reseeded;
         self.events.iter().filter(shows).cloned().collect()
     }
 
@@ -186,7 +184,6 @@ impl<'a> Run<'a> {
         let update = self
             .maximisation
             .update(components, statistics, next, &mut self.events);
-        self.at_floor = update.at_floor;
         let plain = self.acceleration.is_none() || update.at_floor;
         if update.repaired || !plain {
             self.convergence.restart();

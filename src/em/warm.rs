@@ -16,7 +16,7 @@ use super::engine::Engine;
 use super::events::Event;
 use super::hessian;
 use super::init::{self, Start, Stream, generator};
-use super::options::{Init, Options};
+use super::options::{ACCELERATED_ROWS, Init, Options};
 use super::run::{self, Run};
 use super::{FitError, Stage};
 use crate::backend::Components;
@@ -126,6 +126,7 @@ pub(super) fn warm_up(
         options.seed,
     );
     let mut going: Vec<Going> = (0..starts).map(Going::new).collect();
+    let alone = starts == 1;
     let mut stages = Vec::new();
     let mut restarts = None;
     for Plan { rows, starts } in plan {
@@ -138,6 +139,8 @@ pub(super) fn warm_up(
         let max_iter = match (accelerated, starts) {
             (true, 1) => ITERATIONS,
             (true, _) => STARTS_ITERATIONS,
+            // The first iterations from random responsibilities say nothing of where they lead.
+            (false, _) if samples.len() < ACCELERATED_ROWS => options.max_iter,
             (false, _) => PLAIN_ITERATIONS,
         };
         let stage_options = Options {
@@ -155,7 +158,9 @@ pub(super) fn warm_up(
             };
             going.iter_mut().for_each(|going| going.accelerate(stop));
         }
-        let ended = run_all(&mut stage_engine, map, &stage_options, going)?;
+        // A start that is alone is the same as that of plain EM; many are cheaper to draw from few rows.
+        let source = if alone { samples } else { &subsample };
+        let ended = run_all(&mut stage_engine, source, map, &stage_options, going)?;
         let mut passes = stage_engine.passes * weight / samples.len() as f64;
         if restarts.is_none() && starts > 1 {
             restarts = Some(compare(&ended, starts, SAME * enough));
@@ -282,10 +287,11 @@ struct Ended {
     mean_log_likelihood: f64,
 }
 
-/// Runs all starts side by side, best result first; starts without parameters are drawn first. One that fails is
-/// left out; if all do, the first one's reason stands for all.
+/// Runs all starts side by side, best result first; starts without parameters are first drawn from `source`. One that
+/// fails is left out; if all do, the first one's reason stands for all.
 fn run_all(
     engine: &mut Engine<'_>,
+    source: &Samples,
     map: &Standardisation,
     options: &Options,
     going: Vec<Going>,
@@ -300,7 +306,7 @@ fn run_all(
                 steps: Vec::new(),
                 repairs: going.repairs,
             },
-            None => init::start(engine.samples(), map, options, going.number),
+            None => init::start(source, map, options, going.number),
         };
         match Run::begin(start, going.acceleration, engine, map, options, None) {
             Ok(run) => {

@@ -101,6 +101,8 @@ fn corpus_fits((device, precision): Way, inits: &[Init]) {
                     max_iter: 200,
                     device: device.clone(),
                     precision,
+                    // Two, so that what happened on the way to the better one must be told.
+                    restarts: 2,
                     ..Options::new(case.k)
                 };
                 if let Err(why) = check(&case, &options) {
