@@ -282,7 +282,9 @@ impl Taken<'_> {
         }
         // Room never ends before the rows do, unless there are more lines than were counted.
         let room = self.free.next().ok_or_else(changed);
-        room.map_err(Bad::Unreadable)?.copy_from_slice(&self.row);
+        let room = room.map_err(Bad::Unreadable)?;
+        // Rows are short: a loop is done before a copy of memory has begun.
+        room.iter_mut().zip(&self.row).for_each(|(to, x)| *to = *x);
         self.rows += 1;
         Ok(())
     }
