@@ -236,6 +236,12 @@ impl Task {
             return (Cell::Number(x), len);
         }
         if rest.first() == Some(&b'"') {
+            // Most hold no quote, and nothing follows the closing one.
+            if let Some(end) = memchr(b'"', &rest[1..])
+                && rest.get(end + 2).is_none_or(|b| self.ends_field(*b))
+            {
+                return (cell(&rest[1..=end]), end + 2);
+            }
             let mut content = Vec::new();
             let len = self.quoted(rest, |part| content.extend_from_slice(part));
             return (cell(&content), len);
