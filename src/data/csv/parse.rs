@@ -1,9 +1,9 @@
-//! The data rows as numbers, piece by piece on all threads: by a reader of our own where no field is quoted, else
-//! through the csv crate. Both give the same.
+//! The data rows as numbers, piece by piece on all threads. What a field is, is as the csv crate has it.
 
 use std::io;
 
 use ::csv::ByteRecord;
+use memchr::{memchr, memchr3};
 use rayon::prelude::*;
 
 use super::cells::{Cell, cell, shown};
@@ -175,124 +175,57 @@ impl Task {
     }
 
     fn piece(&self, piece: &Piece, bytes: &[u8], values: &mut [f64]) -> Result<Held, Stop> {
-        let mut taken = Taken {
-            task: self,
-            free: values.chunks_exact_mut(self.width),
-            row: vec![0.0; self.width],
-            seen: vec![Seen::default(); self.width],
-            rows: 0,
-        };
-        let read = match piece.quoted {
-            true => taken.by_records(bytes),
-            false => taken.by_lines(bytes),
-        };
-        match read {
-            Ok(()) => Ok((taken.rows, taken.seen)),
-            Err(Bad::Uneven { start, fields }) => Err(Stop::Uneven {
-                line: line(piece, bytes, start),
-                fields,
-            }),
-            Err(Bad::Unreadable(error)) => Err(Stop::Unreadable(error)),
-        }
-    }
-}
-
-/// Why a piece cannot be taken.
-enum Bad {
-    Uneven { start: usize, fields: usize },
-    Unreadable(io::Error),
-}
-
-/// Rows taken of a piece so far.
-struct Taken<'a> {
-    task: &'a Task,
-    free: std::slice::ChunksExactMut<'a, f64>,
-    row: Vec<f64>,
-    seen: Vec<Seen>,
-    rows: usize,
-}
-
-impl Taken<'_> {
-    /// Through the csv crate.
-    fn by_records(&mut self, bytes: &[u8]) -> Result<(), Bad> {
-        let mut reader = reader(bytes, self.task.delimiter);
-        let mut record = ByteRecord::new();
-        while next(&mut reader, &mut record).map_err(Bad::Unreadable)? {
-            for (field, found) in record.iter().enumerate() {
-                if let Some(slot) = self.slot(field) {
-                    self.put(slot, cell(found));
-                }
-            }
-            self.end_row(record.position().map_or(0, offset), record.len())?;
-        }
-        Ok(())
-    }
-
-    /// Where lines are rows and delimiters part fields.
-    fn by_lines(&mut self, bytes: &[u8]) -> Result<(), Bad> {
-        let mut at = 0;
+        let mut free = values.chunks_exact_mut(self.width);
+        let mut row = vec![0.0; self.width];
+        let mut seen = vec![Seen::default(); self.width];
+        let (mut rows, mut at) = (0, 0);
         while at < bytes.len() {
             if is_line_end(bytes[at]) {
                 at += 1;
                 continue;
             }
             let start = at;
-            let mut field = 0;
-            loop {
-                at += match self.slot(field) {
-                    Some(slot) => {
-                        let (cell, len) = self.task.field(&bytes[at..]);
-                        self.put(slot, cell);
-                        len
-                    }
-                    None => self.task.len(&bytes[at..]),
-                };
-                field += 1;
-                if bytes.get(at).is_none_or(|b| is_line_end(*b)) {
-                    break;
+            let fields = self.row(bytes, &mut at, &mut row, &mut seen);
+            if fields != self.slots.len() {
+                let line = line(piece, bytes, start);
+                return Err(Stop::Uneven { line, fields });
+            }
+            // Room never ends before the rows do, unless there are more lines than were counted.
+            let room = free.next().ok_or_else(|| Stop::Unreadable(changed()))?;
+            // Rows are short: a loop is done before a copy of memory has begun.
+            room.iter_mut().zip(&row).for_each(|(to, x)| *to = *x);
+            rows += 1;
+        }
+        Ok((rows, seen))
+    }
+
+    /// Reads the row that begins at `at` and goes to its end; says how many fields it has.
+    fn row(&self, bytes: &[u8], at: &mut usize, row: &mut [f64], seen: &mut [Seen]) -> usize {
+        let mut fields = 0;
+        loop {
+            let rest = &bytes[*at..];
+            let slot = self.slots.get(fields).copied().flatten();
+            *at += match slot {
+                None => self.skip(rest),
+                Some(slot) => {
+                    let (cell, len) = self.field(rest);
+                    seen[slot].number |= matches!(cell, Cell::Number(_));
+                    seen[slot].text |= cell == Cell::Text;
+                    row[slot] = match cell {
+                        Cell::Number(x) => x,
+                        _ => f64::NAN,
+                    };
+                    len
                 }
-                at += 1;
+            };
+            fields += 1;
+            if bytes.get(*at).is_none_or(|b| is_line_end(*b)) {
+                return fields;
             }
-            self.end_row(start, field)?;
+            *at += 1;
         }
-        Ok(())
     }
 
-    fn slot(&self, field: usize) -> Option<usize> {
-        self.task.slots.get(field).copied().flatten()
-    }
-
-    fn put(&mut self, slot: usize, cell: Cell) {
-        self.row[slot] = match cell {
-            Cell::Number(x) => {
-                self.seen[slot].number = true;
-                x
-            }
-            Cell::Missing => f64::NAN,
-            Cell::Text => {
-                self.seen[slot].text = true;
-                f64::NAN
-            }
-        };
-    }
-
-    fn end_row(&mut self, start: usize, fields: usize) -> Result<(), Bad> {
-        if fields != self.task.slots.len() {
-            return Err(Bad::Uneven { start, fields });
-        }
-        // Room never ends before the rows do, unless there are more lines than were counted.
-        let room = self.free.next().ok_or_else(changed);
-        room.map_err(Bad::Unreadable)?.copy_from_slice(&self.row);
-        self.rows += 1;
-        Ok(())
-    }
-}
-
-fn is_line_end(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\r')
-}
-
-impl Task {
     /// The field that `rest` begins with, and its length.
     fn field(&self, rest: &[u8]) -> (Cell, usize) {
         // Most are numbers with nothing around them, whose end is found by reading them.
@@ -302,18 +235,62 @@ impl Task {
         {
             return (Cell::Number(x), len);
         }
+        if rest.first() == Some(&b'"') {
+            // Most hold no quote, and nothing follows the closing one.
+            if let Some(end) = memchr(b'"', &rest[1..])
+                && rest.get(end + 2).is_none_or(|b| self.ends_field(*b))
+            {
+                return (cell(&rest[1..=end]), end + 2);
+            }
+            let mut content = Vec::new();
+            let len = self.quoted(rest, |part| content.extend_from_slice(part));
+            return (cell(&content), len);
+        }
         let len = self.len(rest);
         (cell(&rest[..len]), len)
     }
 
-    /// The length of the field that `rest` begins with.
+    /// The length of the field that `rest` begins with, quoted or not.
+    fn skip(&self, rest: &[u8]) -> usize {
+        match rest.first() {
+            Some(b'"') => self.quoted(rest, |_| {}),
+            _ => self.len(rest),
+        }
+    }
+
+    /// Takes the content of the quoted field that `rest` begins with, part by part, and says how long the field is.
+    /// Two quotes stand for one; what follows the closing quote belongs to the content, as the csv crate has it.
+    fn quoted(&self, rest: &[u8], mut take: impl FnMut(&[u8])) -> usize {
+        let mut at = 1;
+        while let Some(len) = memchr(b'"', &rest[at..]) {
+            let end = at + len;
+            if rest.get(end + 1) == Some(&b'"') {
+                take(&rest[at..=end]);
+                at = end + 2;
+                continue;
+            }
+            take(&rest[at..end]);
+            let after = &rest[end + 1..];
+            let len = self.len(after);
+            take(&after[..len]);
+            return end + 1 + len;
+        }
+        take(&rest[at..]);
+        rest.len()
+    }
+
+    /// The length of the field that `rest` begins with, if it is not quoted.
     fn len(&self, rest: &[u8]) -> usize {
-        memchr::memchr3(self.delimiter, b'\n', b'\r', rest).unwrap_or(rest.len())
+        memchr3(self.delimiter, b'\n', b'\r', rest).unwrap_or(rest.len())
     }
 
     fn ends_field(&self, byte: u8) -> bool {
         byte == self.delimiter || is_line_end(byte)
     }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 #[cfg(test)]

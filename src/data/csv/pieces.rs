@@ -24,8 +24,6 @@ pub(super) struct Piece {
     pub(super) lines_before: usize,
     /// Ends of lines in them: but for a last row without one there are no more rows.
     pub(super) lines: usize,
-    /// Whether there are quotes in them.
-    pub(super) quoted: bool,
 }
 
 /// Cuts the text from byte `start` on into pieces of about `size` bytes.
@@ -54,14 +52,12 @@ pub(super) fn pieces(
         if let Some(open) = pieces.last_mut() {
             open.bytes.end = first.unwrap_or(look.bytes.end);
             open.lines += lines;
-            open.quoted |= quoted;
         }
         if let Some(first) = first {
             pieces.push(Piece {
                 bytes: first..look.bytes.end,
                 lines_before: lines_before + lines,
                 lines: look.lines - lines,
-                quoted: look.quotes,
             });
         }
         lines_before += look.lines;
@@ -129,7 +125,6 @@ pub(super) fn line_ends(bytes: &[u8]) -> usize {
 struct Look {
     bytes: Range<usize>,
     lines: usize,
-    quotes: bool,
     /// Whether it ends within quotes if a row begins with it.
     outside_ends_quoted: bool,
     /// The same if it begins within quotes.
@@ -152,7 +147,6 @@ impl Look {
         Self {
             bytes: start..start + bytes.len(),
             lines: line_ends(bytes),
-            quotes,
             outside_ends_quoted,
             within_ends_quoted,
             within: first.map(|first| (start + first, line_ends(&bytes[..first]))),
@@ -197,10 +191,10 @@ fn walk(bytes: &[u8], mut quoted: bool, delimiter: u8) -> (bool, Option<usize>) 
 mod tests {
     use super::*;
 
-    fn cut(text: &str, size: usize) -> Vec<(String, usize, usize, bool)> {
+    fn cut(text: &str, size: usize) -> Vec<(String, usize, usize)> {
         let bytes = Text::Memory(text.as_bytes().to_vec());
         let pieces = pieces(&bytes, 0, b',', size).expect("in memory");
-        let shown = |p: Piece| (text[p.bytes].to_owned(), p.lines_before, p.lines, p.quoted);
+        let shown = |p: Piece| (text[p.bytes].to_owned(), p.lines_before, p.lines);
         pieces.into_iter().map(shown).collect()
     }
 
@@ -224,7 +218,7 @@ mod tests {
                         .all(|p| !p.0.starts_with("\n") || text.contains("\n\n"))
                 );
                 let mut lines = 0;
-                for (_, before, own, _) in pieces {
+                for (_, before, own) in pieces {
                     assert_eq!(before, lines);
                     lines += own;
                 }
@@ -238,11 +232,7 @@ mod tests {
         let text = "1,\"a\nb\n\"\n2,c\n\"\"\"\n\",3\nx\"y,4\n";
         for size in 1..9 {
             let pieces = cut(text, size);
-            assert_eq!(
-                pieces[0],
-                ("1,\"a\nb\n\"\n".to_owned(), 0, 3, true),
-                "{size}"
-            );
+            assert_eq!(pieces[0], ("1,\"a\nb\n\"\n".to_owned(), 0, 3), "{size}");
             assert!(
                 pieces.iter().all(|p| !p.0.ends_with("\"\"\"\n")),
                 "{pieces:?}"
