@@ -7,6 +7,7 @@ mod adapter;
 mod buffers;
 mod device;
 mod generate;
+mod groups;
 mod parameters;
 mod plan;
 mod samples;
@@ -118,6 +119,20 @@ impl Gpu {
                 (plan, workgroup),
                 &models,
             )?,
+            Regime::Groups(groups) => models
+                .iter()
+                .map(|(parameters, mask)| {
+                    groups::statistics_groups(
+                        &self.device,
+                        &mut self.pool,
+                        &mut self.counters,
+                        &self.samples,
+                        (plan, groups),
+                        parameters,
+                        |b| mask.is_none_or(|mask| mask.contains(b)),
+                    )
+                })
+                .collect::<Result<_, _>>()?,
             Regime::Staged {
                 segment_rows,
                 segments_per_batch,

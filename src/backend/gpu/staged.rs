@@ -243,7 +243,7 @@ impl Staged<'_> {
             let bound: Vec<_> = stages
                 .iter()
                 .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
                 .collect();
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -256,7 +256,7 @@ impl Staged<'_> {
                     [reduce_groups, 1, spans],
                 ];
                 for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
-                    stage.dispatch(&mut pass, bound, at * uniform_stride::<Batch>(), groups);
+                    stage.dispatch(&mut pass, bound, &[at * uniform_stride::<Batch>()], groups);
                 }
             }
             drop(pass);
@@ -354,12 +354,12 @@ impl Staged<'_> {
             let bound: Vec<_> = stages
                 .iter()
                 .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
                 .collect();
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stages[0].dispatch(&mut pass, &bound[0], 0, [x, k as u32, z]);
-            stages[1].dispatch(&mut pass, &bound[1], 0, [x, 1, z]);
+            stages[0].dispatch(&mut pass, &bound[0], &[0], [x, k as u32, z]);
+            stages[1].dispatch(&mut pass, &bound[1], &[0], [x, 1, z]);
             drop(pass);
             encoder
         })?;

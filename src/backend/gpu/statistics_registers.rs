@@ -100,10 +100,10 @@ pub(super) fn statistics_registers(
             &pool.output(device, "partials", (entries.len() * len * 4) as u64)?,
         ];
         let commands = device.guarded("statistics_registers", 0, || {
-            let bound = stage.bind(device.raw(), size_of::<BlockRange>(), &buffers);
+            let bound = stage.bind(device.raw(), &buffers);
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stage.dispatch(&mut pass, &bound, 0, [width, height, 1]);
+            stage.dispatch(&mut pass, &bound, &[0], [width, height, 1]);
             drop(pass);
             encoder
         })?;
