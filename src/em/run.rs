@@ -106,10 +106,11 @@ impl<'a> Run<'a> {
         self.trace.last().copied().unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// The repairs that still show in where it ended: of covariances at the floor.
-    pub(super) fn repairs(&self) -> Vec<Event> {
+    /// The repairs that still show in where it ended, of covariances at the floor; `all` of them where the same rows
+    /// are fitted again.
+    pub(super) fn repairs(&self, all: bool) -> Vec<Event> {
         let floored = self.maximisation.is_floored(&self.components);
-        let shows = |event: &&Event| floored && event.kind != EventKind::Reseeded;
+        let shows = |event: &&Event| all || (floored && event.kind != EventKind::Reseeded);
         self.events.iter().filter(shows).cloned().collect()
     }
 

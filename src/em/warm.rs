@@ -158,9 +158,17 @@ pub(super) fn warm_up(
             };
             going.iter_mut().for_each(|going| going.accelerate(stop));
         }
+        let all_rows = subsample.len() == samples.len();
         // A start that is alone is the same as that of plain EM; many are cheaper to draw from few rows.
         let source = if alone { samples } else { &subsample };
-        let ended = run_all(&mut stage_engine, source, map, &stage_options, going)?;
+        let ended = run_all(
+            &mut stage_engine,
+            source,
+            all_rows,
+            map,
+            &stage_options,
+            going,
+        )?;
         let mut passes = stage_engine.passes * weight / samples.len() as f64;
         if restarts.is_none() && starts > 1 {
             restarts = Some(compare(&ended, starts, SAME * enough));
@@ -292,6 +300,7 @@ struct Ended {
 fn run_all(
     engine: &mut Engine<'_>,
     source: &Samples,
+    all: bool,
     map: &Standardisation,
     options: &Options,
     going: Vec<Going>,
@@ -327,7 +336,7 @@ fn run_all(
                 going: Going {
                     number,
                     components: Some(run.components.clone()),
-                    repairs: at_the_start(run.repairs()),
+                    repairs: at_the_start(run.repairs(all)),
                     acceleration: run.into_acceleration(),
                 },
             }),
