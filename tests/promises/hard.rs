@@ -101,8 +101,7 @@ fn corpus_fits((device, precision): Way, inits: &[Init]) {
                     max_iter: 200,
                     device: device.clone(),
                     precision,
-                    // Two, so that what happened on the way to the better one must be told.
-                    restarts: 2,
+                    restarts: 1,
                     ..Options::new(case.k)
                 };
                 if let Err(why) = check(&case, &options) {
