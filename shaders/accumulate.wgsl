@@ -6,11 +6,10 @@
 //@ constants
 
 @group(0) @binding(0) var<uniform> batch: Batch;
-@group(0) @binding(1) var<storage, read> segments: array<Segment>;
-@group(0) @binding(2) var<storage, read> whitened: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> scores: array<f32>;
+@group(0) @binding(1) var<storage, read> whitened: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> scores: array<f32>;
 // Per segment: S1 and S0 (in x) of each component, then each component's tiles by columns.
-@group(0) @binding(4) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> partials: array<vec4<f32>>;
 
 const TILES: u32 = QUADS * (QUADS + 1u) / 2u;
 
@@ -31,7 +30,7 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let j = tile - i * (i + 1u) / 2u;
 
-    let rows = segments[batch.first_segment + id.z].rows;
+    let rows = segment_of(id.z).rows;
     let first = (id.z * batch.n_components + k) * batch.segment_rows;
     var s0 = 0.0;
     var s1 = vec4(0.0);

@@ -11,10 +11,9 @@ override SPHERICAL: bool = false;
 @group(0) @binding(1) var<storage, read> samples: array<f32>;
 // Per component: log constant, mean, whitened remainder of the mean, diagonal of U.
 @group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> segments: array<Segment>;
-@group(0) @binding(4) var<storage, read> scores: array<f32>;
+@group(0) @binding(3) var<storage, read> scores: array<f32>;
 // Per (segment, component): S1, second moments, S0, and zeros up to a multiple of four.
-@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
 const COMPONENT: u32 = 1u + 3u * QUADS;
 
@@ -32,7 +31,7 @@ fn accumulate_diagonal(@builtin(global_invocation_id) id: vec3<u32>) {
     let remainder = components[parameters + QUADS];
     let factor = components[parameters + 2u * QUADS];
 
-    let segment = segments[batch.first_segment + id.z];
+    let segment = segment_of(id.z);
     let part = id.z * batch.n_components + k;
     let first = part * batch.segment_rows;
     var s0 = 0.0;

@@ -9,12 +9,11 @@ override EACH_ROW: bool = false;
 
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> samples: array<f32>;
-@group(0) @binding(2) var<storage, read> segments: array<Segment>;
-@group(0) @binding(3) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(2) var<storage, read_write> scores: array<f32>;
 // Per workgroup of 64 rows: sums of w max q and w log2 (sum of 2^(q - max q)).
-@group(0) @binding(4) var<storage, read_write> logs: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read_write> logs: array<vec2<f32>>;
 // Per row: max q and log2 (sum of 2^(q - max q)).
-@group(0) @binding(5) var<storage, read_write> densities: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> densities: array<vec2<f32>>;
 
 var<workgroup> tree: array<vec2<f32>, 64>;
 var<workgroup> branches: array<vec2<f32>, 8>;
@@ -25,7 +24,7 @@ fn responsibilities(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let index = batch.first_segment + group.z;
-    let segment = segments[index];
+    let segment = segment_of(group.z);
     let row = group.x * 64u + lane;
     var density = vec2(0.0);
     if row < segment.rows {

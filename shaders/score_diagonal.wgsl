@@ -9,8 +9,7 @@
 @group(0) @binding(1) var<storage, read> samples: array<f32>;
 // Per component: log constant, mean, whitened remainder of the mean, diagonal of U.
 @group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> segments: array<Segment>;
-@group(0) @binding(4) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(3) var<storage, read_write> scores: array<f32>;
 
 const COMPONENT: u32 = 1u + 3u * QUADS;
 
@@ -18,7 +17,7 @@ const COMPONENT: u32 = 1u + 3u * QUADS;
 
 @compute @workgroup_size(64)
 fn score_diagonal(@builtin(global_invocation_id) id: vec3<u32>) {
-    let segment = segments[batch.first_segment + id.z];
+    let segment = segment_of(id.z);
     let row = id.x;
     if row >= segment.rows {
         return;

@@ -19,49 +19,13 @@ struct BlockRange {
     padding: u32,
 }
 
-struct Block {
-    // Where the block's first number stands in `samples`.
-    first: u32,
-    // Rows, at least 1.
-    rows: u32,
-    // Which row of `partials` is the entry's.
-    partial: u32,
-    // Which of the models.
-    model: u32,
-}
-
 @group(0) @binding(0) var<uniform> range: BlockRange;
 @group(0) @binding(1) var<uniform> components: array<vec4<f32>, PARAMETERS * MODELS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
-// CHUNK statistics at a time are summed over the workgroup: each by LANES invocations, then by one. The row
-// of a statistic is LANES longer than the workgroup, so that neighbours read different banks.
-const CHUNK: u32 = 16u;
-override LANES: u32 = WORKGROUP / CHUNK;
-override ROW: u32 = WORKGROUP + LANES;
-var<workgroup> tree: array<f32, CHUNK * ROW>;
-var<workgroup> branches: array<f32, WORKGROUP>;
-
-// The sum of CHUNK entries, LANES apart, of the statistic that this invocation helps with.
-fn branch(lane: u32) -> f32 {
-    let first = (lane / LANES) * ROW + lane % LANES;
-    var sum = 0.0;
-    for (var i = 0u; i < CHUNK; i++) {
-        sum += tree[first + i * LANES];
-    }
-    return sum;
-}
-
-// The sum of the branches of statistic `s` of the chunk.
-fn trunk(s: u32) -> f32 {
-    var sum = 0.0;
-    for (var i = 0u; i < LANES; i++) {
-        sum += branches[s * LANES + i];
-    }
-    return sum;
-}
+//@ tree
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_registers(
@@ -74,7 +38,7 @@ fn statistics_registers(
     }
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
-    let model = block.model * PARAMETERS;
+    let parameters = block.model * PARAMETERS;
 
     //@ accumulators
 

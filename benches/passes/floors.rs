@@ -1,10 +1,11 @@
 //! What this machine can do at most: bytes read and multiply-adds a second, on all threads.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use fearless_simd::{Level, SimdFloatElement, dispatch, prelude::*};
 use rayon::prelude::*;
+
+use super::clock::Clock;
 
 pub(crate) struct Floors {
     pub(crate) bytes_per_second: f64,
@@ -31,19 +32,19 @@ fn best(rate: fn() -> f64) -> f64 {
 /// Bytes read a second, from memory that no cache holds.
 fn read() -> f64 {
     let values = vec![1u64; 1 << 26];
-    let start = Instant::now();
+    let clock = Clock::start();
     let sum: u64 = values
         .par_chunks(1 << 16)
         .map(|c| c.iter().sum::<u64>())
         .sum();
     black_box(sum);
-    (values.len() * 8) as f64 / start.elapsed().as_secs_f64()
+    (values.len() * 8) as f64 / clock.seconds()
 }
 
 /// Floating-point operations a second of multiply-adds on registers.
 fn flops<T: SimdFloatElement + Send>() -> f64 {
     let threads = rayon::current_num_threads();
-    let start = Instant::now();
+    let clock = Clock::start();
     let lanes: usize = rayon::broadcast(|_| {
         let level = Level::new();
         dispatch!(level, simd => chains::<_, T>(simd))
@@ -51,7 +52,7 @@ fn flops<T: SimdFloatElement + Send>() -> f64 {
     .into_iter()
     .sum::<usize>()
         / threads;
-    (threads * lanes * 2 * CHAINS * ROUNDS) as f64 / start.elapsed().as_secs_f64()
+    (threads * lanes * 2 * CHAINS * ROUNDS) as f64 / clock.seconds()
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 // Which segments, blocks and components a batch of dispatches works on.
 struct Batch {
-    // The batch's first entry of `segments`.
+    // How many segments the submission has before the batch's first.
     first_segment: u32,
     // The batch's first entry of `spans`.
     first_span: u32,
@@ -15,12 +15,19 @@ struct Batch {
     own: u32,
     pooled: u32,
     copies: u32,
+    // Two a vec4: where feature 0 of the first row stands in `samples`, and how many rows, at least 1.
+    segments: array<vec4<u32>, SEGMENTS / 2u>,
 }
 
 // At most `segment_rows` consecutive rows of one summation block.
 struct Segment {
-    // Where feature 0 of the first row stands in `samples`.
     first: u32,
-    // Rows, at least 1.
     rows: u32,
+}
+
+// The batch's segment `at`.
+fn segment_of(at: u32) -> Segment {
+    let pair = batch.segments[at / 2u];
+    let segment = select(pair.xy, pair.zw, at % 2u == 1u);
+    return Segment(segment.x, segment.y);
 }

@@ -112,9 +112,10 @@ pub(crate) struct EmArgs {
     /// k-means++, random, random-from-data, labels:COLUMN or MODEL.json
     #[arg(long, default_value = "k-means++", value_name = "START")]
     pub(crate) init: String,
-    /// So many starts against each other on growing subsamples; the best one is fitted
-    #[arg(long, default_value_t = 1, value_name = "R")]
-    pub(crate) restarts: usize,
+    /// So many starts against each other on growing subsamples; the best one is fitted [default: 16; 1 with --plain,
+    /// labels or a model]
+    #[arg(long, value_name = "R")]
+    pub(crate) restarts: Option<usize>,
     /// The most iterations [default: 500; compare: 20]
     #[arg(long, value_name = "N")]
     pub(crate) max_iter: Option<usize>,
@@ -153,7 +154,7 @@ pub(crate) struct FitArgs {
     /// Stop when the estimated gain still to be had falls below this, nats per sample; not scikit-learn's tol
     #[arg(long, default_value_t = 1e-6, value_name = "NATS")]
     pub(crate) tol: f64,
-    /// Plain EM, no acceleration (what every fit is today)
+    /// Plain EM: no acceleration, and no subsamples unless --restarts asks for them
     #[arg(long)]
     pub(crate) plain: bool,
     /// Make a repair of a collapsed component an error

@@ -53,6 +53,7 @@ pub(crate) fn run(shared: &Shared, args: &CompareArgs) -> Result<Outcome, Failur
     let mut options = args
         .em
         .options(shared, start, &mut table, ITERATIONS, 0.0)?;
+    options.restarts = args.em.restarts.unwrap_or(1);
     let failed = |e: FitError| Failure::fit(&args.data.data, &table.features, &shared.device, e);
     if !matches!(options.init, Init::Model(_)) {
         // One start for all: the parameters after no iteration.

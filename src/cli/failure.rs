@@ -89,10 +89,9 @@ impl Failure {
             other => other,
         };
         match error {
-            FitError::NoComponents
-            | FitError::OneStart
-            | FitError::FrozenComponent { .. }
-            | FitError::FrozenTied => Self::usage(error.to_string()),
+            FitError::NoComponents | FitError::FrozenComponent { .. } | FitError::FrozenTied => {
+                Self::usage(error.to_string())
+            }
             FitError::Backend(_) | FitError::BeyondSingle { .. } => {
                 Self::run(format!("--device {device}: {error}"))
             }

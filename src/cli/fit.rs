@@ -24,6 +24,10 @@ pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
     let read = started.elapsed();
     let mut options = args.em.options(shared, start, &mut table, 500, args.tol)?;
     options.strict = args.strict;
+    options.plain = args.plain;
+    if args.plain && args.em.restarts.is_none() {
+        options.restarts = 1;
+    }
     let path = &args.data.data;
     let failed = |error| Failure::fit(path, &table.features, &shared.device, error);
     let watch = Watch::new(shared);
@@ -104,7 +108,7 @@ fn warn(shared: &Shared, fit: &Fit, table: &Table, options: &Options) {
             event.iteration, event.reason
         );
     }
-    if !fit.converged && !fit.interrupted && options.tol > 0.0 {
+    if !(fit.converged || fit.at_resolution || fit.interrupted) && options.tol > 0.0 {
         eprintln!(
             "warning: stopped at --max-iter {} before the estimated gain fell below --tol {:e}",
             options.max_iter, options.tol

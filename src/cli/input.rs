@@ -95,10 +95,15 @@ impl EmArgs {
             return Err(Failure::usage("-k 0: a mixture needs at least 1 component"));
         }
         check_reg_covar(self.reg_covar)?;
-        check_restarts(self.restarts)?;
+        self.restarts.map_or(Ok(()), check_restarts)?;
         self.freeze()?;
         if let Some(init) = drawn(&self.init) {
             return Ok(Start::Drawn(init));
+        }
+        if self.restarts.is_some_and(|restarts| restarts > 1) {
+            return Err(Failure::usage(
+                "--restarts needs starts that differ; with labels or a model there is one",
+            ));
         }
         match self.init.strip_prefix("labels:") {
             Some(column) => Ok(Start::Labels(column.to_owned())),
@@ -157,7 +162,7 @@ impl EmArgs {
         Ok(Options {
             covariance_type: self.covariance.into(),
             init,
-            restarts: self.restarts,
+            restarts: self.restarts.unwrap_or(Options::new(self.k).restarts),
             max_iter: self.max_iter.unwrap_or(max_iter),
             tol,
             reg_covar: self.reg_covar,

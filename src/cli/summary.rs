@@ -22,10 +22,10 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
         device.backend,
         device.name,
     );
-    let ending = if fit.converged {
-        "converged"
-    } else {
-        "not converged"
+    let ending = match (fit.converged, fit.at_resolution) {
+        (true, _) => "converged",
+        (_, true) => "converged to statistical resolution",
+        _ => "not converged",
     };
     let _ = writeln!(
         text,

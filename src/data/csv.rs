@@ -3,15 +3,17 @@
 mod cells;
 mod layout;
 mod parse;
+mod pieces;
+mod text;
 
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::table::{Choice, Fault, Slots, check};
 use super::{ReadOptions, ReadProblem, Samples, Table};
 use layout::Layout;
 use parse::Parsed;
+use text::Text;
 
 /// Reads a file; without a delimiter it is found by looking.
 pub(super) fn read(
@@ -19,42 +21,39 @@ pub(super) fn read(
     delimiter: Option<u8>,
     options: &ReadOptions,
 ) -> Result<Table, ReadProblem> {
-    let bytes = fs::read(path).map_err(ReadProblem::Unreadable)?;
-    table(&bytes, delimiter, options)
+    let text = Text::open(path).map_err(ReadProblem::Unreadable)?;
+    table(&text, delimiter, options)
 }
 
 /// Reads standard input to its end.
 pub(super) fn read_stdin(options: &ReadOptions) -> Result<Table, ReadProblem> {
-    let mut bytes = Vec::new();
-    io::stdin()
-        .lock()
-        .read_to_end(&mut bytes)
-        .map_err(ReadProblem::Unreadable)?;
-    table(&bytes, None, options)
+    let text = Text::read(&mut io::stdin().lock()).map_err(ReadProblem::Unreadable)?;
+    table(&text, None, options)
 }
 
-fn table(bytes: &[u8], delimiter: Option<u8>, options: &ReadOptions) -> Result<Table, ReadProblem> {
-    let layout = Layout::of(bytes, delimiter)?;
+fn table(text: &Text, delimiter: Option<u8>, options: &ReadOptions) -> Result<Table, ReadProblem> {
+    let layout = Layout::of(text, delimiter)?;
     let choice = Choice::of(&layout.names, options)?;
     let mut features = choice.features.clone();
     if !choice.asked {
-        let text = layout.text_columns_at_first_sight();
-        features.retain(|&column| !text[column]);
+        let looked = layout.text_columns_at_first_sight(text);
+        let holds_text = looked.map_err(ReadProblem::Unreadable)?;
+        features.retain(|&column| !holds_text[column]);
     }
     let read = || {
         let roles = [choice.weights, choice.labels].into_iter().flatten();
         features.iter().copied().chain(roles).collect::<Vec<_>>()
     };
     let columns = read();
-    let parsed = match features.is_empty() {
+    let mut parsed = match features.is_empty() {
         true => Parsed::default(),
-        false => parse::rows(&layout, &columns)?,
+        false => parse::rows(text, &layout, &columns)?,
     };
     let total_rows = match columns.len() {
         0 => 0,
         width => parsed.values.len() / width,
     };
-    if total_rows == 0 && !layout.has_rows() {
+    if total_rows == 0 && !layout.has_rows(text).map_err(ReadProblem::Unreadable)? {
         return Err(match layout.named {
             true => ReadProblem::HeaderOnly,
             false => ReadProblem::Empty,
@@ -99,9 +98,15 @@ fn table(bytes: &[u8], delimiter: Option<u8>, options: &ReadOptions) -> Result<T
             .labels
             .map(|_| features.len() + usize::from(choice.weights.is_some())),
     };
-    let rows = check(parsed.values, &slots, options.skip_invalid)
-        .map_err(|fault| problem(fault, &layout, &columns, total_rows))?;
-    let mut samples = Samples::new(rows.values, slots.features.len())?;
+    let values = std::mem::take(&mut parsed.values);
+    let rows = check(values, &slots, options.skip_invalid).map_err(|fault| {
+        let place = |row: usize, slot: usize| {
+            let (line, found) = parsed.locate(text, &layout, row, columns[slot])?;
+            Ok((line, layout.names[columns[slot]].clone(), found))
+        };
+        problem(fault, place, total_rows).unwrap_or_else(ReadProblem::Unreadable)
+    })?;
+    let mut samples = Samples::finite(rows.values, slots.features.len())?;
     if let Some(weights) = rows.weights {
         samples = samples.with_weights(weights)?;
     }
@@ -127,17 +132,17 @@ fn counts_rows(values: &[f64], width: usize, slot: usize) -> bool {
             .all(|(i, row)| row[slot] == first + i as f64)
 }
 
-/// The fault in the file's own words: its line, its column's name, the field as found.
-fn problem(fault: Fault, layout: &Layout<'_>, columns: &[usize], total_rows: usize) -> ReadProblem {
-    let place = |row: usize, slot: usize| {
-        let (line, found) = layout.locate(row, columns[slot]);
-        (line, layout.names[columns[slot]].clone(), found)
-    };
-    match fault {
+/// The fault in the file's own words; `place` gives a row's line, a slot's column and the field as found.
+fn problem(
+    fault: Fault,
+    place: impl Fn(usize, usize) -> io::Result<(usize, String, String)>,
+    total_rows: usize,
+) -> io::Result<ReadProblem> {
+    Ok(match fault {
         Fault::NotFinite {
             row, slot, rows, ..
         } => {
-            let (row, column, found) = place(row, slot);
+            let (row, column, found) = place(row, slot)?;
             ReadProblem::NotFinite {
                 row,
                 column,
@@ -146,15 +151,15 @@ fn problem(fault: Fault, layout: &Layout<'_>, columns: &[usize], total_rows: usi
             }
         }
         Fault::NegativeWeight { row, slot, .. } => {
-            let (row, column, found) = place(row, slot);
+            let (row, column, found) = place(row, slot)?;
             ReadProblem::NegativeWeight { row, column, found }
         }
         Fault::Label { row, slot, .. } => {
-            let (row, column, found) = place(row, slot);
+            let (row, column, found) = place(row, slot)?;
             ReadProblem::Label { row, column, found }
         }
         Fault::AllSkipped => ReadProblem::AllSkipped { rows: total_rows },
-    }
+    })
 }
 
 #[cfg(test)]

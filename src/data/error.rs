@@ -76,7 +76,7 @@ pub enum DataError {
     },
     /// A column whose variance f64 cannot hold.
     #[error(
-        "column {column:?} varies by {spread:e}, whose square double precision cannot hold; rescale it first"
+        "column {column:?} varies by {spread:.3e}, whose square double precision cannot hold; rescale it first"
     )]
     Spread {
         /// Its name.

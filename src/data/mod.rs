@@ -3,6 +3,7 @@
 mod csv;
 mod error;
 mod npy;
+mod part;
 mod samples;
 mod standardise;
 mod survey;

@@ -1,6 +1,12 @@
 //! The samples of a fit: an N × D table in the file's own type, with optional weights.
 
+use rayon::prelude::*;
+
 use super::DataError;
+use super::survey::power_of_two_below;
+
+/// Numbers looked at or added as one piece.
+const PIECE: usize = 16_384;
 
 /// Sample values, row-major, N × D, held once in the type they came in.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +63,48 @@ const TOTALS: std::ops::RangeInclusive<f64> = 1e-250..=1e250;
 pub struct Samples {
     values: Values,
     n_features: usize,
-    weights: Option<Vec<f64>>,
+    weights: Option<Weights>,
+}
+
+/// One weight a row, and what is made of them.
+#[derive(Clone, Debug, PartialEq)]
+struct Weights {
+    values: Vec<f64>,
+    total: f64,
+    /// The power of two at or below the largest.
+    unit: f64,
+}
+
+impl Weights {
+    fn of(values: Vec<f64>) -> Self {
+        // Pieces are added in their order, whatever thread made their sums.
+        let pieces: Vec<(f64, f64)> = values
+            .par_chunks(PIECE)
+            .map(|piece| {
+                let largest = piece.iter().fold(0.0, |a: f64, w| a.max(*w));
+                (piece.iter().sum(), largest)
+            })
+            .collect();
+        Self {
+            values,
+            total: pieces.iter().map(|(sum, _)| sum).sum(),
+            unit: power_of_two_below(pieces.iter().fold(0.0, |a, (_, largest)| a.max(*largest))),
+        }
+    }
+}
+
+/// Where the first wrong number is; all threads look.
+pub(super) fn first<T: Copy + Sync>(
+    values: &[T],
+    wrong: impl Fn(T) -> bool + Sync,
+) -> Option<usize> {
+    let pieces = values.par_chunks(PIECE).enumerate();
+    pieces.find_map_first(|(p, piece)| {
+        // Without a way out the look at a piece is one of vectors.
+        let any = piece.iter().fold(false, |any, x| any | wrong(*x));
+        let at = || piece.iter().position(|x| wrong(*x));
+        any.then(at).flatten().map(|i| p * PIECE + i)
+    })
 }
 
 impl Samples {
@@ -75,6 +122,24 @@ impl Samples {
     /// # Ok::<(), wgmm::data::DataError>(())
     /// ```
     pub fn new(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
+        let samples = Self::finite(values, n_features)?;
+        let bad = match &samples.values {
+            Values::F32(v) => first(v, |x| !x.is_finite()),
+            Values::F64(v) => first(v, |x| !x.is_finite()),
+        };
+        if let Some(i) = bad {
+            return Err(DataError::NotFinite {
+                row: i / n_features + 1,
+                column: (i % n_features).to_string(),
+                found: samples.values.get(i).to_string(),
+                rows: 1,
+            });
+        }
+        Ok(samples)
+    }
+
+    /// The same from values that are known to be finite.
+    pub(super) fn finite(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
         let values = values.into();
         if n_features == 0 || values.is_empty() {
             return Err(DataError::Empty);
@@ -83,18 +148,6 @@ impl Samples {
             return Err(DataError::Ragged {
                 len: values.len(),
                 n_features,
-            });
-        }
-        let bad = match &values {
-            Values::F32(v) => v.iter().position(|x| !x.is_finite()),
-            Values::F64(v) => v.iter().position(|x| !x.is_finite()),
-        };
-        if let Some(i) = bad {
-            return Err(DataError::NotFinite {
-                row: i / n_features + 1,
-                column: (i % n_features).to_string(),
-                found: values.get(i).to_string(),
-                rows: 1,
             });
         }
         Ok(Self {
@@ -115,16 +168,17 @@ impl Samples {
                 rows: self.len(),
             });
         }
-        if let Some(i) = weights.iter().position(|w| !w.is_finite() || *w < 0.0) {
+        if let Some(i) = first(&weights, |w| !w.is_finite() || w < 0.0) {
             return Err(DataError::Weight {
                 row: i + 1,
                 found: weights[i].to_string(),
             });
         }
-        if !weights.iter().any(|&w| w > 0.0) {
+        let weights = Weights::of(weights);
+        let total = weights.total;
+        if total == 0.0 {
             return Err(DataError::NoWeight);
         }
-        let total = weights.iter().sum();
         if !TOTALS.contains(&total) {
             return Err(DataError::WeightTotal { total });
         }
@@ -170,13 +224,13 @@ impl Samples {
 
     /// The weights, if any were given.
     pub fn weights(&self) -> Option<&[f64]> {
-        self.weights.as_deref()
+        self.weights.as_ref().map(|w| w.values.as_slice())
     }
 
     /// The weight of row `i`.
     #[inline]
     pub fn weight(&self, i: usize) -> f64 {
-        self.weights.as_ref().map_or(1.0, |w| w[i])
+        self.weights.as_ref().map_or(1.0, |w| w.values[i])
     }
 
     /// The samples of these rows, in their order, in the same type.
@@ -198,20 +252,20 @@ impl Samples {
                 Values::F64(v) => Values::F64(pick(v, self.n_features, rows)),
             },
             n_features: self.n_features,
-            weights: self.weights.as_ref().map(|w| pick(w, 1, rows)),
+            weights: self
+                .weights
+                .as_ref()
+                .map(|w| Weights::of(pick(&w.values, 1, rows))),
         }
     }
 
     /// What weights are divided by for a device of little range: the power of two at or below the largest.
     pub(crate) fn weight_unit(&self) -> f64 {
-        let largest = (self.weights()).map_or(1.0, |w| w.iter().copied().fold(0.0, f64::max));
-        f64::from_bits(largest.to_bits() & (0x7ff << 52))
+        self.weights.as_ref().map_or(1.0, |w| w.unit)
     }
 
     /// Σ w: the number of samples that the criteria count.
     pub fn total_weight(&self) -> f64 {
-        self.weights
-            .as_ref()
-            .map_or(self.len() as f64, |w| w.iter().sum())
+        self.weights.as_ref().map_or(self.len() as f64, |w| w.total)
     }
 }

@@ -4,9 +4,9 @@
 //! accuracy: values of order one, centred, so that single precision keeps its digits (`ARCHITECTURE.md`,
 //! "Numerics").
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::DMatrix;
 
-use super::survey::{Range, looked_at, moments, ranges, resolution};
+use super::survey::{Glance, Interval, moments, ranges};
 use super::{DataError, Samples};
 use crate::mixture::{CovarianceType, Mixture, triangle};
 
@@ -51,61 +51,48 @@ impl Standardisation {
     /// variance f64 cannot hold.
     pub fn of(samples: &Samples, covariance_type: CovarianceType) -> Result<Self, DataError> {
         let d = samples.n_features();
-        let mut center = Vec::with_capacity(d);
-        let mut scale = Vec::with_capacity(d);
-        let mut extremes = Vec::with_capacity(d);
-        for (j, range) in ranges(samples).into_iter().enumerate() {
-            if range.low >= range.high {
-                return Err(DataError::ConstantColumn {
-                    column: j.to_string(),
-                    value: range.low,
-                });
-            }
-            extremes.push(range);
+        let extremes = ranges(samples);
+        if let Some(j) = extremes.iter().position(|range| range.low >= range.high) {
+            return Err(DataError::ConstantColumn {
+                column: j.to_string(),
+                value: extremes[j].low,
+            });
         }
-        for (j, ((mean, deviation), range)) in moments(samples, &extremes)
-            .into_iter()
-            .zip(&extremes)
-            .enumerate()
-        {
-            let s = range.half() * deviation;
-            if !SCALES.contains(&s) {
-                return Err(DataError::Spread {
-                    column: j.to_string(),
-                    spread: s,
-                });
-            }
-            center.push(range.middle() + range.half() * mean);
-            scale.push(s);
+        let (center, mut scale): (Vec<f64>, Vec<f64>) =
+            moments(samples, &extremes).into_iter().unzip();
+        if let Some(j) = scale.iter().position(|s| !SCALES.contains(s)) {
+            return Err(DataError::Spread {
+                column: j.to_string(),
+                spread: scale[j],
+            });
         }
         if covariance_type == CovarianceType::Spherical {
             share_scale(&mut scale);
         }
+        let inverse_scale: Vec<f64> = scale.iter().map(|s| 1.0 / s).collect();
+        let mixes = matches!(covariance_type, CovarianceType::Full | CovarianceType::Tied);
+        let glance = Glance::of(samples, &center, &inverse_scale, mixes && d > 1);
         let mut floor: Vec<f64> = (0..d)
             .map(|j| {
                 // A step beyond one deviation, as of a flag that is rarely set, must not lift the floor above
                 // what the data vary by.
-                let step = (resolution(samples, j) / scale[j]).min(1.0);
+                let step = (glance.resolutions[j] / scale[j]).min(1.0);
                 (step * step / 12.0).max(VARIANCE_FLOOR)
             })
             .collect();
         if covariance_type == CovarianceType::Spherical {
             floor = vec![floor.iter().copied().fold(0.0, f64::max); d];
         }
-        let inverse_scale = scale.iter().map(|s| 1.0 / s).collect();
         let mut map = Self {
             lower: extremes.iter().map(|range| range.low).collect(),
             upper: extremes.iter().map(|range| range.high).collect(),
             center,
             scale,
             inverse_scale,
-            whitening: None,
+            whitening: Whitening::of(glance.correlation, d),
             floor,
             largest: 0.0,
         };
-        if matches!(covariance_type, CovarianceType::Full | CovarianceType::Tied) {
-            map.whitening = map.whitening_of(samples);
-        }
         map.largest = map.bound(&extremes);
         Ok(map)
     }
@@ -274,7 +261,7 @@ impl Standardisation {
         self.largest
     }
 
-    fn bound(&self, extremes: &[Range]) -> f64 {
+    fn bound(&self, extremes: &[Interval]) -> f64 {
         let largest: Vec<f64> = (0..self.n_features())
             .map(|j| {
                 let low = (self.center[j] - extremes[j].low) / self.scale[j];
@@ -291,35 +278,16 @@ impl Standardisation {
         };
         rows.into_iter().fold(0.0, f64::max)
     }
+}
 
-    /// V = chol(correlation)⁻¹ where the correlation is ill conditioned.
-    fn whitening_of(&self, samples: &Samples) -> Option<Whitening> {
-        let d = self.n_features();
-        if d == 1 {
+impl Whitening {
+    /// V = chol(correlation)⁻¹ where the correlation (packed; empty where none is known) is ill conditioned.
+    fn of(mut correlation: Vec<f64>, d: usize) -> Option<Self> {
+        if correlation.is_empty() {
             return None;
-        }
-        let mut correlation = vec![0.0; triangle::packed_len(d)];
-        let mut row = vec![0.0; d];
-        let mut total = 0.0;
-        for i in looked_at(samples) {
-            let weight = samples.weight(i);
-            samples.copy_row(i, &mut row);
-            self.apply(&mut row);
-            total += weight;
-            for a in 0..d {
-                for b in 0..=a {
-                    correlation[triangle::at(a, b)] += weight * row[a] * row[b];
-                }
-            }
-        }
-        if total == 0.0 {
-            return None;
-        }
-        for value in &mut correlation {
-            *value /= total;
         }
         let matrix = DMatrix::from_row_slice(d, d, &triangle::unpack_symmetric(&correlation, d));
-        let eigenvalues = SymmetricEigen::new(matrix).eigenvalues;
+        let eigenvalues = matrix.symmetric_eigenvalues();
         if eigenvalues.max() <= WHITEN_ABOVE_CONDITION * eigenvalues.min() {
             return None;
         }
@@ -327,7 +295,7 @@ impl Standardisation {
             correlation[triangle::at(i, i)] += CORRELATION_RIDGE;
         }
         let inverse = triangle::cholesky(&correlation, d).ok()?;
-        Some(Whitening {
+        Some(Self {
             factor: triangle::invert(&inverse, d),
             inverse,
         })

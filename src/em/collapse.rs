@@ -26,11 +26,21 @@ impl Floor {
 
     /// Whether Σ = U⁻¹U⁻ᵀ is below the floor in some direction: the largest eigenvalue of U F Uᵀ exceeds 1.
     pub(super) fn is_below(&self, factor: &[f64]) -> bool {
+        self.largest_exceeds(factor, 1.0 + ROUNDING)
+    }
+
+    /// Whether Σ is at the floor in some direction, or below it.
+    pub(super) fn is_reached(&self, factor: &[f64]) -> bool {
+        self.largest_exceeds(factor, 1.0 - ROUNDING)
+    }
+
+    /// Whether the largest eigenvalue of U F Uᵀ exceeds a number near 1.
+    fn largest_exceeds(&self, factor: &[f64], limit: f64) -> bool {
         let seen = triangle::multiply(factor, &self.factor, self.d);
         // The largest eigenvalue lies between a D-th of the trace and the trace, which settles nearly all cases, and
         // keeps numbers whose squares would overflow, or are NaN, from the eigenvalues' sweeps.
         let trace: f64 = seen.iter().map(|x| x * x).sum();
-        if trace <= 1.0 {
+        if trace <= limit {
             return false;
         }
         let settled = 2.0 * self.d as f64;
@@ -39,7 +49,7 @@ impl Floor {
         }
         let square = triangle::unpack_symmetric(&triangle::square(&seen, self.d), self.d);
         let matrix = DMatrix::from_row_slice(self.d, self.d, &square);
-        SymmetricEigen::new(matrix).eigenvalues.max() > 1.0 + ROUNDING
+        SymmetricEigen::new(matrix).eigenvalues.max() > limit
     }
 
     /// The covariance C, seen from the old factor Û (Σ = Û⁻¹ C Û⁻ᵀ), with its eigenvalues raised to the floor in
@@ -136,6 +146,7 @@ mod tests {
         let (raised, factor) = raise(&floor, &[4.0, 0.0, 1e-6], &identity);
         assert!((raised[0] - 4.0).abs() < 1e-12 && (raised[2] - 0.01).abs() < 1e-12);
         assert!(!floor.is_below(&factor));
+        assert!(floor.is_reached(&factor) && !floor.is_reached(&[9.0, 0.0, 9.0]));
         assert!(floor.is_below(&[0.5, 0.0, 1e3]));
         assert!(floor.is_below(&[0.5, 0.0, 1e200]));
         assert!(floor.is_below(&[f64::NAN, 0.0, 1.0]));

@@ -22,10 +22,33 @@ pub enum DeviceChoice {
     Auto,
     /// A GPU, software adapters included.
     Gpu(gpu::Selection),
+    /// A GPU that is open already, so that fits share its compiled stages.
+    Opened {
+        /// The device.
+        device: gpu::Device,
+        /// Whether the CPU goes on where it fails, as under `Auto`.
+        or_cpu: bool,
+    },
     /// The CPU, all threads, SIMD.
     Cpu,
     /// Plain f64 loops.
     Reference,
+}
+
+impl DeviceChoice {
+    /// Whether a GPU that cannot go on ends the fit.
+    fn insists_on_gpu(&self) -> bool {
+        match self {
+            Self::Gpu(_) => true,
+            Self::Opened { or_cpu, .. } => !or_cpu,
+            Self::Auto | Self::Cpu | Self::Reference => false,
+        }
+    }
+
+    /// Whether the CPU takes the place of a GPU that cannot go on.
+    fn falls_back(&self) -> bool {
+        matches!(self, Self::Auto | Self::Opened { or_cpu: true, .. })
+    }
 }
 
 /// Above this κ single precision cannot keep its promise.
@@ -86,6 +109,13 @@ impl<'a> Engine<'a> {
             DeviceChoice::Reference => engine.backend = Box::new(Reference::load(samples, map)),
             DeviceChoice::Cpu => {}
             DeviceChoice::Gpu(selection) => engine.use_gpu(selection)?,
+            DeviceChoice::Opened { device, or_cpu } => {
+                engine.device = Some(device.clone());
+                match engine.use_gpu(&gpu::Selection::Best) {
+                    Err(error) if *or_cpu => engine.events.push(left_device(&error, 0)),
+                    tried => tried?,
+                }
+            }
             DeviceChoice::Auto if auto_prefers_gpu(samples, options) => {
                 if let Err(error) = engine.use_gpu(&gpu::Selection::Best) {
                     engine.events.push(left_device(&error, 0));
@@ -136,8 +166,8 @@ impl<'a> Engine<'a> {
         if self.precision() == Precision::F32 {
             let (kappa, largest) = (components.kappa(), self.map.largest());
             if !(kappa <= GATE_KAPPA && largest <= GATE_LARGEST) {
-                let elsewhere = !matches!(self.options.device, DeviceChoice::Gpu(_));
-                if self.options.precision == PrecisionChoice::F32 || !elsewhere {
+                let insists = self.options.device.insists_on_gpu();
+                if self.options.precision == PrecisionChoice::F32 || insists {
                     return Err(FitError::BeyondSingle { kappa });
                 }
                 self.events.push(Event {
@@ -205,7 +235,7 @@ impl<'a> Engine<'a> {
 
     /// Under `auto`, a device that fails is replaced by the CPU; else its error is the fit's.
     fn fall_back(&mut self, error: BackendError, iteration: usize) -> Result<(), FitError> {
-        if !matches!(self.options.device, DeviceChoice::Auto) {
+        if !self.options.device.falls_back() {
             return Err(error.into());
         }
         self.events.push(left_device(&error, iteration));

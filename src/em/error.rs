@@ -51,9 +51,6 @@ pub enum FitError {
         /// The fit's.
         expected: (usize, usize, CovarianceType),
     },
-    /// Restarts of a start that is always the same.
-    #[error("--restarts needs starts that differ; with labels or a model there is one")]
-    OneStart,
     /// A frozen component that there is not.
     #[error("--freeze components:{component}: with -k {k} components go from 0 to {}", k - 1)]
     FrozenComponent {

@@ -8,6 +8,7 @@ use rand::{Rng, RngExt, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::events::Event;
 use super::kmeans::{self, Points};
 use super::options::{Init, Options};
 use super::update::{self, Rules};
@@ -63,6 +64,7 @@ pub(super) fn start(
         Init::Model(mixture) => Start {
             components: Components::from_mixture(mixture, map),
             steps: Vec::new(),
+            repairs: Vec::new(),
         },
         Init::Labels(labels) => {
             from_responsibilities(samples, map, options, restart, &|_, i, r| {
@@ -111,6 +113,8 @@ pub(super) struct Start {
     pub(super) components: Components,
     /// The steps, one a component, `None` for one without samples. Empty for a model.
     pub(super) steps: Vec<Option<update::Step>>,
+    /// Repairs on the way to it that still show.
+    pub(super) repairs: Vec<Event>,
 }
 
 /// Standard Gaussians: statistics in their whitened coordinates are plain moments.
@@ -136,7 +140,11 @@ fn from_moments(moments: &Statistics, options: &Options) -> Start {
         *w = s0 / moments.weight;
     }
     let steps = update::steps(&components, moments, &Rules::default());
-    Start { components, steps }
+    Start {
+        components,
+        steps,
+        repairs: Vec::new(),
+    }
 }
 
 /// One M-step from the responsibilities that `assign` writes for each row.
@@ -203,6 +211,7 @@ fn from_rows(samples: &Samples, map: &Standardisation, options: &Options, restar
     Start {
         components,
         steps: Vec::new(),
+        repairs: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! From statistics to the next parameters: the update rule's step, then repairs where a component collapsed.
 
+use std::ops::Range;
+
 use super::collapse::Floor;
 use super::events::{Event, EventKind};
 use super::init::Start;
@@ -41,6 +43,8 @@ pub(super) struct Update {
     pub(super) reseed: Vec<usize>,
     /// Whether anything but a plain step was done.
     pub(super) repaired: bool,
+    /// Whether a covariance is at the floor, which an unconstrained step would leave again.
+    pub(super) at_floor: bool,
 }
 
 impl Maximisation {
@@ -61,6 +65,16 @@ impl Maximisation {
             parity: options.is_parity(),
             repairs: vec![Repairs::default(); options.n_components],
         }
+    }
+
+    /// Whether no covariance is below the floor.
+    pub(super) fn is_sound(&self, components: &Components) -> bool {
+        distinct(components).all(|k| !self.floor.is_below(components.factor(k)))
+    }
+
+    /// Whether some covariance is at the floor.
+    pub(super) fn is_floored(&self, components: &Components) -> bool {
+        distinct(components).any(|k| self.floor.is_reached(components.factor(k)))
     }
 
     /// Takes the start's steps; a covariance that does not exist becomes the floor's.
@@ -116,6 +130,7 @@ impl Maximisation {
         let before = events.len();
         let mut reseed = Vec::new();
         let tied = old.covariance_type == CovarianceType::Tied;
+        let mut at_floor = false;
         let mut shared: Option<Vec<f64>> = None;
         for (k, step) in steps.iter_mut().enumerate() {
             let mut event = |kind, reason: String| {
@@ -177,6 +192,7 @@ impl Maximisation {
                         repairs.settled = tied || repairs.reseeded == self.reseeds;
                         event(EventKind::Floored, floored_reason(first, repairs.settled));
                     }
+                    at_floor = true;
                     let raised = self.floor.raise(&step.covariance, old.factor(k));
                     raised.map(|g| {
                         step.covariance = triangle::square(&g, d);
@@ -208,7 +224,16 @@ impl Maximisation {
             squared_length,
             reseed,
             repaired,
+            at_floor,
         }
+    }
+}
+
+/// The Gaussians with covariances of their own.
+fn distinct(components: &Components) -> Range<usize> {
+    match components.covariance_type {
+        CovarianceType::Tied => 0..1,
+        _ => 0..components.gaussians(),
     }
 }
 

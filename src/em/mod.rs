@@ -3,6 +3,8 @@
 //! Dempster, Laird & Rubin (1977), *J. R. Stat. Soc. B* 39(1), in whitened coordinates (`ARCHITECTURE.md`,
 //! "Numerics").
 
+mod accelerate;
+mod chart;
 mod collapse;
 mod convergence;
 mod engine;
@@ -10,16 +12,19 @@ mod error;
 mod evaluate;
 mod events;
 mod freeze;
+mod hessian;
 mod init;
 mod kmeans;
+mod lbfgs;
 mod maximise;
 mod options;
 mod prior;
-mod race;
 mod reseed;
 mod run;
 mod select;
+mod squarem;
 mod update;
+mod warm;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -33,11 +38,13 @@ pub use evaluate::{Evaluated, evaluate};
 pub use events::{Event, EventKind};
 pub use freeze::Freeze;
 pub use options::{Init, Options, PrecisionChoice};
-pub use race::Restarts;
 pub use select::{Candidate, HeldOut, Selected, Selection, Sweep, Verdict, select};
+
+pub use warm::Restarts;
 
 use self::engine::Engine;
 use self::run::Run;
+use self::warm::Warm;
 use crate::backend::{DeviceInfo, Precision};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{CovarianceType, Criteria, Mixture};
@@ -62,6 +69,11 @@ pub struct Fit {
     pub restarts: Option<Restarts>,
     /// Whether the estimated gain still to be had fell below `tol`.
     pub converged: bool,
+    /// The last estimate of the gain still to be had, nats per sample, where steps were more than plain EM's.
+    pub remaining_gain: Option<f64>,
+    /// Whether it ended before that, where the estimate had stayed far below P/(2N), which is how far the truth itself is
+    /// below the maximum: on a ridge of the likelihood.
+    pub at_resolution: bool,
     /// Whether the observer ended it.
     pub interrupted: bool,
     /// Mean log-likelihood of the returned mixture, nats per unit of weight, in the data's units.
@@ -142,13 +154,12 @@ pub fn fit_observed(
     let mut engine = Engine::load(samples, &map, options)?;
     let prepare = started.elapsed();
     let started = Instant::now();
-    let (start, race) = if options.restarts > 1 && !options.is_parity() {
-        let race = race::race(&engine, &map, options)?;
-        (race.winner(), Some(race))
-    } else {
-        (init::start(samples, &map, options, 0), None)
-    };
-    let run = Run::begin(start, &mut engine, &map, options, None)?;
+    let Warm {
+        start,
+        acceleration,
+        way,
+    } = warm::warm_up(&engine, &map, options)?;
+    let run = Run::begin(start, acceleration, &mut engine, &map, options, None)?;
     let init = started.elapsed();
     let started = Instant::now();
     let mut runs = [run];
@@ -170,7 +181,7 @@ pub fn fit_observed(
         em: started.elapsed(),
     };
     let passes = engine.passes;
-    run.finish(samples.len(), passes, device, &engine.events, race, times)
+    run.finish(samples.len(), passes, device, &engine.events, way, times)
 }
 
 /// What can be known to be wrong before any work is done.
@@ -204,9 +215,6 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
         }
         Init::KMeansPlusPlus | Init::Random | Init::RandomFromData => {}
     }
-    if options.restarts > 1 && matches!(options.init, Init::Labels(_) | Init::Model(_)) {
-        return Err(FitError::OneStart);
-    }
     if let Some(&component) = options.freeze.components.iter().find(|c| **c >= k) {
         return Err(FitError::FrozenComponent { component, k });
     }
@@ -223,13 +231,17 @@ fn check(samples: &Samples, options: &Options) -> Result<(), FitError> {
 /// How many rows of positive weight are distinct, counted up to `enough`.
 fn distinct_rows(samples: &Samples, enough: usize) -> usize {
     let mut seen: HashSet<Vec<u64>> = HashSet::new();
-    let mut row = vec![0.0; samples.n_features()];
+    let mut row = vec![0; samples.n_features()];
     for i in (0..samples.len()).filter(|&i| samples.weight(i) > 0.0) {
-        samples.copy_row(i, &mut row);
-        // + 0.0 makes −0 the same as 0.
-        seen.insert(row.iter().map(|x| (x + 0.0).to_bits()).collect());
-        if seen.len() >= enough {
-            break;
+        for (j, bits) in row.iter_mut().enumerate() {
+            // + 0.0 makes −0 the same as 0.
+            *bits = (samples.value(i, j) + 0.0).to_bits();
+        }
+        if !seen.contains(&row) {
+            seen.insert(row.clone());
+            if seen.len() >= enough {
+                break;
+            }
         }
     }
     seen.len()

@@ -42,7 +42,7 @@ pub struct Options {
     pub covariance_type: CovarianceType,
     /// The start.
     pub init: Init,
-    /// How many starts run against each other on subsamples; the best one is fitted.
+    /// How many starts run against each other on subsamples; the best one is fitted. Labels or a model are one start.
     pub restarts: usize,
     /// The most iterations over all rows.
     pub max_iter: usize,
@@ -64,7 +64,12 @@ pub struct Options {
     pub precision: PrecisionChoice,
     /// Whether a repair is an error.
     pub strict: bool,
+    /// Whether to take plain EM steps only.
+    pub plain: bool,
 }
+
+/// Fewer rows are fitted by plain EM, which takes little time there.
+pub(super) const ACCELERATED_ROWS: usize = 2000;
 
 impl Options {
     /// The defaults for K components.
@@ -73,7 +78,7 @@ impl Options {
             n_components,
             covariance_type: CovarianceType::Full,
             init: Init::KMeansPlusPlus,
-            restarts: 1,
+            restarts: 16,
             max_iter: 500,
             tol: 1e-6,
             reg_covar: 0.0,
@@ -84,7 +89,15 @@ impl Options {
             device: DeviceChoice::Auto,
             precision: PrecisionChoice::Auto,
             strict: false,
+            plain: false,
         }
+    }
+
+    /// Whether a fit to so many rows takes more than plain EM steps. Those need the gradient of what is maximised:
+    /// there is none under `reg_covar`, and parts that are frozen or drawn to a prior are left to EM.
+    pub fn is_accelerated(&self, rows: usize) -> bool {
+        let constrained = self.reg_covar > 0.0 || self.prior || self.freeze.is_any();
+        rows >= ACCELERATED_ROWS && self.tol > 0.0 && !self.plain && !constrained
     }
 
     /// Whether this asks for exactly `max_iter` plain iterations from a model: no polish, no repair.

@@ -3,14 +3,15 @@
 use std::borrow::BorrowMut;
 use std::ops::ControlFlow;
 
+use super::accelerate::{Acceleration, Judgement, Step};
 use super::convergence::{self, Convergence};
 use super::engine::Engine;
-use super::events::Event;
+use super::events::{Event, EventKind};
 use super::init::Start;
 use super::maximise::{Maximisation, Update};
 use super::options::{Init, Options};
-use super::race::Race;
 use super::reseed;
+use super::warm::Way;
 use super::{Fit, FitError, Stage, Times};
 use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics};
 use crate::data::Standardisation;
@@ -21,6 +22,8 @@ use crate::mixture::{Criteria, Noise};
 pub(super) enum Ending {
     /// The estimated gain still to be had fell below `tol`.
     Converged,
+    /// It stayed far below the statistical resolution.
+    Resolved,
     /// `max_iter` iterations are done.
     OutOfIterations,
     /// The observer ended it.
@@ -36,24 +39,26 @@ pub(super) struct Run<'a> {
     mask: Option<&'a BlockMask>,
     maximisation: Maximisation,
     convergence: Convergence,
-    /// The parameters that stand, rounded to the device.
+    acceleration: Option<Acceleration>,
+    /// What is to be evaluated next, rounded to the device; once it has ended, the parameters that stand.
     pub(super) components: Components,
+    /// The parameters that stand and their statistics.
+    standing: Option<(Components, Statistics)>,
     /// Mean log-likelihoods after 0, 1, … iterations, in the data's units.
     pub(super) trace: Vec<f64>,
     /// What happened to components.
     pub(super) events: Vec<Event>,
     /// How it ended, once it has.
     pub(super) ending: Option<Ending>,
-    /// The statistics of the parameters that stand, once it has ended.
-    pub(super) statistics: Option<Statistics>,
     /// Why it cannot go on.
     pub(super) failure: Option<FitError>,
 }
 
 impl<'a> Run<'a> {
-    /// A run over the rows of the engine that `mask` chooses.
+    /// A run over the rows of the engine that `mask` chooses: plain EM, or accelerated from what is known.
     pub(super) fn begin(
         start: Start,
+        acceleration: Option<Acceleration>,
         engine: &mut Engine<'_>,
         map: &'a Standardisation,
         options: &'a Options,
@@ -65,16 +70,19 @@ impl<'a> Run<'a> {
             mask,
             maximisation: Maximisation::new(engine.samples(), map, options),
             convergence: Convergence::new(options.tol),
+            acceleration,
             components: start.components.clone(),
+            standing: None,
             trace: Vec::new(),
-            events: Vec::new(),
+            events: start.repairs.clone(),
             ending: None,
-            statistics: None,
             failure: None,
         };
         if !start.steps.is_empty() {
             let update = run.maximisation.begin(start, &mut run.events);
             run.components = run.repaired(engine, update, 0)?;
+        } else {
+            run.check_repairs()?;
         }
         engine.admit(&mut run.components, 0)?;
         Ok(run)
@@ -98,50 +106,117 @@ impl<'a> Run<'a> {
         self.trace.last().copied().unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// Takes the statistics of the parameters that stand, and goes on to the next or ends.
+    /// The repairs that still show in where it ended, of covariances at the floor; `all` of them where the same rows
+    /// are fitted again.
+    pub(super) fn repairs(&self, all: bool) -> Vec<Event> {
+        let floored = self.maximisation.is_floored(&self.components);
+        let shows = |event: &&Event| all || (floored && event.kind != EventKind::Reseeded);
+        self.events.iter().filter(shows).cloned().collect()
+    }
+
+    /// The acceleration, with all it knows, if there was one.
+    pub(super) fn into_acceleration(self) -> Option<Acceleration> {
+        self.acceleration
+    }
+
+    /// Takes the statistics of what was evaluated, and goes on to the next or ends.
     pub(super) fn take(
         &mut self,
         statistics: Statistics,
         engine: &mut Engine<'_>,
     ) -> Result<(), FitError> {
-        let iteration = self.trace.len();
-        self.trace.push(self.restore(&statistics));
-        if iteration >= self.options.max_iter {
-            self.end(Ending::OutOfIterations, statistics);
-            return Ok(());
-        }
-        let next = iteration + 1;
-        let update =
-            self.maximisation
-                .update(&self.components, &statistics, next, &mut self.events);
-        if update.repaired {
-            self.convergence.restart();
-        } else {
-            let noise = || convergence::noise(engine.precision(), &self.components);
-            if self.convergence.step(update.squared_length, noise) {
-                self.end(Ending::Converged, statistics);
+        let step = match self.judge(statistics, engine) {
+            Judgement::Rejected(step) => step,
+            Judgement::Stands if self.iterations() >= self.options.max_iter => {
+                self.end(Ending::OutOfIterations);
                 return Ok(());
             }
+            Judgement::Stands => match &mut self.acceleration {
+                Some(acceleration) => acceleration.next(&|c| self.maximisation.is_sound(c)),
+                None => Step::Em,
+            },
+        };
+        self.go(step, engine)
+    }
+
+    /// Whether what was evaluated takes the place of the parameters that stood.
+    fn judge(&mut self, statistics: Statistics, engine: &Engine<'_>) -> Judgement {
+        if let Some(acceleration) = &mut self.acceleration {
+            let judgement =
+                acceleration.judge(&self.components, &statistics, engine.precision(), &|c| {
+                    self.maximisation.is_sound(c)
+                });
+            if let Judgement::Rejected(_) = judgement {
+                return judgement;
+            }
         }
-        let precision = engine.precision();
-        let mut components = self.repaired(engine, update, next)?;
-        engine.admit(&mut components, next)?;
-        if engine.precision() != precision {
-            self.convergence.restart();
+        self.trace.push(self.restore(&statistics));
+        self.standing = Some((self.components.clone(), statistics));
+        Judgement::Stands
+    }
+
+    /// Goes where a step leads.
+    fn go(&mut self, step: Step, engine: &mut Engine<'_>) -> Result<(), FitError> {
+        let step = match step {
+            Step::Em => self.em(engine)?,
+            other => other,
+        };
+        match step {
+            Step::Em | Step::Converged => self.end(Ending::Converged),
+            Step::Resolved => self.end(Ending::Resolved),
+            Step::To(mut components) => {
+                let precision = engine.precision();
+                engine.admit(&mut components, self.trace.len())?;
+                if engine.precision() != precision {
+                    self.convergence.restart();
+                }
+                self.components = components;
+            }
         }
-        self.components = components;
         Ok(())
     }
 
-    /// Takes the statistics of the parameters that stand and ends there.
-    pub(super) fn interrupt(&mut self, statistics: Statistics) {
-        self.trace.push(self.restore(&statistics));
-        self.end(Ending::Interrupted, statistics);
+    /// An EM step from the parameters that stand, or what the acceleration makes of it.
+    fn em(&mut self, engine: &mut Engine<'_>) -> Result<Step, FitError> {
+        let next = self.trace.len();
+        let Some((components, statistics)) = &self.standing else {
+            return Ok(Step::Converged);
+        };
+        let update = self
+            .maximisation
+            .update(components, statistics, next, &mut self.events);
+        let plain = self.acceleration.is_none() || update.at_floor;
+        if update.repaired || !plain {
+            self.convergence.restart();
+        } else {
+            let noise = || convergence::noise(engine.precision(), components);
+            if self.convergence.step(update.squared_length, noise) {
+                return Ok(Step::Converged);
+            }
+        }
+        if !update.repaired
+            && !update.at_floor
+            && let Some(acceleration) = &mut self.acceleration
+        {
+            return Ok(acceleration.beyond(update.components, &|c| self.maximisation.is_sound(c)));
+        }
+        if let Some(acceleration) = &mut self.acceleration {
+            acceleration.restart();
+        }
+        self.repaired(engine, update, next).map(Step::To)
     }
 
-    fn end(&mut self, ending: Ending, statistics: Statistics) {
+    /// Takes the statistics of what was evaluated and ends there.
+    pub(super) fn interrupt(&mut self, statistics: Statistics, engine: &Engine<'_>) {
+        self.judge(statistics, engine);
+        self.end(Ending::Interrupted);
+    }
+
+    fn end(&mut self, ending: Ending) {
         self.ending = Some(ending);
-        self.statistics = Some(statistics);
+        if let Some((components, _)) = &self.standing {
+            self.components = components.clone();
+        }
     }
 
     /// Mean log-likelihood in the data's units.
@@ -158,7 +233,10 @@ impl<'a> Run<'a> {
     ) -> Result<Components, FitError> {
         let mut components = update.components;
         if !update.reseed.is_empty() {
-            let mut evaluated = self.components.clone();
+            let mut evaluated = match &self.standing {
+                Some((components, _)) => components.clone(),
+                None => self.components.clone(),
+            };
             evaluated.round_to(engine.precision());
             reseed::reseed(
                 engine,
@@ -172,21 +250,47 @@ impl<'a> Run<'a> {
                 &mut self.events,
             )?;
         }
+        self.check_repairs()?;
+        Ok(components)
+    }
+
+    /// Under `strict` a repair is an error.
+    fn check_repairs(&self) -> Result<(), FitError> {
         match self.events.iter().find(|event| event.kind.is_repair()) {
             Some(event) if self.options.strict => Err(FitError::Repair(event.clone())),
-            _ => Ok(components),
+            _ => Ok(()),
         }
     }
 
-    /// After single precision: the last word, on an engine in double. One more EM step is kept if it does not lose.
+    /// After single precision: the last word, on an engine in double. One more step is taken: of the acceleration,
+    /// which goes on if that is not the last, or of EM, kept if it does not lose.
     pub(super) fn verify(&mut self, engine: &mut Engine<'_>) -> Result<(), FitError> {
         let iteration = self.iterations();
+        let ended_well = matches!(self.ending, Some(Ending::Converged | Ending::Resolved));
+        let goes_on = ended_well && iteration < self.options.max_iter;
+        let further = match &mut self.acceleration {
+            Some(acceleration) if goes_on => {
+                acceleration.once_more(&|c| self.maximisation.is_sound(c))
+            }
+            _ => Step::Em,
+        };
+        if let step @ Step::To(_) = further {
+            self.ending = None;
+            self.go(step, engine)?;
+            while self.ending.is_none() {
+                let statistics = engine.statistics(&[self.model()], self.trace.len())?;
+                statistics
+                    .into_iter()
+                    .try_for_each(|statistics| self.take(statistics, engine))?;
+            }
+            return Ok(());
+        }
         let statistics = engine
             .statistics(&[self.model()], iteration)?
             .swap_remove(0);
         self.trace[iteration] = self.restore(&statistics);
         let mut polished = None;
-        if self.ending == Some(Ending::Converged) && iteration < self.options.max_iter {
+        if goes_on {
             let next = iteration + 1;
             let update =
                 self.maximisation
@@ -202,14 +306,15 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        self.statistics = Some(match polished {
+        let (components, statistics) = match polished {
             Some((components, after)) => {
-                self.components = components;
                 self.trace.push(self.restore(&after));
-                after
+                (components, after)
             }
-            None => statistics,
-        });
+            None => (self.components.clone(), statistics),
+        };
+        self.components.clone_from(&components);
+        self.standing = Some((components, statistics));
         Ok(())
     }
 }
@@ -222,7 +327,7 @@ impl Run<'_> {
         passes: f64,
         device: DeviceInfo,
         device_events: &[Event],
-        race: Option<Race>,
+        way: Way,
         times: Times,
     ) -> Result<Fit, FitError> {
         let mean_log_likelihood = self.mean_log_likelihood();
@@ -244,8 +349,8 @@ impl Run<'_> {
             n_parameters += Noise::PARAMETERS;
         }
         let (total, log_largest) = self
-            .statistics
-            .map_or((0.0, 0.0), |s| (s.weight, s.log_largest));
+            .standing
+            .map_or((0.0, 0.0), |(_, s)| (s.weight, s.log_largest));
         let criteria = Criteria::new(
             mean_log_likelihood * total,
             log_largest,
@@ -255,9 +360,10 @@ impl Run<'_> {
         let mut events = device_events.to_vec();
         events.extend(self.events);
         events.sort_by_key(|event| event.iteration);
-        let (mut stages, restarts) = race.map_or((Vec::new(), None), |race| {
-            (race.stages, Some(race.restarts))
-        });
+        let Way {
+            mut stages,
+            restarts,
+        } = way;
         stages.push(Stage {
             rows,
             iterations,
@@ -271,7 +377,12 @@ impl Run<'_> {
             passes: stages.iter().map(|stage| stage.passes).sum(),
             stages,
             restarts,
+            remaining_gain: self
+                .acceleration
+                .map(|a| a.remaining)
+                .filter(|gain| gain.is_finite()),
             converged: self.ending == Some(Ending::Converged),
+            at_resolution: self.ending == Some(Ending::Resolved),
             interrupted: self.ending == Some(Ending::Interrupted),
             mean_log_likelihood,
             trace: self.trace,
@@ -305,7 +416,7 @@ pub(super) fn advance<'a, R: BorrowMut<Run<'a>>>(
         let stop = observe(iteration, &all).is_break();
         for (run, statistics) in live.iter_mut().zip(all) {
             if stop {
-                run.interrupt(statistics);
+                run.interrupt(statistics, engine);
             } else if let Err(error) = run.take(statistics, engine) {
                 run.ending = Some(Ending::Failed);
                 run.failure = Some(error);

@@ -7,7 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use wgmm::backend::gpu::{Device, Options, Selection, adapters};
 use wgmm::backend::{Components, Precision};
 use wgmm::data::{Samples, Standardisation};
-use wgmm::mixture::{CovarianceType, triangle};
+use wgmm::em::{DeviceChoice, Init, Options as FitOptions};
+use wgmm::mixture::{CovarianceType, Covariances, Mixture, triangle};
 
 /// A device of its own, opened with `options`.
 pub fn open(options: Options) -> Device {
@@ -108,4 +109,24 @@ pub fn without(mut components: Components, at: usize) -> Components {
     components.weights[at] = 0.0;
     components.weights.iter_mut().for_each(|w| *w /= rest);
     components
+}
+
+/// Four plain iterations from K wide components, on an opened device.
+pub fn few_iterations(d: usize, k: usize, device: &Device, or_cpu: bool) -> FitOptions {
+    let mut random = ChaCha8Rng::seed_from_u64((10 * d + k) as u64);
+    let means = (0..k * d).map(|_| 8.0 * random.random::<f64>()).collect();
+    let mut covariances = vec![0.0; k * d * d];
+    (0..k * d).for_each(|i| covariances[i / d * d * d + i % d * (d + 1)] = 4.0);
+    let weights = vec![1.0 / k as f64; k];
+    let start = Mixture::new(weights, means, d, Covariances::Full(covariances));
+    FitOptions {
+        init: Init::Model(start.expect("a valid mixture")),
+        max_iter: 4,
+        tol: 0.0,
+        device: DeviceChoice::Opened {
+            device: device.clone(),
+            or_cpu,
+        },
+        ..FitOptions::new(k)
+    }
 }

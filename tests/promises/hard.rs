@@ -101,6 +101,7 @@ fn corpus_fits((device, precision): Way, inits: &[Init]) {
                     max_iter: 200,
                     device: device.clone(),
                     precision,
+                    restarts: 1,
                     ..Options::new(case.k)
                 };
                 if let Err(why) = check(&case, &options) {

@@ -1,5 +1,6 @@
 //! What the crate promises, one module a promise, held against yardsticks that share no code with it.
 
+mod acceleration;
 mod backends;
 mod cases;
 mod command;

@@ -86,6 +86,8 @@ impl Small {
                 Init::KMeansPlusPlus
             },
             max_iter: 60,
+            restarts: 1,
+            plain: true,
             seed: self.seed,
             device,
             precision,

@@ -88,14 +88,18 @@ pub enum Selection {
 
 /// All adapters reached by Vulkan, Metal or DirectX 12 (narrowed by `WGPU_BACKEND`), in the driver's order.
 pub fn adapters() -> Vec<AdapterDescription> {
-    found().iter().map(|(_, about)| about.clone()).collect()
+    found()
+        .adapters
+        .iter()
+        .map(|(_, about)| about.clone())
+        .collect()
 }
 
 /// The adapter that `selection` means.
 pub(super) fn select(
     selection: &Selection,
 ) -> Result<(wgpu::Adapter, AdapterDescription), BackendError> {
-    let found = found();
+    let found = &found().adapters;
     let about: Vec<&AdapterDescription> = found.iter().map(|(_, about)| about).collect();
     match choose(&about, selection) {
         Some(i) => Ok(found[i].clone()),
@@ -108,9 +112,19 @@ pub(super) fn select(
     }
 }
 
+/// The way to the drivers, and all adapters that they know of.
+struct Found {
+    #[cfg_attr(
+        target_family = "wasm",
+        expect(dead_code, reason = "browsers do not report")
+    )]
+    instance: wgpu::Instance,
+    adapters: Vec<(wgpu::Adapter, AdapterDescription)>,
+}
+
 /// All adapters, looked for once a process: drivers are loaded, and print their complaints, each time.
-fn found() -> &'static [(wgpu::Adapter, AdapterDescription)] {
-    static FOUND: OnceLock<Vec<(wgpu::Adapter, AdapterDescription)>> = OnceLock::new();
+fn found() -> &'static Found {
+    static FOUND: OnceLock<Found> = OnceLock::new();
     FOUND.get_or_init(|| {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends &= wgpu::Backends::PRIMARY;
@@ -121,7 +135,23 @@ fn found() -> &'static [(wgpu::Adapter, AdapterDescription)] {
             let about = AdapterDescription::of(i, &adapter);
             (adapter, about)
         };
-        adapters.into_iter().enumerate().map(described).collect()
+        Found {
+            adapters: adapters.into_iter().enumerate().map(described).collect(),
+            instance,
+        }
+    })
+}
+
+/// Buffers, bind groups and pipelines that the process holds on all devices.
+#[doc(hidden)]
+#[cfg(not(target_family = "wasm"))]
+pub fn live_objects() -> usize {
+    found().instance.generate_report().map_or(0, |report| {
+        let hub = report.hub;
+        [hub.buffers, hub.bind_groups, hub.compute_pipelines]
+            .iter()
+            .map(|kind| kind.num_allocated)
+            .sum()
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytemuck::Pod;
 
 use super::device::Device;
-use super::stage::UNIFORM_STRIDE;
+use super::stage::uniform_stride;
 use crate::backend::BackendError;
 
 /// What output buffers hold before a kernel writes them: a NaN, so that nothing unwritten passes for a sum.
@@ -67,15 +67,16 @@ impl Pool {
         self.filled(device, name, bytemuck::cast_slice(content), usage)
     }
 
-    /// The uniform buffer `name`, holding the structs of `content` one [`UNIFORM_STRIDE`] apart.
+    /// The uniform buffer `name`, holding the structs of `content` one [`uniform_stride`] apart.
     pub fn uniforms<T: Pod>(
         &mut self,
         device: &Device,
         name: &'static str,
         content: &[T],
     ) -> Result<wgpu::Buffer, BackendError> {
-        let mut bytes = vec![0u8; content.len() * UNIFORM_STRIDE as usize];
-        for (to, from) in bytes.chunks_exact_mut(UNIFORM_STRIDE as usize).zip(content) {
+        let stride = uniform_stride::<T>();
+        let mut bytes = vec![0u8; content.len() * stride];
+        for (to, from) in bytes.chunks_exact_mut(stride).zip(content) {
             let from = bytemuck::bytes_of(from);
             to[..from.len()].copy_from_slice(from);
         }
@@ -149,15 +150,17 @@ impl Pool {
             // Another thread that waits for the device may be the one that brings the answer, a little later.
             match outcome.recv_timeout(PATIENCE) {
                 Ok(Ok(())) => break,
-                Ok(Err(error)) => return Err(device.unreadable(error)),
-                Err(RecvTimeoutError::Disconnected) => return Err(device.unreadable("no answer")),
+                Ok(Err(error)) => return Err(device.blame("reading back", error)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(device.blame("reading back", "no answer"));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
         let results = {
             let view = target
                 .get_mapped_range(0..bytes)
-                .map_err(|error| device.unreadable(error))?;
+                .map_err(|error| device.blame("reading back", error))?;
             let mut rest: &[u8] = &view;
             wanted
                 .iter()

@@ -16,6 +16,20 @@ pub struct Options {
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.
     pub sentinel: Option<u32>,
+    /// Opens the adapter with the least limits that wgpu knows of (its downlevel defaults) instead of all it has.
+    pub least_limits: bool,
+}
+
+/// What can go wrong on a device; see [`Device::provoke`].
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The device goes away.
+    Lost,
+    /// There is no memory for what is asked.
+    OutOfMemory,
+    /// The driver refuses a command.
+    Refused,
 }
 
 /// An adapter opened with all its limits. Clones share it.
@@ -35,12 +49,29 @@ struct Shared {
     lost: Arc<Mutex<Option<String>>>,
     /// The first error that no scope caught.
     uncaught: Arc<Mutex<Option<String>>>,
+    /// A fault to provoke, and how many calls go well before.
+    provoked: Mutex<Option<(Fault, usize)>>,
     stages: Mutex<HashMap<StageKey, Arc<Stage>>>,
 }
 
 /// The value behind a lock. A panic elsewhere leaves ours whole: each is written in one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A driver's words, which come as indented paragraphs, in one line.
+fn one_line(words: &str) -> String {
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Asks for a buffer that no driver grants: mapped for reading and storage at once.
+fn refuse(device: &wgpu::Device) {
+    let _refused = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("wgmm.refused"),
+        size: 4,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE,
+        mapped_at_creation: false,
+    });
 }
 
 impl Device {
@@ -50,7 +81,11 @@ impl Device {
     /// [`BackendError::NoAdapter`] where none fits, [`BackendError::Start`] where it refuses.
     pub fn open(selection: &Selection, options: Options) -> Result<Self, BackendError> {
         let (adapter, description) = select(selection)?;
-        let limits = adapter.limits();
+        let limits = if options.least_limits {
+            wgpu::Limits::downlevel_defaults().or_worse_values_from(&adapter.limits())
+        } else {
+            adapter.limits()
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgmm"),
             required_limits: limits.clone(),
@@ -58,7 +93,7 @@ impl Device {
         }))
         .map_err(|error| BackendError::Start {
             adapter: description.name.clone(),
-            reason: error.to_string(),
+            reason: one_line(&error.to_string()),
         })?;
         let lost = Arc::new(Mutex::new(None));
         let uncaught = Arc::new(Mutex::new(None));
@@ -96,6 +131,7 @@ impl Device {
                 options,
                 lost,
                 uncaught,
+                provoked: Mutex::default(),
                 stages: Mutex::default(),
             }),
         })
@@ -111,10 +147,26 @@ impl Device {
         self.shared.limits.software
     }
 
-    /// Gives the device up as if it were lost, so that a caller's handling of that can be tried.
+    /// Lets so many calls of the driver go well and spoils the next one, so that the handling of faults can be tried.
     #[doc(hidden)]
-    pub fn destroy(&self) {
-        self.shared.device.destroy();
+    pub fn provoke(&self, fault: Fault, after: usize) {
+        *lock(&self.shared.provoked) = Some((fault, after));
+    }
+
+    /// The provoked fault, at the call that it is due at.
+    fn due(&self) -> Option<Fault> {
+        let mut provoked = lock(&self.shared.provoked);
+        match provoked.as_mut()? {
+            (fault, 0) => {
+                let fault = *fault;
+                *provoked = None;
+                Some(fault)
+            }
+            (_, after) => {
+                *after -= 1;
+                None
+            }
+        }
     }
 
     pub(super) fn limits(&self) -> &DeviceLimits {
@@ -145,7 +197,7 @@ impl Device {
         BackendError::Failed {
             adapter: self.description().name.clone(),
             stage: stage.to_owned(),
-            reason: reason.to_string(),
+            reason: one_line(&reason.to_string()),
         }
     }
 
@@ -171,23 +223,27 @@ impl Device {
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let due = self.due();
+        match due {
+            Some(Fault::Lost) => device.destroy(),
+            Some(Fault::Refused) => refuse(device),
+            Some(Fault::OutOfMemory) | None => {}
+        }
         let result = work();
         let [validation, internal, memory] =
             [validation, internal, memory].map(|scope| pollster::block_on(scope.pop()));
         // A driver without memory may be given up as lost; the cause is the better word.
-        if memory.is_some() {
+        if memory.is_some() || due == Some(Fault::OutOfMemory) {
             return Err(BackendError::OutOfMemory {
                 adapter: self.description().name.clone(),
                 bytes,
             });
         }
-        self.check_lost()?;
-        if let Some(error) = validation.or(internal) {
-            return Err(self.failed(stage, error));
-        }
-        match lock(&self.shared.uncaught).take() {
-            Some(reason) => Err(self.failed(stage, reason)),
-            None => Ok(result),
+        let uncaught = lock(&self.shared.uncaught).take();
+        let refused = validation.or(internal).map(|error| error.to_string());
+        match refused.or(uncaught) {
+            Some(reason) => Err(self.blame(stage, reason)),
+            None => self.check_lost().map(|()| result),
         }
     }
 
@@ -196,14 +252,16 @@ impl Device {
         let done = self.raw().poll(wgpu::PollType::wait_indefinitely());
         self.check_lost()?;
         done.map(|_| ())
-            .map_err(|error| self.failed("waiting", error))
+            .map_err(|error| self.blame("waiting", error))
     }
 
-    /// Why a read-back that failed did: mostly a device that went away.
-    pub(super) fn unreadable(&self, reason: impl ToString) -> BackendError {
+    /// Why something failed: the device went away, of which one may only hear on asking, or else `reason`.
+    pub(super) fn blame(&self, stage: &str, reason: impl ToString) -> BackendError {
+        // Whatever this answers, what matters is that it calls back.
+        let _ = self.raw().poll(wgpu::PollType::Poll);
         match self.check_lost() {
             Err(lost) => lost,
-            Ok(()) => self.failed("reading back", reason),
+            Ok(()) => self.failed(stage, reason),
         }
     }
 

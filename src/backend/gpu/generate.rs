@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{CHUNK, MODELS};
+use super::plan::{CHUNK, SEGMENTS, UNIFORM_BYTES, models_per_dispatch};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -14,13 +14,17 @@ const MOST_HOISTED: usize = 40;
 
 const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
+const BLOCK: &str = include_str!("../../../shaders/shared/block.wgsl");
+const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
+const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
 const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
 
 /// The text of a staged kernel for D features.
 pub(super) fn staged(template: &str, d: usize) -> String {
     let constants = format!(
-        "const D: u32 = {d}u;\nconst QUADS: u32 = {}u;\n\n{BATCH}\n{SOFTMAX}",
-        quads(d)
+        "const D: u32 = {d}u;\nconst QUADS: u32 = {}u;\n{}\n{SOFTMAX}",
+        quads(d),
+        batch()
     );
     fill(
         template,
@@ -31,26 +35,75 @@ pub(super) fn staged(template: &str, d: usize) -> String {
 /// The text of `reduce_partials`, which serves every shape.
 pub(super) fn reduce_partials() -> String {
     let template = include_str!("../../../shaders/reduce_partials.wgsl");
-    fill(template, &[("constants", BATCH)])
+    fill(template, &[("constants", &batch())])
+}
+
+/// What the stages that work on batches of segments share.
+fn batch() -> String {
+    format!("const SEGMENTS: u32 = {SEGMENTS}u;\n\n{BATCH}")
 }
 
 /// The text of `statistics_registers` for a shape.
 pub(super) fn statistics_registers(shape: Shape, weighted: bool) -> String {
-    let Shape { d, k, .. } = shape;
-    let shape = Unrolled {
-        shape,
-        d,
-        k,
-        weighted,
-    };
+    let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
+    let unrolled = Unrolled::new(shape, weighted, hoisted);
+    let mut names = unrolled.names();
+    names.extend(["tops", "logs"].map(str::to_owned));
+    let constants = format!(
+        "{}// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{SOFTMAX}",
+        unrolled.constants(names.len()),
+        models_per_dispatch(shape)
+    );
     fill(
         include_str!("../../../shaders/statistics_registers.wgsl"),
         &[
-            ("constants", &shape.constants()),
-            ("accumulators", &shape.accumulators()),
-            ("parameters", &shape.hoisted()),
-            ("row", &shape.row()),
-            ("sums", &shape.sums()),
+            ("constants", &constants),
+            ("tree", TREE),
+            ("accumulators", &accumulators(&names)),
+            ("parameters", &unrolled.hoisted()),
+            ("row", &unrolled.row()),
+            ("sums", &sums(&names)),
+        ],
+    )
+}
+
+/// The text of `log_normalisers` for a group of components.
+pub(super) fn log_normalisers(group: Shape, hoisted: bool) -> String {
+    let unrolled = Unrolled::new(group, false, hoisted);
+    fill(
+        include_str!("../../../shaders/log_normalisers.wgsl"),
+        &[
+            ("constants", &unrolled.group_constants()),
+            ("parameters", &unrolled.hoisted()),
+            ("row", &(unrolled.features() + &unrolled.softmax())),
+        ],
+    )
+}
+
+/// The text of `merge_normalisers`.
+pub(super) fn merge_normalisers(d: usize) -> String {
+    fill(
+        include_str!("../../../shaders/merge_normalisers.wgsl"),
+        &[(
+            "constants",
+            &format!("const D: u32 = {d}u;\n\n{BLOCK}\n{GROUPS}\n{SOFTMAX}"),
+        )],
+    )
+}
+
+/// The text of `statistics_groups` for a group of components.
+pub(super) fn statistics_groups(group: Shape, hoisted: bool) -> String {
+    let unrolled = Unrolled::new(group, false, hoisted);
+    let names = unrolled.names();
+    fill(
+        include_str!("../../../shaders/statistics_groups.wgsl"),
+        &[
+            ("constants", &unrolled.group_constants()),
+            ("tree", TREE),
+            ("accumulators", &accumulators(&names)),
+            ("parameters", &unrolled.hoisted()),
+            ("row", &unrolled.normalised_row()),
+            ("sums", &sums(&names)),
         ],
     )
 }
@@ -87,6 +140,8 @@ struct Unrolled {
     d: usize,
     k: usize,
     weighted: bool,
+    /// Whether parameters are read into registers before the walk.
+    is_hoisted: bool,
 }
 
 /// Appends one formatted line. Writing to a `String` cannot fail.
@@ -97,15 +152,31 @@ macro_rules! line {
 }
 
 impl Unrolled {
-    fn constants(&self) -> String {
+    fn new(shape: Shape, weighted: bool, is_hoisted: bool) -> Self {
+        Self {
+            shape,
+            d: shape.d,
+            k: shape.k,
+            weighted,
+            is_hoisted,
+        }
+    }
+
+    fn constants(&self, statistics: usize) -> String {
         let parameters = (self.k * self.shape.parameters_len()).div_ceil(4);
-        let statistics = self.shape.statistics_len() + 2;
         format!(
             "// D = {}, K = {}, {:?} covariances.\n// vec4s that hold the parameters: per component mean, factor, remainder, constant.\n\
-             const PARAMETERS: u32 = {parameters}u;\n// The most models of a dispatch.\n\
-             const MODELS: u32 = {MODELS}u;\n// Numbers of a row of partials.\n\
-             const STATISTICS: u32 = {statistics}u;\n\n{SOFTMAX}",
+             const PARAMETERS: u32 = {parameters}u;\n// Numbers of a row of partials.\n\
+             const STATISTICS: u32 = {statistics}u;\n",
             self.d, self.k, self.shape.covariance_type
+        )
+    }
+
+    fn group_constants(&self) -> String {
+        format!(
+            "{}// vec4s of a uniform buffer.\nconst UNIFORM_LEN: u32 = {}u;\n\n{BLOCK}\n{GROUPS}\n{SOFTMAX}",
+            self.constants(self.shape.statistics_len()),
+            UNIFORM_BYTES / 16
         )
     }
 
@@ -127,8 +198,6 @@ impl Unrolled {
         if self.shape.covariance_type == CovarianceType::Tied {
             names.extend(self.triangle("s2"));
         }
-        names.push("tops".to_owned());
-        names.push("logs".to_owned());
         names
     }
 
@@ -137,29 +206,18 @@ impl Unrolled {
         (0..self.d).flat_map(move |i| (0..=i).map(move |j| format!("{name}_{i}_{j}")))
     }
 
-    fn accumulators(&self) -> String {
-        self.names().iter().fold(String::new(), |mut text, name| {
-            line!(text, "var {name} = 0.0;");
-            text
-        })
-    }
-
-    fn is_hoisted(&self) -> bool {
-        self.k * self.shape.parameters_len() <= MOST_HOISTED
-    }
-
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
         format!(
-            "components[model + {}u].{}",
+            "components[parameters + {}u].{}",
             at / 4,
             ["x", "y", "z", "w"][at % 4]
         )
     }
 
     fn parameter(&self, k: usize, i: usize) -> String {
-        if self.is_hoisted() {
+        if self.is_hoisted {
             format!("p{k}_{i}")
         } else {
             self.in_buffer(k, i)
@@ -168,7 +226,7 @@ impl Unrolled {
 
     fn hoisted(&self) -> String {
         let mut text = String::new();
-        if self.is_hoisted() {
+        if self.is_hoisted {
             for k in 0..self.k {
                 for i in 0..self.shape.parameters_len() {
                     line!(text, "let p{k}_{i} = {};", self.in_buffer(k, i));
@@ -178,15 +236,18 @@ impl Unrolled {
         text
     }
 
-    /// What is done with one row: `at` is where its first feature stands.
-    fn row(&self) -> String {
-        let (d, mut text) = (self.d, String::new());
-        for j in 0..d {
+    /// Reads the row whose first feature stands at `at`.
+    fn features(&self) -> String {
+        let mut text = String::new();
+        for j in 0..self.d {
             line!(text, "let x{j} = samples[at + {j}u * rows_per_block];");
         }
-        if self.weighted {
-            line!(text, "let weight = samples[at + {d}u * rows_per_block];");
-        }
+        text
+    }
+
+    /// The scores of a row, the largest of them, 2^(score - largest) of each and their sum.
+    fn softmax(&self) -> String {
+        let mut text = String::new();
         for k in 0..self.k {
             self.score(k, &mut text);
         }
@@ -201,7 +262,18 @@ impl Unrolled {
             line!(text, "let e{k} = exp2_or_zero(q{k} - top);");
         }
         line!(text, "let sum = {};", all("e").join(" + "));
+        text
+    }
+
+    /// What is done with one row where all components are at hand.
+    fn row(&self) -> String {
+        let mut text = self.features() + &self.softmax();
         if self.weighted {
+            line!(
+                text,
+                "let weight = samples[at + {}u * rows_per_block];",
+                self.d
+            );
             line!(
                 text,
                 "tops += weight * top;\nlogs += weight * log2_of(sum);"
@@ -218,8 +290,30 @@ impl Unrolled {
         text
     }
 
+    /// What is done with one row whose `normaliser` is known.
+    fn normalised_row(&self) -> String {
+        let mut text = self.features();
+        for k in 0..self.k {
+            self.score(k, &mut text);
+            // Other compilers' roundings must not make a share larger than 1.
+            line!(
+                text,
+                "let r{k} = exp2_or_zero(min(q{k} - normaliser.x, 0.0)) * normaliser.y;\ns0_{k} += r{k};"
+            );
+            self.moments(k, &mut text);
+        }
+        text
+    }
+
     /// Adds component `k`'s first and second moments.
     fn moments(&self, k: usize, text: &mut String) {
+        if self.shape.covariance_type == CovarianceType::Spherical {
+            for i in 0..self.d {
+                line!(text, "s1_{k}_{i} = fma(r{k}, y{k}_{i}, s1_{k}_{i});");
+            }
+            line!(text, "s2_{k} = fma(r{k}, m{k}, s2_{k});");
+            return;
+        }
         for i in 0..self.d {
             line!(
                 text,
@@ -234,9 +328,6 @@ impl Unrolled {
                 CovarianceType::Diag => add(&format!("s2_{k}_{i}"), i),
                 CovarianceType::Spherical => {}
             }
-        }
-        if self.shape.covariance_type == CovarianceType::Spherical {
-            line!(text, "s2_{k} = fma(r{k}, m{k}, s2_{k});");
         }
     }
 
@@ -267,27 +358,35 @@ impl Unrolled {
         let constant = self.parameter(k, self.shape.parameters_len() - 1);
         line!(text, "let q{k} = fma(-HALF_LOG2_E, m{k}, {constant});");
     }
+}
 
-    /// Sums over the workgroup, [`CHUNK`] statistics at a time: two barriers each.
-    fn sums(&self) -> String {
-        let mut text = String::new();
-        for (c, names) in self.names().chunks(CHUNK).enumerate() {
-            for (s, name) in names.iter().enumerate() {
-                line!(text, "tree[{s}u * ROW + lane] = {name};");
-            }
-            line!(text, "workgroupBarrier();");
-            line!(text, "branches[lane] = branch(lane);");
-            line!(text, "workgroupBarrier();");
-            line!(text, "if lane < {}u {{", names.len());
-            line!(
-                text,
-                "    partials[partial + {}u + lane] = trunk(lane);",
-                c * CHUNK
-            );
-            line!(text, "}}");
-        }
+/// A variable a sum.
+fn accumulators(names: &[String]) -> String {
+    names.iter().fold(String::new(), |mut text, name| {
+        line!(text, "var {name} = 0.0;");
         text
+    })
+}
+
+/// Sums over the workgroup, [`CHUNK`] statistics at a time: two barriers each.
+fn sums(names: &[String]) -> String {
+    let mut text = String::new();
+    for (c, names) in names.chunks(CHUNK).enumerate() {
+        for (s, name) in names.iter().enumerate() {
+            line!(text, "tree[{s}u * ROW + lane] = {name};");
+        }
+        line!(text, "workgroupBarrier();");
+        line!(text, "branches[lane] = branch(lane);");
+        line!(text, "workgroupBarrier();");
+        line!(text, "if lane < {}u {{", names.len());
+        line!(
+            text,
+            "    partials[partial + {}u + lane] = trunk(lane);",
+            c * CHUNK
+        );
+        line!(text, "}}");
     }
+    text
 }
 
 #[cfg(test)]

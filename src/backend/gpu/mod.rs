@@ -7,6 +7,7 @@ mod adapter;
 mod buffers;
 mod device;
 mod generate;
+mod groups;
 mod parameters;
 mod plan;
 mod samples;
@@ -20,7 +21,12 @@ mod sums;
 
 use std::ops::Range;
 
+#[doc(hidden)]
+#[cfg(not(target_family = "wasm"))]
+pub use adapter::live_objects;
 pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
+#[doc(hidden)]
+pub use device::Fault;
 pub use device::{Device, Options};
 
 use super::{
@@ -30,7 +36,7 @@ use super::{
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
 use parameters::Parameters;
-use plan::{MODELS, Plan, Regime};
+use plan::{Plan, Regime, models_per_dispatch};
 use samples::LoadedSamples;
 use shape::Shape;
 use staged::Staged;
@@ -113,6 +119,20 @@ impl Gpu {
                 (plan, workgroup),
                 &models,
             )?,
+            Regime::Groups(groups) => models
+                .iter()
+                .map(|(parameters, mask)| {
+                    groups::statistics_groups(
+                        &self.device,
+                        &mut self.pool,
+                        &mut self.counters,
+                        &self.samples,
+                        (plan, groups),
+                        parameters,
+                        |b| mask.is_none_or(|mask| mask.contains(b)),
+                    )
+                })
+                .collect::<Result<_, _>>()?,
             Regime::Staged {
                 segment_rows,
                 segments_per_batch,
@@ -148,12 +168,13 @@ impl Gpu {
     }
 }
 
-/// Models by shape, in the order of their first, at most [`MODELS`] a group.
+/// Models by shape, in the order of their first, at most [`models_per_dispatch`] a group.
 fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
     let shape = |m: usize| Shape::of(models[m].components);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for m in 0..models.len() {
-        let open = |group: &&mut Vec<usize>| group.len() < MODELS && shape(group[0]) == shape(m);
+        let most = models_per_dispatch(shape(m)).max(1);
+        let open = |group: &&mut Vec<usize>| group.len() < most && shape(group[0]) == shape(m);
         match groups.iter_mut().find(open) {
             Some(group) => group.push(m),
             None => groups.push(vec![m]),

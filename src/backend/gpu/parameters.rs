@@ -2,6 +2,7 @@
 
 use super::shape::{Shape, quads};
 use crate::backend::Components;
+use crate::backend::components::LOG_ZERO;
 use crate::mixture::triangle;
 
 /// A model's parameters as the device uses them.
@@ -67,15 +68,46 @@ impl<'a> Parameters<'a> {
     /// For `statistics_registers`: per component mean, factor, remainder, constant; padded to whole vec4s.
     pub fn packed(&self) -> Vec<f32> {
         let mut packed = Vec::new();
-        for k in 0..self.shape.k {
-            let (mean, remainder) = self.mean(k);
-            packed.extend(mean);
-            packed.extend(self.factor(k));
-            packed.extend(remainder);
-            packed.push(self.constants[k]);
-        }
+        (0..self.shape.k).for_each(|k| self.push(k, &mut packed));
         packed.resize(packed.len().next_multiple_of(4), 0.0);
         packed
+    }
+
+    fn push(&self, k: usize, packed: &mut Vec<f32>) {
+        let (mean, remainder) = self.mean(k);
+        packed.extend(mean);
+        packed.extend(self.factor(k));
+        packed.extend(remainder);
+        packed.push(self.constants[k]);
+    }
+
+    /// The same for groups of `group` components, in chunks of `chunk` vec4s. What lacks to the last group is
+    /// filled with components of weight 0.
+    pub fn chunks(&self, group: usize, chunk: usize) -> Chunks {
+        let quads = (group * self.shape.parameters_len()).div_ceil(4);
+        let (groups, per_chunk) = (self.shape.k.div_ceil(group), chunk / quads);
+        let mut numbers = Vec::new();
+        for g in 0..groups {
+            if g % per_chunk == 0 {
+                numbers.resize(g / per_chunk * 4 * chunk, 0.0);
+            }
+            let end = numbers.len() + 4 * quads;
+            for k in g * group..(g + 1) * group {
+                if k < self.shape.k {
+                    self.push(k, &mut numbers);
+                } else {
+                    numbers.resize(numbers.len() + self.shape.parameters_len() - 1, 0.0);
+                    numbers.push((LOG_ZERO * std::f64::consts::LOG2_E) as f32);
+                }
+            }
+            numbers.resize(end, 0.0);
+        }
+        numbers.resize(groups.div_ceil(per_chunk) * 4 * chunk, 0.0);
+        Chunks {
+            numbers,
+            groups,
+            per_chunk,
+        }
     }
 
     /// For the staged regime: per component the constant, mean and remainder padded to vec4s, and the factor as
@@ -99,6 +131,28 @@ impl<'a> Parameters<'a> {
             }
         }
         tiled
+    }
+}
+
+/// Components in groups, whole groups in chunks of equal length.
+pub(super) struct Chunks {
+    /// All chunks, one after the other.
+    pub numbers: Vec<f32>,
+    /// How many groups there are.
+    pub groups: usize,
+    /// How many of them a chunk holds.
+    pub per_chunk: usize,
+}
+
+impl Chunks {
+    /// How many chunks there are.
+    pub fn len(&self) -> usize {
+        self.groups.div_ceil(self.per_chunk)
+    }
+
+    /// Groups of chunk `c`.
+    pub fn groups_of(&self, c: usize) -> usize {
+        (self.groups - c * self.per_chunk).min(self.per_chunk)
     }
 }
 

@@ -23,8 +23,16 @@ pub const LONGEST_RUN: usize = 256;
 pub const MOST_ITERATIONS: u64 = 60_000;
 /// Statistics that the registers regime sums over a workgroup at a time.
 pub const CHUNK: usize = 16;
-/// The most models that share a dispatch of the registers regime: their parameters fit a uniform buffer of 64 KiB.
-pub const MODELS: usize = 16;
+/// The most models that share a dispatch of the registers regime, as far as their parameters fit [`UNIFORM_BYTES`].
+const MODELS: usize = 16;
+/// A uniform binding that every device allows, bytes.
+pub const UNIFORM_BYTES: usize = 16 << 10;
+/// The most segments of a batch: they travel in its uniform struct, 8 KiB.
+pub const SEGMENTS: usize = 1020;
+/// Operations of the text that an invocation of `log_normalisers` works off.
+const GROUP_OPERATIONS: usize = 1500;
+/// The most scores that it holds at once.
+const MOST_SCORES: usize = 32;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
@@ -80,6 +88,42 @@ impl SampleLayout {
     }
 }
 
+/// How components are grouped in the middle regime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// Invocations of a workgroup of `statistics_groups`.
+    pub workgroup: u32,
+    /// Components that an invocation of `log_normalisers` scores.
+    pub score: usize,
+    /// Components that an invocation of `statistics_groups` sums.
+    pub sum: usize,
+    /// Whether invocations walk rows with the parameters in hand, one workgroup a block. Reading them again for
+    /// each row costs a GPU nothing, and a processor that plays one more than the arithmetic.
+    pub hoisted: bool,
+}
+
+impl Groups {
+    /// The groups of a shape, or `None` where not even one component's sums fit the registers.
+    fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        let (k, d) = (shape.k, shape.d);
+        // Samples and the coordinates of one component are alive beside the sums.
+        let alone = shape.with(1).statistics_len();
+        if alone > MOST_IN_REGISTERS || alone + 2 * d > MOST_ALIVE {
+            return None;
+        }
+        let most_sums = (MOST_IN_REGISTERS - shape.pooled_len()) / shape.component_len();
+        let most_scores = GROUP_OPERATIONS / (shape.factor_len() + 3 * d + 8);
+        // Groups of one size, so that the last is not a small rest.
+        let even = |most: usize| k.div_ceil(k.div_ceil(most.clamp(1, k)));
+        Some(Self {
+            workgroup: workgroup(limits),
+            score: even(most_scores.min(MOST_SCORES)),
+            sum: even(most_sums),
+            hoisted: limits.software,
+        })
+    }
+}
+
 /// How one model is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regime {
@@ -88,6 +132,9 @@ pub enum Regime {
         /// Invocations of a workgroup.
         workgroup: u32,
     },
+    /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
+    /// registers.
+    Groups(Groups),
     /// `whiten`, `responsibilities`, `accumulate`, `reduce_partials` over segments of blocks.
     Staged {
         /// Rows of a segment, at most [`LONGEST_RUN`].
@@ -110,6 +157,12 @@ pub struct Plan {
     pub iterations: u64,
 }
 
+/// How many models of a shape share a dispatch of the registers regime.
+pub const fn models_per_dispatch(shape: Shape) -> usize {
+    let fit = UNIFORM_BYTES / (16 * (shape.k * shape.parameters_len()).div_ceil(4));
+    if fit < MODELS { fit } else { MODELS }
+}
+
 /// Workgroups in x and y for `count` of them in a line.
 pub fn grid(count: usize, max_workgroups: u32) -> (u32, u32) {
     let width = count.clamp(1, max_workgroups as usize);
@@ -123,7 +176,49 @@ impl Plan {
         if shape.statistics_len() <= MOST_IN_REGISTERS && shape.live_len() <= MOST_ALIVE {
             return Some(Self::registers(layout, shape, limits));
         }
-        Self::staged(layout, shape, limits)
+        match Groups::of(shape, limits) {
+            Some(groups) => Self::groups(layout, shape, groups, limits),
+            None => Self::staged(layout, shape, limits),
+        }
+    }
+
+    fn groups(
+        layout: &SampleLayout,
+        shape: Shape,
+        groups: Groups,
+        limits: &DeviceLimits,
+    ) -> Option<Self> {
+        let Groups {
+            workgroup,
+            score,
+            sum,
+            ..
+        } = groups;
+        let (k, rows) = (shape.k, layout.blocks.rows_per_block());
+        let (scored, summed) = (k.div_ceil(score), k.div_ceil(sum));
+        let statistics = shape.with(sum).statistics_len();
+        let sums_per_block = summed * statistics;
+        let normaliser_bytes = (scored * rows * 8) as u64;
+        let iterations = (2 * scored + 8)
+            .max(rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup));
+        let most = limits.max_workgroups as usize;
+        if 4 * sums_per_block as u64 > PARTIALS_BYTES
+            || normaliser_bytes > limits.max_binding_bytes
+            || (limits.software && iterations as u64 >= MOST_ITERATIONS)
+        {
+            return None;
+        }
+        let per_component = 6 * shape.factor_len() + 14 * shape.d + 60;
+        let flops = (rows * k * per_component) as f64;
+        let by_scratch = (SCRATCH_BYTES / normaliser_bytes).max(1) as usize;
+        Some(Self {
+            regime: Regime::Groups(groups),
+            sums_per_block,
+            blocks_per_submission: blocks_per_submission(flops, 4 * sums_per_block as u64, limits)
+                .min(by_scratch)
+                .min(most),
+            iterations: iterations as u64,
+        })
     }
 
     /// The plan of the staged regime, which serves every shape: `None` as for [`Plan::new`].
@@ -148,7 +243,7 @@ impl Plan {
         let segment_bytes = bytes_per_row * segment_rows as u64;
         let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
             .min(PARTIALS_BYTES / partial_bytes)
-            .min(most as u64) as usize;
+            .min(SEGMENTS.min(most) as u64) as usize;
         let groups = [k, accumulators(shape).div_ceil(64), len.sums().div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {
             return None;
@@ -186,27 +281,17 @@ impl Plan {
     }
 
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
-        let fits = |workgroup: u32| {
-            workgroup <= limits.max_invocations
-                && registers_memory(workgroup) <= limits.workgroup_memory_bytes
-        };
-        // Barriers and idle invocations are dear where the processor plays the GPU.
-        let workgroup = if limits.software {
-            64
-        } else {
-            [256, 128].into_iter().find(|&w| fits(w)).unwrap_or(64)
-        };
+        let workgroup = workgroup(limits);
         let rows = layout.blocks.rows_per_block();
         let statistics = shape.statistics_len() + 2;
-        let chunks = statistics.div_ceil(CHUNK);
-        let per_chunk = CHUNK + workgroup as usize / CHUNK;
         let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
         let flops = (rows * (shape.k * per_component + 60)) as f64;
         Self {
             regime: Regime::Registers { workgroup },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, 4 * statistics as u64, limits),
-            iterations: (rows.div_ceil(workgroup as usize) + chunks * per_chunk) as u64,
+            iterations: (rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup))
+                as u64,
         }
     }
 }
@@ -219,6 +304,25 @@ pub fn accumulators(shape: Shape) -> usize {
     } else {
         shape.k * triangle::packed_len(q)
     }
+}
+
+/// Invocations of a workgroup that sums in registers.
+fn workgroup(limits: &DeviceLimits) -> u32 {
+    let fits = |workgroup: u32| {
+        workgroup <= limits.max_invocations
+            && registers_memory(workgroup) <= limits.workgroup_memory_bytes
+    };
+    // Barriers and idle invocations are dear where the processor plays the GPU.
+    if limits.software {
+        64
+    } else {
+        [256, 128].into_iter().find(|&w| fits(w)).unwrap_or(64)
+    }
+}
+
+/// Loop iterations of an invocation that helps to sum so many statistics over a workgroup.
+fn tree_iterations(statistics: usize, workgroup: u32) -> usize {
+    statistics.div_ceil(CHUNK) * (CHUNK + workgroup as usize / CHUNK)
 }
 
 /// Workgroup memory of `statistics_registers`, bytes.
@@ -320,7 +424,7 @@ mod tests {
             } = plan.regime
             {
                 let rows = (segment_rows * segments_per_batch) as u64;
-                assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= 65_535);
+                assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= SEGMENTS);
                 assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
                 let partials = segments_per_batch * shape.staged_len().partials() * 16;
                 assert!(partials as u64 <= PARTIALS_BYTES);
@@ -358,7 +462,7 @@ mod tests {
     fn workgroups_follow_the_device() {
         let workgroup = |limits| match plan(1000, 2, 4, limits).1.regime {
             Regime::Registers { workgroup } => workgroup,
-            Regime::Staged { .. } => panic!("2 × 4 is small"),
+            _ => panic!("2 × 4 is small"),
         };
         assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 128));
         let roomy = DeviceLimits {
@@ -405,7 +509,37 @@ mod tests {
         let plan = |d, k, limits| Plan::new(&layout, shape(Full, d, k), limits);
         assert_eq!(plan(64, 100_000, &WEBGPU), None);
         // Three walks over 20,000 components are too many iterations for software only.
-        assert!(plan(1, 20_000, &WEBGPU).is_some());
-        assert_eq!(plan(1, 20_000, &SOFTWARE), None);
+        assert!(plan(12, 20_000, &WEBGPU).is_some());
+        assert_eq!(plan(12, 20_000, &SOFTWARE), None);
+        assert!(plan(1, 20_000, &SOFTWARE).is_some());
+    }
+
+    #[test]
+    fn groups_take_every_component_and_keep_within_registers() {
+        for (t, d, k) in TYPES.into_iter().flat_map(|t| {
+            let sizes = [(1, 31), (2, 16), (4, 7), (10, 20), (11, 4096), (17, 33)];
+            sizes.map(move |(d, k)| (t, d, k))
+        }) {
+            let (layout, plan) = plan_of(t, (1_000_000, d, k), &WEBGPU);
+            let Regime::Groups(groups) = plan.regime else {
+                let short = matches!(t, Diag | Spherical);
+                assert!(
+                    d == 17 && !short || k < 33 && short || t == Tied,
+                    "{t:?} {d} {k}: {plan:?}"
+                );
+                continue;
+            };
+            let sums = shape(t, d, groups.sum).statistics_len();
+            assert!(sums <= MOST_IN_REGISTERS && groups.score <= MOST_SCORES);
+            assert!(plan.sums_per_block >= k.div_ceil(groups.sum) * sums);
+            // A group of each fits a uniform buffer.
+            let parameters = shape(t, d, 1).parameters_len() * 4;
+            assert!(groups.score.max(groups.sum) * parameters + 16 <= UNIFORM_BYTES);
+            let normalisers = k.div_ceil(groups.score) * layout.blocks.rows_per_block() * 8;
+            assert!(
+                (plan.blocks_per_submission * normalisers) as u64
+                    <= SCRATCH_BYTES.max(normalisers as u64)
+            );
+        }
     }
 }

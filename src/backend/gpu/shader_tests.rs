@@ -7,9 +7,10 @@ use naga::back::{hlsl, msl};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
+use super::groups::GroupRange;
 use super::shape::Shape;
 use super::stage::StageKey;
-use super::staged::{Batch, Segment, Span};
+use super::staged::{Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 
@@ -59,14 +60,42 @@ fn keys() -> Vec<StageKey> {
             workgroup: 64,
         });
     }
+    for (covariance_type, d, score, sum) in [
+        (Full, 1, 31, 30),
+        (Full, 4, 20, 6),
+        (Full, 10, 15, 1),
+        (Full, 11, 13, 1),
+        (Tied, 4, 20, 16),
+        (Tied, 10, 15, 3),
+        (Diag, 16, 20, 2),
+        (Diag, 37, 9, 1),
+        (Spherical, 16, 20, 5),
+        (Spherical, 49, 7, 1),
+    ] {
+        let shape = |k| Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        keys.push(StageKey::LogNormalisers {
+            shape: shape(score),
+            hoisted: d == 10,
+        });
+        keys.push(StageKey::StatisticsGroups {
+            shape: shape(sum),
+            workgroup: 64,
+            hoisted: d == 10,
+        });
+    }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
         keys.push(StageKey::Whiten { d });
         keys.push(StageKey::ScoreDiagonal { d });
         keys.push(StageKey::Responsibilities {
             d,
-            weighted: true,
+            weighted: d % 2 == 1,
             each_row: true,
         });
+        keys.push(StageKey::MergeNormalisers { d, weighted: true });
         keys.push(StageKey::Accumulate { d });
         keys.extend([false, true].map(|spherical| StageKey::AccumulateDiagonal { d, spherical }));
     }
@@ -161,10 +190,15 @@ fn structs_match_wgsl() {
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
+    let (module, _) = parse(StageKey::MergeNormalisers {
+        d: 2,
+        weighted: true,
+    });
+    assert_same_layout!(&module, GroupRange: first_group, groups, count, rows_per_block, sum_groups,
+        padding_0, padding_1, padding_2);
     let (module, _) = parse(StageKey::ReducePartials);
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
-        rows_per_block, own, pooled, copies);
-    assert_same_layout!(&module, Segment: first, rows);
+        rows_per_block, own, pooled, copies, segments);
     assert_same_layout!(&module, Span: first, count, row, continued);
 }
 
@@ -204,4 +238,98 @@ fn barriers_stand_in_no_branch_and_no_loop() {
         if i < 3u { workgroupBarrier(); } }";
     let module = naga::front::wgsl::parse_str(hidden).expect("valid WGSL");
     assert!(hides_barrier(&module.entry_points[0].function.body, false));
+}
+
+/// A name for a file: the stage and what its text and overrides depend on.
+fn name(key: StageKey) -> String {
+    let of = |shape: Shape| {
+        let t = shape.covariance_type.name();
+        format!("{}-{t}-d{}-k{}", key.stem(), shape.d, shape.k)
+    };
+    let also = |yes: bool, word: &'static str| if yes { word } else { "" };
+    match key {
+        StageKey::StatisticsRegisters {
+            shape, weighted, ..
+        } => of(shape) + also(weighted, "-weighted"),
+        StageKey::LogNormalisers { shape, hoisted }
+        | StageKey::StatisticsGroups { shape, hoisted, .. } => {
+            of(shape) + also(hoisted, "-hoisted")
+        }
+        StageKey::MergeNormalisers { d, .. }
+        | StageKey::Whiten { d }
+        | StageKey::Responsibilities { d, .. }
+        | StageKey::Accumulate { d }
+        | StageKey::ScoreDiagonal { d } => format!("{}-d{d}", key.stem()),
+        StageKey::AccumulateDiagonal { d, spherical } => {
+            format!("{}-d{d}", key.stem()) + also(spherical, "-spherical")
+        }
+        StageKey::ReducePartials => key.stem().to_owned(),
+    }
+}
+
+/// The fewest instructions that one round of the hot loop takes by the formulas, each operation on one number one
+/// instruction and a multiply and add a single one; benches/gpu/README.md derives them. `None` where the loop is
+/// not the one to look at.
+fn minimum(key: StageKey) -> Option<usize> {
+    // x - mu, whitening (the remainder is the first addend), squares, the score.
+    let score = |s: Shape| 2 * s.d + s.factor_len() + 1;
+    // The difference from the largest and its power; r, S0.
+    let share = 4;
+    // r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
+    let moments = |s: Shape| match s.covariance_type {
+        Full | Tied => 2 * s.d + s.factor_len(),
+        Diag => 3 * s.d,
+        Spherical => s.d + 1,
+    };
+    match key {
+        // Reads; the largest and the sum; a logarithm, a reciprocal and two sums of logarithms.
+        StageKey::StatisticsRegisters {
+            shape,
+            weighted: false,
+            ..
+        } => Some(
+            shape.d + shape.k * (score(shape) + share + moments(shape)) + 2 * (shape.k - 1) + 4,
+        ),
+        // Reads; the difference, the power, the largest and the sum; one write.
+        StageKey::LogNormalisers {
+            shape,
+            hoisted: false,
+        } => Some(shape.d + shape.k * (score(shape) + 2) + 2 * (shape.k - 1) + 1),
+        StageKey::StatisticsGroups {
+            shape,
+            hoisted: false,
+            ..
+        } => Some(shape.d + 1 + shape.k * (score(shape) + share + moments(shape))),
+        _ => None,
+    }
+}
+
+#[test]
+#[ignore = "writes the files that benches/gpu/check is about"]
+fn shaders_are_written_for_other_compilers() {
+    let folder = std::env::var_os("WGMM_SHADERS").expect("WGMM_SHADERS names a folder");
+    let folder = std::path::Path::new(&folder);
+    std::fs::create_dir_all(folder).expect("a folder");
+    let variants: Vec<serde_json::Value> = keys()
+        .into_iter()
+        .map(|key| {
+            let path = folder.join(format!("{}.wgsl", name(key)));
+            assert!(!path.exists(), "two variants called {}", name(key));
+            std::fs::write(path, key.source()).expect("a file");
+            let constants: serde_json::Map<_, _> = key
+                .constants()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.into()))
+                .collect();
+            serde_json::json!({
+                "name": name(key),
+                "entry": key.stem(),
+                "constants": constants,
+                "hot": "loop",
+                "minimum": minimum(key),
+            })
+        })
+        .collect();
+    let list = serde_json::to_string_pretty(&variants).expect("JSON");
+    std::fs::write(folder.join("variants.json"), list).expect("a file");
 }

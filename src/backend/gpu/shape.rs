@@ -56,6 +56,11 @@ impl Shape {
         }
     }
 
+    /// The same for another number of components.
+    pub const fn with(self, k: usize) -> Self {
+        Self { k, ..self }
+    }
+
     /// Whether factors are diagonal: off the diagonal their triangles hold zeros, which nobody reads.
     pub const fn is_diagonal(self) -> bool {
         matches!(

@@ -1,23 +1,31 @@
 //! Stages: WGSL text, bindings and the compiled pipeline of each.
 
 use super::generate;
+use super::groups::GroupRange;
+use super::plan::UNIFORM_BYTES;
 use super::shape::Shape;
+use super::staged::Batch;
+use super::statistics_registers::BlockRange;
 
 /// What a binding is, in the order of the binding numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
     /// A uniform struct.
     Uniform,
-    /// One of several uniform structs in a buffer, [`UNIFORM_STRIDE`] apart.
-    UniformAt,
+    /// One of several uniform structs in a buffer, [`uniform_stride`] apart.
+    ///
+    /// Its bytes.
+    UniformAt(usize),
     /// A storage buffer that is only read.
     Read,
     /// A storage buffer that is written.
     Write,
 }
 
-/// Distance between uniform structs in a buffer: what WebGPU guarantees to suffice.
-pub(super) const UNIFORM_STRIDE: u64 = 256;
+/// Distance between uniform structs in a buffer: a multiple of what WebGPU guarantees to suffice.
+pub(super) const fn uniform_stride<T>() -> usize {
+    size_of::<T>().next_multiple_of(256)
+}
 
 /// Which stage, for which shape. One compiled pipeline each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +38,21 @@ pub(super) enum StageKey {
         shape: Shape,
         weighted: bool,
         workgroup: u32,
+    },
+    /// Of a group of `shape.k` components.
+    LogNormalisers {
+        shape: Shape,
+        hoisted: bool,
+    },
+    MergeNormalisers {
+        d: usize,
+        weighted: bool,
+    },
+    /// Of a group of `shape.k` components.
+    StatisticsGroups {
+        shape: Shape,
+        workgroup: u32,
+        hoisted: bool,
     },
     Whiten {
         d: usize,
@@ -57,6 +80,9 @@ impl StageKey {
     pub fn stem(self) -> &'static str {
         match self {
             Self::StatisticsRegisters { .. } => "statistics_registers",
+            Self::LogNormalisers { .. } => "log_normalisers",
+            Self::MergeNormalisers { .. } => "merge_normalisers",
+            Self::StatisticsGroups { .. } => "statistics_groups",
             Self::Whiten { .. } => "whiten",
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
@@ -72,6 +98,11 @@ impl StageKey {
             Self::StatisticsRegisters {
                 shape, weighted, ..
             } => generate::statistics_registers(shape, weighted),
+            Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
+            Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
+            Self::StatisticsGroups { shape, hoisted, .. } => {
+                generate::statistics_groups(shape, hoisted)
+            }
             Self::Whiten { d } => generate::staged(include_str!("../../../shaders/whiten.wgsl"), d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
@@ -91,21 +122,38 @@ impl StageKey {
 
     fn bindings(self) -> &'static [Binding] {
         use Binding::{Read, Uniform, UniformAt, Write};
+        const BATCH: Binding = UniformAt(size_of::<Batch>());
+        const RANGE: Binding = UniformAt(size_of::<GroupRange>());
+        const CHUNK: Binding = UniformAt(UNIFORM_BYTES);
         match self {
-            Self::StatisticsRegisters { .. } => &[UniformAt, Uniform, Read, Read, Write],
-            Self::Whiten { .. } => &[UniformAt, Read, Read, Read, Write, Write],
-            Self::Responsibilities { .. } => &[UniformAt, Read, Read, Write, Write, Write],
-            Self::Accumulate { .. } => &[UniformAt, Read, Read, Read, Write],
-            Self::ScoreDiagonal { .. } => &[UniformAt, Read, Read, Read, Write],
-            Self::AccumulateDiagonal { .. } => &[UniformAt, Read, Read, Read, Read, Write],
-            Self::ReducePartials => &[UniformAt, Read, Read, Write],
+            Self::StatisticsRegisters { .. } => &[
+                UniformAt(size_of::<BlockRange>()),
+                Uniform,
+                Read,
+                Read,
+                Write,
+            ],
+            Self::LogNormalisers { .. } => &[RANGE, CHUNK, Read, Read, Write],
+            Self::MergeNormalisers { .. } => &[RANGE, Read, Read, Write, Write],
+            Self::StatisticsGroups { .. } => &[RANGE, CHUNK, Read, Read, Read, Write],
+            Self::Whiten { .. } => &[BATCH, Read, Read, Write, Write],
+            Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
+            Self::Accumulate { .. } => &[BATCH, Read, Read, Write],
+            Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],
+            Self::AccumulateDiagonal { .. } => &[BATCH, Read, Read, Read, Write],
+            Self::ReducePartials => &[BATCH, Read, Read, Write],
         }
     }
 
-    fn constants(self) -> Vec<(&'static str, f64)> {
+    /// The values of its overrides.
+    pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
-            Self::StatisticsRegisters { workgroup, .. } => {
+            Self::StatisticsRegisters { workgroup, .. }
+            | Self::StatisticsGroups { workgroup, .. } => {
                 vec![("WORKGROUP", f64::from(workgroup))]
+            }
+            Self::MergeNormalisers { weighted, .. } => {
+                vec![("WEIGHTED", f64::from(u8::from(weighted)))]
             }
             Self::Responsibilities {
                 weighted, each_row, ..
@@ -127,6 +175,7 @@ pub(super) struct Stage {
     label: String,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
+    bindings: &'static [Binding],
 }
 
 impl Stage {
@@ -144,11 +193,13 @@ impl Stage {
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
                     ty: match kind {
-                        Binding::Uniform | Binding::UniformAt => wgpu::BufferBindingType::Uniform,
+                        Binding::Uniform | Binding::UniformAt(_) => {
+                            wgpu::BufferBindingType::Uniform
+                        }
                         Binding::Read => wgpu::BufferBindingType::Storage { read_only: true },
                         Binding::Write => wgpu::BufferBindingType::Storage { read_only: false },
                     },
-                    has_dynamic_offset: *kind == Binding::UniformAt,
+                    has_dynamic_offset: matches!(kind, Binding::UniformAt(_)),
                     min_binding_size: None,
                 },
                 count: None,
@@ -179,25 +230,21 @@ impl Stage {
             label,
             pipeline,
             layout,
+            bindings: key.bindings(),
         }
     }
 
-    /// Binds buffers in the order of the stage's bindings. The first is the uniform struct of `uniform_bytes`.
-    pub fn bind(
-        &self,
-        device: &wgpu::Device,
-        uniform_bytes: usize,
-        buffers: &[&wgpu::Buffer],
-    ) -> wgpu::BindGroup {
+    /// Binds buffers in the order of the stage's bindings.
+    pub fn bind(&self, device: &wgpu::Device, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
         let entries: Vec<_> = (0..)
-            .zip(buffers)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry {
+            .zip(self.bindings.iter().zip(buffers))
+            .map(|(binding, (kind, buffer))| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
                     offset: 0,
-                    size: match binding {
-                        0 => wgpu::BufferSize::new(uniform_bytes as u64),
+                    size: match kind {
+                        Binding::UniformAt(bytes) => wgpu::BufferSize::new(*bytes as u64),
                         _ => None,
                     },
                 }),
@@ -210,16 +257,17 @@ impl Stage {
         })
     }
 
-    /// Encodes one dispatch with the uniform struct number `at`.
+    /// Encodes one dispatch with the uniform structs that stand `offsets` bytes into their buffers.
     pub fn dispatch(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
         bind_group: &wgpu::BindGroup,
-        at: usize,
+        offsets: &[usize],
         groups: [u32; 3],
     ) {
+        let offsets: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
         pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bind_group, &[(at as u64 * UNIFORM_STRIDE) as u32]);
+        pass.set_bind_group(0, bind_group, &offsets);
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
     }
 }

@@ -8,10 +8,10 @@
 //!
 //! | buffer | shape | written by |
 //! |---|---|---|
-//! | `batch` | one [`Batch`] a batch | host |
+//! | `batch` | one [`Batch`] a batch, with its segments | host |
 //! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
-//! | `segments`, `spans` | [`Segment`], [`Span`] | host |
+//! | `spans` | [`Span`] | host |
 //! | `whitened` | segments × K × rows × ⌈D/4⌉ vec4s | `whiten` |
 //! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten` or `score_diagonal`, `responsibilities` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` |
@@ -25,12 +25,12 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{Plan, accumulators};
+use super::plan::{Plan, SEGMENTS, accumulators};
 use super::samples::LoadedSamples;
 #[cfg(doc)]
 use super::shape::StagedLen;
 use super::shape::{Shape, quads};
-use super::stage::StageKey;
+use super::stage::{StageKey, uniform_stride};
 use super::sums::Sums;
 use super::{Counters, encoder};
 use crate::backend::BackendError;
@@ -40,7 +40,7 @@ use crate::mixture::CovarianceType;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct Batch {
-    /// The batch's first entry of `segments`.
+    /// How many segments the submission has before the batch's first.
     pub first_segment: u32,
     /// The batch's first entry of `spans`.
     pub first_span: u32,
@@ -53,9 +53,10 @@ pub(super) struct Batch {
     pub own: u32,
     pub pooled: u32,
     pub copies: u32,
+    pub segments: [Segment; SEGMENTS],
 }
 
-/// An entry of `segments`. Mirrors `struct Segment`.
+/// Some rows of a block. Two of them are one vec4 of [`Batch`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct Segment {
@@ -137,8 +138,18 @@ impl Staged<'_> {
         })
     }
 
-    fn batch(&self, shape: Shape, first_segment: usize, first_span: usize) -> Batch {
+    /// A batch of at most [`SEGMENTS`] segments.
+    fn batch(
+        &self,
+        shape: Shape,
+        (first_segment, segments): (usize, &mut dyn Iterator<Item = Segment>),
+        first_span: usize,
+    ) -> Batch {
         let len = shape.staged_len();
+        let mut all = [Segment { first: 0, rows: 0 }; SEGMENTS];
+        all.iter_mut()
+            .zip(segments)
+            .for_each(|(to, from)| *to = from);
         Batch {
             first_segment: first_segment as u32,
             first_span: first_span as u32,
@@ -148,6 +159,7 @@ impl Staged<'_> {
             own: len.own as u32,
             pooled: len.pooled as u32,
             copies: len.copies as u32,
+            segments: all,
         }
     }
 
@@ -186,14 +198,10 @@ impl Staged<'_> {
             let end = (first + self.segments_per_batch).min(pieces.len());
             let these = spans_of(pieces, first..end);
             batches.push((end - first, these.len()));
-            uniforms.push((first, spans.len()));
+            let mut segments = pieces[first..end].iter().map(|piece| piece.0);
+            uniforms.push(self.batch(shape, (first, &mut segments), spans.len()));
             spans.extend(these);
         }
-        let uniforms: Vec<Batch> = uniforms
-            .into_iter()
-            .map(|(segment, span)| self.batch(shape, segment, span))
-            .collect();
-        let segments: Vec<Segment> = pieces.iter().map(|piece| piece.0).collect();
         let at_once = self.segments_per_batch.min(pieces.len());
         let slots = at_once * k * self.segment_rows;
         let logs_len = pieces.len() * self.row_groups() * 2;
@@ -203,7 +211,6 @@ impl Staged<'_> {
         let pool = &mut *self.pool;
         let batch = &pool.uniforms(device, "batch", &uniforms)?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
-        let segments = &pool.input(device, "segments", &segments)?;
         let spans = &pool.input(device, "spans", &spans)?;
         let scores = &pool.output(device, "scores", (slots * 4) as u64)?;
         let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
@@ -214,19 +221,19 @@ impl Staged<'_> {
             true => None,
             false => Some(pool.output(device, "whitened", (slots * quads(d) * 16) as u64)?),
         };
-        let responsibilities = vec![batch, samples, segments, scores, logs, densities];
+        let responsibilities = vec![batch, samples, scores, logs, densities];
         let reduce = vec![batch, spans, partials, sums];
         let bindings = match whitened {
             Some(whitened) => [
-                vec![batch, samples, tiled, segments, whitened, scores],
+                vec![batch, samples, tiled, whitened, scores],
                 responsibilities,
-                vec![batch, segments, whitened, scores, partials],
+                vec![batch, whitened, scores, partials],
                 reduce,
             ],
             None => [
-                vec![batch, samples, tiled, segments, scores],
+                vec![batch, samples, tiled, scores],
                 responsibilities,
-                vec![batch, samples, tiled, segments, scores, partials],
+                vec![batch, samples, tiled, scores, partials],
                 reduce,
             ],
         };
@@ -236,7 +243,7 @@ impl Staged<'_> {
             let bound: Vec<_> = stages
                 .iter()
                 .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
                 .collect();
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -249,7 +256,7 @@ impl Staged<'_> {
                     [reduce_groups, 1, spans],
                 ];
                 for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
-                    stage.dispatch(&mut pass, bound, at, groups);
+                    stage.dispatch(&mut pass, bound, &[at * uniform_stride::<Batch>()], groups);
                 }
             }
             drop(pass);
@@ -328,11 +335,10 @@ impl Staged<'_> {
         let slots = segments.len() * self.segment_rows;
         let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
         let (x, z) = (self.row_groups() as u32, segments.len() as u32);
-        let batch = self.batch(shape, 0, 0);
+        let batch = self.batch(shape, (0, &mut segments.iter().copied()), 0);
         let pool = &mut *self.pool;
         let batch = &pool.uniforms(device, "batch", &[batch])?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
-        let list = &pool.input(device, "segments", segments)?;
         let scores = &pool.output(device, "scores", (slots * k * 4) as u64)?;
         let logs = &pool.output(device, "logs", logs_bytes)?;
         let densities = &pool.output(device, "densities", (slots * 8) as u64)?;
@@ -340,20 +346,20 @@ impl Staged<'_> {
             true => None,
             false => Some(pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?),
         };
-        let mut score = vec![batch, samples, tiled, list];
+        let mut score = vec![batch, samples, tiled];
         score.extend(whitened);
         score.push(scores);
-        let bindings = [score, vec![batch, samples, list, scores, logs, densities]];
+        let bindings = [score, vec![batch, samples, scores, logs, densities]];
         let commands = device.guarded("responsibilities", 0, || {
             let bound: Vec<_> = stages
                 .iter()
                 .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), size_of::<Batch>(), buffers))
+                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
                 .collect();
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stages[0].dispatch(&mut pass, &bound[0], 0, [x, k as u32, z]);
-            stages[1].dispatch(&mut pass, &bound[1], 0, [x, 1, z]);
+            stages[0].dispatch(&mut pass, &bound[0], &[0], [x, k as u32, z]);
+            stages[1].dispatch(&mut pass, &bound[1], &[0], [x, 1, z]);
             drop(pass);
             encoder
         })?;

@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{MODELS, Plan, grid};
+use super::plan::{Plan, grid, models_per_dispatch};
 use super::samples::LoadedSamples;
 use super::stage::StageKey;
 use super::sums::Sums;
@@ -47,7 +47,7 @@ pub(super) struct Block {
     pub model: u32,
 }
 
-/// One pass over the blocks that the models, all of one shape and at most [`MODELS`], look at.
+/// One pass over the blocks that the models look at: all of one shape, at most [`models_per_dispatch`].
 pub(super) fn statistics_registers(
     device: &Device,
     pool: &mut Pool,
@@ -65,7 +65,8 @@ pub(super) fn statistics_registers(
     let mut sums: Vec<Sums> = models.iter().map(|_| Sums::zero(len - 2)).collect();
     let mut packed: Vec<f32> = models.iter().flat_map(|(p, _)| p.packed()).collect();
     // The shader's array has its full length whatever is used of it.
-    packed.resize(packed.len() / models.len() * MODELS, 0.0);
+    let most_models = models_per_dispatch(models[0].0.shape);
+    packed.resize(packed.len() / models.len() * most_models, 0.0);
     let uniform = pool.uniform(device, "components_packed", &packed)?;
     let looks_at = |m: usize, b: usize| models[m].1.is_none_or(|mask| mask.contains(b));
     let most = (plan.blocks_per_submission / models.len()).max(1);
@@ -99,10 +100,10 @@ pub(super) fn statistics_registers(
             &pool.output(device, "partials", (entries.len() * len * 4) as u64)?,
         ];
         let commands = device.guarded("statistics_registers", 0, || {
-            let bound = stage.bind(device.raw(), size_of::<BlockRange>(), &buffers);
+            let bound = stage.bind(device.raw(), &buffers);
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stage.dispatch(&mut pass, &bound, 0, [width, height, 1]);
+            stage.dispatch(&mut pass, &bound, &[0], [width, height, 1]);
             drop(pass);
             encoder
         })?;

@@ -63,7 +63,12 @@ impl Sums {
         statistics.log_largest = -self.logs * bit;
         statistics.weight = self.weight;
         match regime {
-            Regime::Registers { .. } => from_registers(&self.components, shape, &mut statistics),
+            Regime::Registers { .. } => {
+                from_groups(&self.components, shape, shape.k, &mut statistics);
+            }
+            Regime::Groups(groups) => {
+                from_groups(&self.components, shape, groups.sum, &mut statistics);
+            }
             Regime::Staged { .. } if shape.is_diagonal() => {
                 from_diagonals(&self.components, shape, &mut statistics);
             }
@@ -76,18 +81,22 @@ impl Sums {
     }
 }
 
-/// Per component S0, S1 and its second moments, then those of all.
-fn from_registers(sums: &[f64], shape: Shape, to: &mut Statistics) {
+/// Groups of components, the last perhaps with some too many: per component S0, S1 and its second moments, then
+/// those of all.
+fn from_groups(sums: &[f64], shape: Shape, group: usize, to: &mut Statistics) {
     let (d, len) = (shape.d, shape.component_len());
-    let (components, pooled) = sums.split_at(shape.k * len);
     let second = len - 1 - d;
-    for (k, from) in components.chunks_exact(len).enumerate() {
-        to.s0[k] = from[0];
-        to.s1[k * d..(k + 1) * d].copy_from_slice(&from[1..=d]);
-        to.s2[k * second..(k + 1) * second].copy_from_slice(&from[1 + d..]);
-    }
-    if !pooled.is_empty() {
-        to.s2.copy_from_slice(pooled);
+    for (g, sums) in sums
+        .chunks_exact(shape.with(group).statistics_len())
+        .enumerate()
+    {
+        let (components, pooled) = sums.split_at(group * len);
+        for (k, from) in (g * group..shape.k).zip(components.chunks_exact(len)) {
+            to.s0[k] = from[0];
+            to.s1[k * d..(k + 1) * d].copy_from_slice(&from[1..=d]);
+            to.s2[k * second..(k + 1) * second].copy_from_slice(&from[1 + d..]);
+        }
+        to.s2.iter_mut().zip(pooled).for_each(|(a, b)| *a += b);
     }
 }
 

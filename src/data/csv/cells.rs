@@ -17,6 +17,12 @@ pub(super) enum Cell {
 /// What `field` holds; blanks around it do not count.
 pub(super) fn cell(field: &[u8]) -> Cell {
     let field = field.trim_ascii();
+    // This reads most numbers, in a third of the time; what it does not know, std may.
+    if let Ok(x) = fast_float2::parse::<f64, _>(field)
+        && x.is_finite()
+    {
+        return Cell::Number(x);
+    }
     let number = std::str::from_utf8(field)
         .ok()
         .and_then(|text| text.parse::<f64>().ok());

@@ -1,8 +1,12 @@
 //! How a text file is laid out, found by looking at its beginning.
 
+use std::io::{self, Read};
+
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::cells::{Cell, cell, shown};
+use super::cells::{Cell, cell};
+use super::pieces::line_ends;
+use super::text::Text;
 use crate::data::ReadProblem;
 use crate::data::table::distinct_names;
 
@@ -13,13 +17,13 @@ const BYTES_LOOKED_AT: usize = 65_536;
 /// Delimiters in the order in which they are believed: a decimal comma may stand between two of the others.
 const DELIMITERS: [u8; 3] = [b'\t', b';', b','];
 
-/// A text file and how it is laid out.
+/// How a text file is laid out.
 #[derive(Debug)]
-pub(super) struct Layout<'a> {
-    /// The file without its byte order mark.
-    text: &'a [u8],
+pub(super) struct Layout {
     /// Where the data rows begin.
-    body: usize,
+    pub(super) body: usize,
+    /// Ends of lines before that.
+    pub(super) lines: usize,
     pub(super) delimiter: u8,
     /// One name a column, all different.
     pub(super) names: Vec<String>,
@@ -29,23 +33,30 @@ pub(super) struct Layout<'a> {
     pub(super) first_is_nameless: bool,
 }
 
-impl<'a> Layout<'a> {
-    /// Looks at the file; a delimiter that is known is not looked for.
-    pub(super) fn of(bytes: &'a [u8], delimiter: Option<u8>) -> Result<Self, ReadProblem> {
-        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+impl Layout {
+    /// Looks at the text; a delimiter that is known is not looked for.
+    pub(super) fn of(text: &Text, delimiter: Option<u8>) -> Result<Self, ReadProblem> {
+        let mut room = Vec::new();
+        let unreadable = ReadProblem::Unreadable;
+        let mark = text.bytes(0..text.len().min(3), &mut room);
+        let mark = mark.map_err(unreadable)?;
+        if mark.starts_with(b"\xff\xfe") || mark.starts_with(b"\xfe\xff") {
             return Err(ReadProblem::Utf16);
         }
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let delimiter = delimiter.unwrap_or_else(|| find_delimiter(text));
-        let mut reader = reader(text, delimiter);
+        let start = if mark == b"\xef\xbb\xbf" { 3 } else { 0 };
+        let delimiter = match delimiter {
+            Some(delimiter) => delimiter,
+            None => find_delimiter(text, start).map_err(unreadable)?,
+        };
+        let mut reader = reader(text.reader(start), delimiter);
         let mut first = ByteRecord::new();
-        if !next(&mut reader, &mut first) {
+        if !next(&mut reader, &mut first).map_err(unreadable)? {
             return Err(ReadProblem::Empty);
         }
         let named = first.iter().any(|field| cell(field) == Cell::Text);
         let body = match named {
-            true => offset(reader.position()),
-            false => 0,
+            true => start + offset(reader.position()),
+            false => start,
         };
         let found: Vec<String> = first
             .iter()
@@ -55,9 +66,14 @@ impl<'a> Layout<'a> {
             })
             .collect();
         let first_is_nameless = named && found[0].is_empty();
+        // A line feed may stand on the other side of the cut than its carriage return: then it is that one's.
+        let header = text.bytes(0..body, &mut room).map_err(unreadable)?;
+        let cut =
+            header.ends_with(b"\r") && followed_by_line_feed(text, body).map_err(unreadable)?;
+        let lines = line_ends(header) - usize::from(cut);
         Ok(Self {
-            text,
             body,
+            lines,
             delimiter,
             names: distinct_names(found),
             named,
@@ -65,77 +81,44 @@ impl<'a> Layout<'a> {
         })
     }
 
-    /// The data rows' text.
-    pub(super) fn body(&self) -> &'a [u8] {
-        &self.text[self.body..]
-    }
-
-    /// Reads the data rows one by one.
-    pub(super) fn reader(&self) -> Reader<&'a [u8]> {
-        reader(self.body(), self.delimiter)
-    }
-
     /// Whether there is a data row.
-    pub(super) fn has_rows(&self) -> bool {
-        next(&mut self.reader(), &mut ByteRecord::new())
+    pub(super) fn has_rows(&self, text: &Text) -> io::Result<bool> {
+        next(
+            &mut reader(text.reader(self.body), self.delimiter),
+            &mut ByteRecord::new(),
+        )
     }
 
     /// Per column, whether its first fields hold text.
-    pub(super) fn text_columns_at_first_sight(&self) -> Vec<bool> {
+    pub(super) fn text_columns_at_first_sight(&self, from: &Text) -> io::Result<Vec<bool>> {
         let mut text = vec![false; self.names.len()];
-        let mut reader = self.reader();
+        let mut reader = reader(from.reader(self.body), self.delimiter);
         let mut record = ByteRecord::new();
         for _ in 0..ROWS_LOOKED_AT {
-            if !next(&mut reader, &mut record) {
+            if !next(&mut reader, &mut record)? {
                 break;
             }
             for (text, field) in text.iter_mut().zip(&record) {
                 *text |= cell(field) == Cell::Text;
             }
         }
-        text
+        Ok(text)
     }
+}
 
-    /// Data row `row` (0-based): the line of the file on which it begins, and its field in `column` as
-    /// messages show it.
-    pub(super) fn locate(&self, row: usize, column: usize) -> (usize, String) {
-        let mut reader = self.reader();
-        let mut record = ByteRecord::new();
-        for _ in 0..=row {
-            if !next(&mut reader, &mut record) {
-                break;
-            }
-        }
-        let start = record.position().map_or(0, offset);
-        (
-            self.line(start),
-            shown(record.get(column).unwrap_or_default()),
-        )
-    }
-
-    /// The 1-based line of the file on which the row that starts at byte `start` of the body stands. Ends of
-    /// lines before it, which the reader counts as part of it, are passed over.
-    pub(super) fn line(&self, start: usize) -> usize {
-        let start = self.body + start;
-        let ends = self.text[start..].iter();
-        let start = start + ends.take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let before = &self.text[..start];
-        let ends = before.iter().enumerate().filter(|(i, b)| match b {
-            b'\n' => true,
-            b'\r' => before.get(i + 1) != Some(&b'\n'),
-            _ => false,
-        });
-        1 + ends.count()
-    }
+fn followed_by_line_feed(text: &Text, at: usize) -> io::Result<bool> {
+    let mut room = Vec::new();
+    Ok(text.bytes(at..text.len().min(at + 1), &mut room)? == b"\n")
 }
 
 /// Reads the next record, whatever its number of fields; false at the end.
-pub(super) fn next(reader: &mut Reader<&[u8]>, record: &mut ByteRecord) -> bool {
-    // Memory does not fail to be read, bytes are not checked as text and records may have any length.
-    reader.read_byte_record(record).unwrap_or(false)
+pub(super) fn next<R: Read>(reader: &mut Reader<R>, record: &mut ByteRecord) -> io::Result<bool> {
+    // Bytes are not checked as text and records may have any length: only the reading itself can fail.
+    reader.read_byte_record(record).map_err(io::Error::from)
 }
 
-fn reader(text: &[u8], delimiter: u8) -> Reader<&[u8]> {
+/// Records of text from its beginning, or from where it is read on.
+pub(super) fn reader<R: Read>(text: R, delimiter: u8) -> Reader<R> {
     ReaderBuilder::new()
         .delimiter(delimiter)
         .has_headers(false)
@@ -150,28 +133,30 @@ pub(super) fn offset(position: &::csv::Position) -> usize {
 
 /// The first delimiter that divides all rows looked at into the same number of fields, at least 2; else the
 /// one that finds most fields in the first row; else a comma.
-fn find_delimiter(text: &[u8]) -> u8 {
-    let head = &text[..text.len().min(BYTES_LOOKED_AT)];
-    let text = match head.iter().rposition(|&b| b == b'\n') {
-        Some(end) if head.len() < text.len() => &head[..=end],
-        _ => text,
+fn find_delimiter(text: &Text, start: usize) -> io::Result<u8> {
+    let mut room = Vec::new();
+    let end = text.len().min(start + BYTES_LOOKED_AT);
+    let head = text.bytes(start..end, &mut room)?;
+    let looked_at = match head.iter().rposition(|&b| b == b'\n') {
+        Some(last) if end < text.len() => last + 1,
+        _ => text.len() - start,
     };
     let mut most = (1, b',');
     for delimiter in DELIMITERS {
-        let mut reader = reader(text, delimiter);
+        let mut reader = reader(text.reader(start).take(looked_at as u64), delimiter);
         let mut record = ByteRecord::new();
         let mut fields = Vec::new();
-        while fields.len() < ROWS_LOOKED_AT && next(&mut reader, &mut record) {
+        while fields.len() < ROWS_LOOKED_AT && next(&mut reader, &mut record)? {
             fields.push(record.len());
         }
         let first = fields.first().copied().unwrap_or(0);
         if first > 1 && fields.iter().all(|&n| n == first) {
-            return delimiter;
+            return Ok(delimiter);
         }
         most = most.max((first, delimiter));
     }
-    match most {
+    Ok(match most {
         (1, _) => b',',
         (_, delimiter) => delimiter,
-    }
+    })
 }

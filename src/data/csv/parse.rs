@@ -1,14 +1,18 @@
-//! The data rows as numbers: in parallel where no field is quoted, else through the csv crate. Both give the
-//! same.
+//! The data rows as numbers, piece by piece on all threads. What a field is, is as the csv crate has it.
+
+use std::io;
 
 use ::csv::ByteRecord;
+use memchr::{memchr, memchr3};
 use rayon::prelude::*;
 
-use super::cells::{Cell, cell};
-use super::layout::{Layout, next, offset};
+use super::cells::{Cell, cell, shown};
+use super::layout::{Layout, next, offset, reader};
+use super::pieces::{Piece, line_ends, pieces};
+use super::text::{Text, changed};
 use crate::data::ReadProblem;
 
-/// Bytes a thread takes at a time.
+/// Bytes a thread takes at a time: few enough for its cache.
 const BYTES_A_PIECE: usize = 1 << 20;
 
 /// What a column was seen to hold.
@@ -32,53 +36,71 @@ pub(super) struct Parsed {
     pub(super) values: Vec<f64>,
     /// One a column read.
     pub(super) seen: Vec<Seen>,
+    /// Where they were read, and how many rows there.
+    pieces: Vec<(Piece, usize)>,
 }
 
-/// A row with a number of fields other than the first's.
-struct Uneven {
-    /// Where it starts in the body.
-    start: usize,
-    fields: usize,
+impl Parsed {
+    /// Data row `row` (0-based): the line of the file on which it begins, and its field in `column` as messages
+    /// show it.
+    pub(super) fn locate(
+        &self,
+        text: &Text,
+        layout: &Layout,
+        row: usize,
+        column: usize,
+    ) -> io::Result<(usize, String)> {
+        let mut before = 0;
+        for (piece, rows) in &self.pieces {
+            if before + rows <= row {
+                before += rows;
+                continue;
+            }
+            let mut room = Vec::new();
+            let bytes = text.bytes(piece.bytes.clone(), &mut room)?;
+            let mut reader = reader(bytes, layout.delimiter);
+            let mut record = ByteRecord::new();
+            for _ in before..=row {
+                next(&mut reader, &mut record)?;
+            }
+            let start = record.position().map_or(0, offset);
+            let found = shown(record.get(column).unwrap_or_default());
+            return Ok((layout.lines + line(piece, bytes, start), found));
+        }
+        Err(changed())
+    }
+}
+
+/// The 1-based line, from the first data row on, of the row that starts at byte `start` of a piece. Ends of lines
+/// before it, which the csv crate counts as part of it, are passed over.
+fn line(piece: &Piece, bytes: &[u8], start: usize) -> usize {
+    let ends = bytes[start..].iter();
+    let start = start + ends.take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    piece.lines_before + line_ends(&bytes[..start]) + 1
+}
+
+/// Why reading ended early.
+#[derive(Debug)]
+enum Stop {
+    /// A row with a number of fields other than the first's, and the line it begins on, as [`line`] counts.
+    Uneven {
+        line: usize,
+        fields: usize,
+    },
+    Unreadable(io::Error),
 }
 
 /// Reads these columns of the data rows (at least one).
-pub(super) fn rows(layout: &Layout<'_>, columns: &[usize]) -> Result<Parsed, ReadProblem> {
-    let task = Task::of(layout, columns);
-    let parsed = match is_plain(layout.body(), BYTES_A_PIECE) {
-        true => task.by_pieces(layout.body(), BYTES_A_PIECE),
-        false => task.by_records(layout),
-    };
-    parsed.map_err(|uneven| ReadProblem::FieldCount {
-        row: layout.line(uneven.start),
-        found: uneven.fields,
-        expected: layout.names.len(),
+pub(super) fn rows(text: &Text, layout: &Layout, columns: &[usize]) -> Result<Parsed, ReadProblem> {
+    let parsed = Task::of(layout, columns).by_pieces(text, layout.body, BYTES_A_PIECE);
+    parsed.map_err(|stop| match stop {
+        Stop::Uneven { line, fields } => ReadProblem::FieldCount {
+            row: layout.lines + line,
+            found: fields,
+            expected: layout.names.len(),
+        },
+        Stop::Unreadable(error) => ReadProblem::Unreadable(error),
     })
-}
-
-/// Whether lines are rows and delimiters part fields: no quotes, and no line ends in a carriage return alone.
-fn is_plain(body: &[u8], piece: usize) -> bool {
-    pieces(body, piece).into_par_iter().all(|piece| {
-        !piece.contains(&b'"')
-            && (!piece.contains(&b'\r')
-                || (!piece.ends_with(b"\r")
-                    && piece.windows(2).all(|w| w[0] != b'\r' || w[1] == b'\n')))
-    })
-}
-
-/// Cuts at ends of lines, into pieces of at least `size` bytes but for the last.
-fn pieces(body: &[u8], size: usize) -> Vec<&[u8]> {
-    let mut pieces = Vec::with_capacity(body.len() / size + 1);
-    let mut rest = body;
-    while rest.len() > size {
-        let Some(end) = rest[size..].iter().position(|&b| b == b'\n') else {
-            break;
-        };
-        let (piece, others) = rest.split_at(size + end + 1);
-        pieces.push(piece);
-        rest = others;
-    }
-    pieces.push(rest);
-    pieces
 }
 
 /// What is read of a row.
@@ -89,8 +111,11 @@ struct Task {
     width: usize,
 }
 
+/// What a piece holds: rows and columns.
+type Held = (usize, Vec<Seen>);
+
 impl Task {
-    fn of(layout: &Layout<'_>, columns: &[usize]) -> Self {
+    fn of(layout: &Layout, columns: &[usize]) -> Self {
         let mut slots = vec![None; layout.names.len()];
         for (slot, &column) in columns.iter().enumerate() {
             slots[column] = Some(slot);
@@ -102,80 +127,33 @@ impl Task {
         }
     }
 
-    /// Reads one row into `row` and says how many fields it has.
-    fn row<'f>(
-        &self,
-        fields: impl Iterator<Item = &'f [u8]>,
-        row: &mut [f64],
-        seen: &mut [Seen],
-    ) -> usize {
-        let mut count = 0;
-        for (i, field) in fields.enumerate() {
-            count = i + 1;
-            let Some(&Some(slot)) = self.slots.get(i) else {
-                continue;
-            };
-            row[slot] = match cell(field) {
-                Cell::Number(x) => {
-                    seen[slot].number = true;
-                    x
-                }
-                Cell::Missing => f64::NAN,
-                Cell::Text => {
-                    seen[slot].text = true;
-                    f64::NAN
-                }
-            };
-        }
-        count
-    }
-
-    fn by_records(&self, layout: &Layout<'_>) -> Result<Parsed, Uneven> {
-        let mut reader = layout.reader();
-        let mut record = ByteRecord::new();
-        let mut values = Vec::new();
-        let mut row = vec![0.0; self.width];
-        let mut seen = vec![Seen::default(); self.width];
-        while next(&mut reader, &mut record) {
-            let fields = self.row(record.iter(), &mut row, &mut seen);
-            if fields != self.slots.len() {
-                return Err(Uneven {
-                    start: record.position().map_or(0, offset),
-                    fields,
-                });
-            }
-            values.extend_from_slice(&row);
-        }
-        Ok(Parsed { values, seen })
-    }
-
-    fn by_pieces(&self, body: &[u8], size: usize) -> Result<Parsed, Uneven> {
-        let pieces = pieces(body, size);
-        // A row takes a line, and a byte a field: room for that many is enough.
-        let room: Vec<usize> = pieces
-            .par_iter()
-            .map(|piece| {
-                let lines = piece.iter().filter(|&&b| b == b'\n').count() + 1;
-                lines.min(piece.len() / self.slots.len() + 1)
-            })
-            .collect();
-        let mut values = vec![0.0; room.iter().sum::<usize>() * self.width];
+    fn by_pieces(&self, text: &Text, start: usize, size: usize) -> Result<Parsed, Stop> {
+        let pieces = pieces(text, start, self.delimiter, size).map_err(Stop::Unreadable)?;
+        // A row takes a line, and a byte a field but for one: room for that many is enough.
+        let room = |piece: &Piece| {
+            let last = usize::from(piece.bytes.end == text.len());
+            (piece.lines + last).min(piece.bytes.len() / self.slots.len() + 1)
+        };
+        let rooms: Vec<usize> = pieces.iter().map(room).collect();
+        let mut values = vec![0.0; rooms.iter().sum::<usize>() * self.width];
         let mut jobs = Vec::with_capacity(pieces.len());
         let mut rest = values.as_mut_slice();
-        let mut start = 0;
-        for (piece, room) in pieces.iter().zip(&room) {
+        for (piece, room) in pieces.iter().zip(&rooms) {
             let (rows, others) = rest.split_at_mut(room * self.width);
-            jobs.push((*piece, start, rows));
+            jobs.push((piece, rows));
             rest = others;
-            start += piece.len();
         }
-        let done: Vec<Result<(usize, Vec<Seen>), Uneven>> = jobs
+        let done: Vec<Result<Held, Stop>> = jobs
             .into_par_iter()
-            .map(|(piece, start, rows)| self.piece(piece, start, rows))
+            .map_init(Vec::new, |bytes, (piece, rows)| {
+                let bytes = text.bytes(piece.bytes.clone(), bytes);
+                self.piece(piece, bytes.map_err(Stop::Unreadable)?, rows)
+            })
             .collect();
         let mut seen = vec![Seen::default(); self.width];
+        let mut counted = Vec::with_capacity(pieces.len());
         let (mut from, mut end) = (0, 0);
-        for (done, room) in done.into_iter().zip(&room) {
+        for ((done, piece), room) in done.into_iter().zip(pieces).zip(rooms) {
             let (rows, others) = done?;
             for (seen, other) in seen.iter_mut().zip(others) {
                 seen.number |= other.number;
@@ -186,121 +164,134 @@ impl Task {
             }
             from += room * self.width;
             end += rows * self.width;
+            counted.push((piece, rows));
         }
         values.truncate(end);
-        Ok(Parsed { values, seen })
+        Ok(Parsed {
+            values,
+            seen,
+            pieces: counted,
+        })
     }
 
-    /// Reads a piece of the body that starts at byte `start` of it; says how many rows it has.
-    fn piece(
-        &self,
-        piece: &[u8],
-        start: usize,
-        values: &mut [f64],
-    ) -> Result<(usize, Vec<Seen>), Uneven> {
-        let mut seen = vec![Seen::default(); self.width];
+    fn piece(&self, piece: &Piece, bytes: &[u8], values: &mut [f64]) -> Result<Held, Stop> {
         let mut free = values.chunks_exact_mut(self.width);
-        let mut rows = 0;
-        let mut next_line = start;
-        for line in piece.split(|&b| b == b'\n') {
-            let line_start = next_line;
-            next_line += line.len() + 1;
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.is_empty() {
+        let mut row = vec![0.0; self.width];
+        let mut seen = vec![Seen::default(); self.width];
+        let (mut rows, mut at) = (0, 0);
+        while at < bytes.len() {
+            if is_line_end(bytes[at]) {
+                at += 1;
                 continue;
             }
-            // Room never ends before the rows do, unless one is too short.
-            let mut none = Vec::new();
-            let row = match free.next() {
-                Some(row) => row,
-                None => {
-                    none.resize(self.width, 0.0);
-                    &mut none
-                }
-            };
-            let fields = self.row(line.split(|&b| b == self.delimiter), row, &mut seen);
+            let start = at;
+            let fields = self.row(bytes, &mut at, &mut row, &mut seen);
             if fields != self.slots.len() {
-                return Err(Uneven {
-                    start: line_start,
-                    fields,
-                });
+                let line = line(piece, bytes, start);
+                return Err(Stop::Uneven { line, fields });
             }
+            // Room never ends before the rows do, unless there are more lines than were counted.
+            let room = free.next().ok_or_else(|| Stop::Unreadable(changed()))?;
+            // Rows are short: a loop is done before a copy of memory has begun.
+            room.iter_mut().zip(&row).for_each(|(to, x)| *to = *x);
             rows += 1;
         }
         Ok((rows, seen))
     }
+
+    /// Reads the row that begins at `at` and goes to its end; says how many fields it has.
+    fn row(&self, bytes: &[u8], at: &mut usize, row: &mut [f64], seen: &mut [Seen]) -> usize {
+        let mut fields = 0;
+        loop {
+            let rest = &bytes[*at..];
+            let slot = self.slots.get(fields).copied().flatten();
+            *at += match slot {
+                None => self.skip(rest),
+                Some(slot) => {
+                    let (cell, len) = self.field(rest);
+                    seen[slot].number |= matches!(cell, Cell::Number(_));
+                    seen[slot].text |= cell == Cell::Text;
+                    row[slot] = match cell {
+                        Cell::Number(x) => x,
+                        _ => f64::NAN,
+                    };
+                    len
+                }
+            };
+            fields += 1;
+            if bytes.get(*at).is_none_or(|b| is_line_end(*b)) {
+                return fields;
+            }
+            *at += 1;
+        }
+    }
+
+    /// The field that `rest` begins with, and its length.
+    fn field(&self, rest: &[u8]) -> (Cell, usize) {
+        // Most are numbers with nothing around them, whose end is found by reading them.
+        if let Ok((x, len)) = fast_float2::parse_partial::<f64, _>(rest)
+            && x.is_finite()
+            && rest.get(len).is_none_or(|b| self.ends_field(*b))
+        {
+            return (Cell::Number(x), len);
+        }
+        if rest.first() == Some(&b'"') {
+            // Most hold no quote, and nothing follows the closing one.
+            if let Some(end) = memchr(b'"', &rest[1..])
+                && rest.get(end + 2).is_none_or(|b| self.ends_field(*b))
+            {
+                return (cell(&rest[1..=end]), end + 2);
+            }
+            let mut content = Vec::new();
+            let len = self.quoted(rest, |part| content.extend_from_slice(part));
+            return (cell(&content), len);
+        }
+        let len = self.len(rest);
+        (cell(&rest[..len]), len)
+    }
+
+    /// The length of the field that `rest` begins with, quoted or not.
+    fn skip(&self, rest: &[u8]) -> usize {
+        match rest.first() {
+            Some(b'"') => self.quoted(rest, |_| {}),
+            _ => self.len(rest),
+        }
+    }
+
+    /// Takes the content of the quoted field that `rest` begins with, part by part, and says how long the field is.
+    /// Two quotes stand for one; what follows the closing quote belongs to the content, as the csv crate has it.
+    fn quoted(&self, rest: &[u8], mut take: impl FnMut(&[u8])) -> usize {
+        let mut at = 1;
+        while let Some(len) = memchr(b'"', &rest[at..]) {
+            let end = at + len;
+            if rest.get(end + 1) == Some(&b'"') {
+                take(&rest[at..=end]);
+                at = end + 2;
+                continue;
+            }
+            take(&rest[at..end]);
+            let after = &rest[end + 1..];
+            let len = self.len(after);
+            take(&after[..len]);
+            return end + 1 + len;
+        }
+        take(&rest[at..]);
+        rest.len()
+    }
+
+    /// The length of the field that `rest` begins with, if it is not quoted.
+    fn len(&self, rest: &[u8]) -> usize {
+        memchr3(self.delimiter, b'\n', b'\r', rest).unwrap_or(rest.len())
+    }
+
+    fn ends_field(&self, byte: u8) -> bool {
+        byte == self.delimiter || is_line_end(byte)
+    }
+}
+
+fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Both ways, with small pieces so that there are many.
-    fn both(text: &str, columns: &[usize]) -> [Result<Parsed, (usize, usize)>; 2] {
-        let layout = Layout::of(text.as_bytes(), Some(b',')).expect("rows");
-        let task = Task::of(&layout, columns);
-        [task.by_pieces(layout.body(), 16), task.by_records(&layout)]
-            .map(|parsed| parsed.map_err(|uneven| (layout.line(uneven.start), uneven.fields)))
-    }
-
-    /// Bits, since a gap is NaN.
-    fn bits(
-        parsed: &Result<Parsed, (usize, usize)>,
-    ) -> Result<(Vec<u64>, Vec<Seen>), (usize, usize)> {
-        let parsed = parsed.as_ref().map_err(|e| *e)?;
-        let bits = parsed.values.iter().map(|x| x.to_bits()).collect();
-        Ok((bits, parsed.seen.clone()))
-    }
-
-    #[test]
-    fn pieces_are_whole_lines_and_miss_nothing() {
-        let text = b"1,2\n3,4\n\n5,6\n7,8";
-        for size in 1..20 {
-            let pieces = pieces(text, size);
-            assert_eq!(pieces.concat(), text);
-            let (_, whole) = pieces.split_last().expect("one at least");
-            assert!(whole.iter().all(|p| p.ends_with(b"\n")));
-        }
-    }
-
-    #[test]
-    fn plain_text_has_no_quotes_and_no_bare_carriage_return() {
-        for (text, plain) in [
-            ("1,2\n3,4\n", true),
-            ("1,2\r\n3,4\r\n", true),
-            ("\"1\",2\n", false),
-            ("1,2\r3,4\n", false),
-            ("1,2\n3,4\r", false),
-        ] {
-            assert_eq!(is_plain(text.as_bytes(), 4), plain, "{text:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn both_ways_give_the_same_bits(
-            rows in prop::collection::vec(
-                (prop::collection::vec(
-                    prop_oneof![
-                        8 => any::<f64>().prop_map(|x| format!("{x:?}")),
-                        1 => Just(String::new()),
-                        1 => Just("NA".to_owned()),
-                        1 => Just("text".to_owned()),
-                    ], 3),
-                 prop_oneof![Just("\n"), Just("\r\n"), Just("\n\n"), Just("\r\n\r\n")]),
-                1..40),
-            short in prop::option::weighted(0.2, 0usize..40),
-        ) {
-            let mut text = "a,b,c\n".to_owned();
-            for (i, (fields, end)) in rows.iter().enumerate() {
-                let fields = if short == Some(i) { &fields[..2] } else { fields };
-                text += &fields.join(",");
-                text += end;
-            }
-            let [pieces, records] = both(&text, &[2, 0]);
-            prop_assert_eq!(bits(&pieces), bits(&records));
-            prop_assert_eq!(pieces.is_err(), short.is_some_and(|i| i < rows.len()));
-        }
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ fn table_of(text: &str) -> Table {
 }
 
 fn with(text: &str, options: &ReadOptions) -> Result<Table, ReadProblem> {
-    table(text.as_bytes(), None, options)
+    table(&Text::Memory(text.as_bytes().to_vec()), None, options)
 }
 
 fn message(text: &str) -> String {
@@ -202,7 +202,8 @@ fn files_with_nothing_in_them_say_so() {
         message("a,b\nc,d\n"),
         "no column of numbers to use (text or nothing in \"a\", \"b\")"
     );
-    let wide = table(b"\xff\xfex\0\n\0", None, &ReadOptions::default());
+    let wide = Text::Memory(b"\xff\xfex\0\n\0".to_vec());
+    let wide = table(&wide, None, &ReadOptions::default());
     assert!(matches!(wide, Err(ReadProblem::Utf16)));
 }
 

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+
+use super::values::ROWS_TURNED;
 use super::*;
 use crate::data::{ReadError, read as read_file};
 
@@ -261,5 +264,50 @@ fn files_that_are_cut_off_say_what_is_there() {
     );
     for bytes in [&b""[..], b"x,y\n1,2\n3,4\n"] {
         assert!(message(bytes).starts_with("t.npy: no NPY file: "));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_columns_of_any_layout_read_the_same(
+        (n, d) in (1usize..3000, 1usize..6),
+        big_endian in any::<bool>(),
+        fortran in any::<bool>(),
+        single in any::<bool>(),
+        picked in prop::sample::subsequence((0usize..6).collect::<Vec<_>>(), 1..=6).prop_shuffle(),
+    ) {
+        // Each number says where it belongs.
+        let at = |i: usize, j: usize| (10 * i + j) as f64;
+        let mut columns: Vec<usize> = picked.into_iter().filter(|&j| j < d).collect();
+        if columns.is_empty() {
+            columns.push(0);
+        }
+        let places: Vec<(usize, usize)> = match fortran {
+            true => (0..d).flat_map(|j| (0..n).map(move |i| (i, j))).collect(),
+            false => (0..n).flat_map(|i| (0..d).map(move |j| (i, j))).collect(),
+        };
+        let bytes: Vec<u8> = places
+            .into_iter()
+            .flat_map(|(i, j)| match (single, big_endian) {
+                (true, true) => (at(i, j) as f32).to_be_bytes().to_vec(),
+                (true, false) => (at(i, j) as f32).to_le_bytes().to_vec(),
+                (false, true) => at(i, j).to_be_bytes().to_vec(),
+                (false, false) => at(i, j).to_le_bytes().to_vec(),
+            })
+            .collect();
+        let order = if big_endian { '>' } else { '<' };
+        let dtype = format!("'{order}f{}'", if single { 4 } else { 8 });
+        let options = ReadOptions {
+            columns: Some(columns.iter().map(usize::to_string).collect()),
+            ..ReadOptions::default()
+        };
+        let table = load(&npy(&dtype, fortran, &format!("({n}, {d})"), &bytes), &options);
+        let samples = table.expect("valid").samples;
+        prop_assert_eq!(matches!(samples.values(), Values::F32(_)), single);
+        for i in 0..n {
+            for (slot, &j) in columns.iter().enumerate() {
+                prop_assert_eq!(samples.value(i, slot), at(i, j));
+            }
+        }
     }
 }

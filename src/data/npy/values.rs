@@ -1,14 +1,18 @@
-//! The numbers of an NPY file, in the type they are kept in.
+//! The numbers of an NPY file, in the type they are kept in: read by all threads, straight to where they stay.
 
-use std::io::{self, Read};
+use std::fs::File;
+use std::io;
 
 use bytemuck::{Pod, cast_slice_mut};
 use npyz::{Endianness, TypeChar, TypeStr};
+use rayon::prelude::*;
 
-use crate::data::Values;
+use crate::data::part::read_exact_at;
 
-/// Bytes of integers converted at a time; a multiple of every size.
-const BUFFER_BYTES: usize = 1 << 16;
+/// Bytes that a thread reads at a time: few enough for its cache.
+const BYTES_A_BLOCK: usize = 1 << 20;
+/// Rows that are turned from columns at a time, so that what is written stays in the cache.
+pub(super) const ROWS_TURNED: usize = 4096;
 
 /// A real type and its byte order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,67 +55,162 @@ impl Kind {
     pub(super) fn bytes(self) -> usize {
         self.bytes
     }
-}
 
-/// Reads `len` numbers: f4 as they are, all others as f64 (integers beyond 2⁵³ are rounded).
-pub(super) fn read(reader: &mut impl Read, kind: Kind, len: usize) -> io::Result<Values> {
-    Ok(match (kind.class, kind.bytes) {
-        (Class::Float, 4) => {
-            let mut values: Vec<f32> = whole(reader, len)?;
-            if kind.swapped {
-                for x in &mut values {
-                    *x = f32::from_bits(x.to_bits().swap_bytes());
-                }
-            }
-            Values::F32(values)
-        }
-        (Class::Float, _) => {
-            let mut values: Vec<f64> = whole(reader, len)?;
-            if kind.swapped {
-                for x in &mut values {
-                    *x = f64::from_bits(x.to_bits().swap_bytes());
-                }
-            }
-            Values::F64(values)
-        }
-        _ => Values::F64(integers(reader, kind, len)?),
-    })
-}
-
-/// Reads numbers as they lie in the file.
-fn whole<T: Pod>(reader: &mut impl Read, len: usize) -> io::Result<Vec<T>> {
-    let mut values = vec![T::zeroed(); len];
-    reader.read_exact(cast_slice_mut(&mut values))?;
-    Ok(values)
-}
-
-fn integers(reader: &mut impl Read, kind: Kind, len: usize) -> io::Result<Vec<f64>> {
-    let mut values = Vec::with_capacity(len);
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let per_buffer = BUFFER_BYTES / kind.bytes;
-    while values.len() < len {
-        let count = per_buffer.min(len - values.len());
-        let buffer = &mut buffer[..count * kind.bytes];
-        reader.read_exact(buffer)?;
-        values.extend(buffer.chunks_exact(kind.bytes).map(|b| integer(b, kind)));
+    /// Whether it is kept in single precision.
+    pub(super) fn is_single(self) -> bool {
+        self.class == Class::Float && self.bytes == size_of::<f32>()
     }
-    Ok(values)
 }
 
-/// One integer, widened to 64 bits.
-fn integer(bytes: &[u8], kind: Kind) -> f64 {
-    let big_endian = kind.swapped != cfg!(target_endian = "big");
-    let push = |whole: u64, byte: &u8| (whole << 8) | u64::from(*byte);
-    let whole = match big_endian {
-        true => bytes.iter().fold(0, push),
-        false => bytes.iter().rev().fold(0, push),
-    };
-    match kind.class {
-        Class::Signed => {
-            // The sign bit is moved to the top and back, so that it fills what is above it.
-            let above = 64 - 8 * kind.bytes;
-            ((whole << above) as i64 >> above) as f64
+/// A type that numbers are kept in: f4 as they are, all others as f64 (integers beyond 2⁵³ are rounded).
+pub(super) trait Kept: Pod + Send + Sync {
+    fn swap_bytes(self) -> Self;
+    /// Converts integers; floating-point numbers are kept as they lie in the file.
+    fn convert(kind: Kind, bytes: &[u8], numbers: &mut [Self]);
+}
+
+impl Kept for f32 {
+    fn swap_bytes(self) -> Self {
+        f32::from_bits(self.to_bits().swap_bytes())
+    }
+
+    fn convert(_: Kind, _: &[u8], _: &mut [Self]) {}
+}
+
+impl Kept for f64 {
+    fn swap_bytes(self) -> Self {
+        f64::from_bits(self.to_bits().swap_bytes())
+    }
+
+    fn convert(kind: Kind, bytes: &[u8], numbers: &mut [Self]) {
+        macro_rules! from {
+            ($type:ty) => {
+                for (to, from) in numbers.iter_mut().zip(bytes.as_chunks().0) {
+                    let x = <$type>::from_ne_bytes(*from);
+                    *to = if kind.swapped { x.swap_bytes() } else { x } as f64;
+                }
+            };
         }
-        _ => whole as f64,
+        match (kind.class, kind.bytes) {
+            (Class::Float, _) => {}
+            (Class::Signed, 1) => from!(i8),
+            (Class::Signed, 2) => from!(i16),
+            (Class::Signed, 4) => from!(i32),
+            (Class::Signed, _) => from!(i64),
+            (Class::Unsigned, 1) => from!(u8),
+            (Class::Unsigned, 2) => from!(u16),
+            (Class::Unsigned, 4) => from!(u32),
+            (Class::Unsigned, _) => from!(u64),
+        }
+    }
+}
+
+/// Where the numbers of a table lie in a file.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) file: File,
+    /// The byte of the first.
+    pub(super) start: u64,
+    pub(super) n: usize,
+    pub(super) d: usize,
+    pub(super) columns_first: bool,
+    pub(super) kind: Kind,
+}
+
+/// What one thread needs besides the values themselves.
+struct Room<T> {
+    numbers: Vec<T>,
+    bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// Reads these columns, row-major.
+    pub(super) fn read<T: Kept>(&self, columns: &[usize]) -> io::Result<Vec<T>> {
+        let width = columns.len();
+        let whole = !self.columns_first && columns.iter().copied().eq(0..self.d);
+        let rows = match self.columns_first {
+            true => ROWS_TURNED,
+            false => (BYTES_A_BLOCK / (self.d * self.kind.bytes)).max(1),
+        };
+        let mut values = vec![T::zeroed(); self.n * width];
+        values
+            .par_chunks_mut(rows * width)
+            .enumerate()
+            .try_for_each_init(
+                || Room {
+                    numbers: Vec::new(),
+                    bytes: Vec::new(),
+                },
+                |room, (block, values)| {
+                    let first = block * rows;
+                    if whole {
+                        return self.numbers(first * self.d, values, &mut room.bytes);
+                    }
+                    match self.columns_first {
+                        true => self.turn(first, columns, values, room),
+                        false => self.pick(first, columns, values, room),
+                    }
+                },
+            )?;
+        Ok(values)
+    }
+
+    /// Reads some columns of rows that lie by rows.
+    fn pick<T: Kept>(
+        &self,
+        first: usize,
+        columns: &[usize],
+        values: &mut [T],
+        room: &mut Room<T>,
+    ) -> io::Result<()> {
+        let rows = values.chunks_exact_mut(columns.len());
+        room.numbers.resize(rows.len() * self.d, T::zeroed());
+        self.numbers(first * self.d, &mut room.numbers, &mut room.bytes)?;
+        for (to, from) in rows.zip(room.numbers.chunks_exact(self.d)) {
+            for (x, &column) in to.iter_mut().zip(columns) {
+                *x = from[column];
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads some columns of rows that lie by columns.
+    fn turn<T: Kept>(
+        &self,
+        first: usize,
+        columns: &[usize],
+        values: &mut [T],
+        room: &mut Room<T>,
+    ) -> io::Result<()> {
+        let width = columns.len();
+        room.numbers.resize(values.len() / width, T::zeroed());
+        for (slot, column) in columns.iter().enumerate() {
+            self.numbers(column * self.n + first, &mut room.numbers, &mut room.bytes)?;
+            for (row, x) in values.chunks_exact_mut(width).zip(&room.numbers) {
+                row[slot] = *x;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads numbers as they follow each other in the file, from number `first` on.
+    fn numbers<T: Kept>(
+        &self,
+        first: usize,
+        numbers: &mut [T],
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        let start = self.start + (first * self.kind.bytes) as u64;
+        if self.kind.class == Class::Float {
+            read_exact_at(&self.file, cast_slice_mut(numbers), start)?;
+            if self.kind.swapped {
+                numbers.iter_mut().for_each(|x| *x = x.swap_bytes());
+            }
+            return Ok(());
+        }
+        bytes.resize(numbers.len() * self.kind.bytes, 0);
+        read_exact_at(&self.file, bytes, start)?;
+        T::convert(self.kind, bytes, numbers);
+        Ok(())
     }
 }

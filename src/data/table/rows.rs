@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use crate::data::samples;
+
 /// Rows looked at as one piece.
 const ROWS_A_CHUNK: usize = 16_384;
 
@@ -106,7 +108,7 @@ pub(in crate::data) fn check<T: Number>(
     }
     let is_kept = kept(n, &bad);
     let column = |slot: usize| -> Vec<f64> {
-        let rows = values.chunks_exact(slots.width).zip(&is_kept);
+        let rows = values.par_chunks_exact(slots.width).zip(&is_kept);
         rows.filter(|(_, kept)| **kept)
             .map(|(row, _)| row[slot].into())
             .collect()
@@ -139,14 +141,13 @@ fn is_no_label(x: f64) -> bool {
 
 /// The rows with a used number that is not finite, in order.
 fn bad_rows<T: Number>(values: &[T], width: usize, used: &[usize]) -> Vec<usize> {
-    let everything = used.len() == width;
+    if used.len() == width && samples::first(values, |x| !finite(x)).is_none() {
+        return Vec::new();
+    }
     let chunks: Vec<Vec<usize>> = values
         .par_chunks(ROWS_A_CHUNK * width)
         .enumerate()
         .map(|(c, rows)| {
-            if everything && rows.iter().all(|x| finite(*x)) {
-                return Vec::new();
-            }
             let bad = |row: &[T]| used.iter().any(|&slot| !finite(row[slot]));
             rows.chunks_exact(width)
                 .enumerate()
@@ -163,13 +164,13 @@ fn first<T: Number>(
     values: &[T],
     width: usize,
     slot: usize,
-    wrong: impl Fn(f64) -> bool,
+    wrong: impl Fn(f64) -> bool + Sync,
 ) -> Option<(usize, f64)> {
     values
-        .chunks_exact(width)
+        .par_chunks_exact(width)
         .map(|row| row[slot].into())
         .enumerate()
-        .find(|(_, x)| wrong(*x))
+        .find_first(|(_, x)| wrong(*x))
 }
 
 fn kept(n: usize, bad: &[usize]) -> Vec<bool> {

@@ -9,6 +9,7 @@ use super::super::engine::Engine;
 use super::super::init::Start;
 use super::super::options::Options;
 use super::super::run::{self, Run};
+use super::super::warm::cold;
 use crate::backend::{BlockMask, Components, MaskedModel, SummationBlocks};
 use crate::data::{Samples, Standardisation};
 
@@ -167,9 +168,11 @@ fn fit(
             let start = Start {
                 components: task.start.clone(),
                 steps: Vec::new(),
+                repairs: Vec::new(),
             };
             let mask = task.masks.map(|[rest, _]| rest);
-            Run::begin(start, engine, map, task.options, mask).ok()
+            let acceleration = cold(task.options, engine.samples());
+            Run::begin(start, acceleration, engine, map, task.options, mask).ok()
         })
         .collect();
     let mut live: Vec<&mut Run<'_>> = runs.iter_mut().flatten().collect();

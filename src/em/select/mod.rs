@@ -14,8 +14,8 @@ pub use self::folds::HeldOut;
 pub use self::verdict::{Selected, Verdict};
 use super::engine::Engine;
 use super::options::Options;
-use super::race::{Race, race, shuffled};
 use super::run::{self, Run};
+use super::warm::{Warm, Way, shuffled, warm_up};
 use super::{EventKind, Fit, FitError, Times, operations};
 use crate::backend::{Components, Precision};
 use crate::data::{Samples, Standardisation};
@@ -141,10 +141,9 @@ pub fn select(
 
 /// A number of components on its way.
 struct Entry<'a> {
-    race: Option<Race>,
-    /// Time of its restarts.
+    /// Time of its warm start.
     time: Duration,
-    run: Result<Run<'a>, FitError>,
+    begun: Result<(Way, Run<'a>), FitError>,
 }
 
 /// All numbers of components with one covariance type.
@@ -177,24 +176,24 @@ fn fit_all(
     for options in &all_options {
         let started = Instant::now();
         let begun = super::check(samples, options).and_then(|()| {
-            let race = race(&engine, &map, options)?;
-            let run = Run::begin(race.winner(), &mut engine, &map, options, None)?;
-            Ok((race, run))
+            let Warm {
+                start,
+                acceleration,
+                way,
+            } = warm_up(&engine, &map, options)?;
+            let run = Run::begin(start, acceleration, &mut engine, &map, options, None)?;
+            Ok((way, run))
         });
-        let (race, run) = match begun {
-            Ok((race, run)) => (Some(race), Ok(run)),
-            Err(error) => (None, Err(error)),
-        };
         entries.push(Entry {
-            race,
             time: started.elapsed(),
-            run,
+            begun,
         });
     }
     let started = Instant::now();
     let mut live: Vec<&mut Run<'_>> = entries
         .iter_mut()
-        .filter_map(|entry| entry.run.as_mut().ok())
+        .filter_map(|entry| entry.begun.as_mut().ok())
+        .map(|(_, run)| run)
         .collect();
     run::advance(&mut engine, &mut live, &mut |_, all| {
         let step = observe(all.len());
@@ -210,8 +209,8 @@ fn fit_all(
     }
     let fitted: Vec<Option<&Components>> = entries
         .iter()
-        .map(|entry| match &entry.run {
-            Ok(run) if run.failure.is_none() => Some(&run.components),
+        .map(|entry| match &entry.begun {
+            Ok((_, run)) if run.failure.is_none() => Some(&run.components),
             _ => None,
         })
         .collect();
@@ -224,7 +223,7 @@ fn fit_all(
     let shared = started.elapsed();
     // Time of shared passes is split by the operations that each took in them.
     let work = |entry: &Entry<'_>| {
-        entry.run.as_ref().map_or(0.0, |run| {
+        entry.begun.as_ref().map_or(0.0, |(_, run)| {
             let k = run.components.len();
             run.trace.len() as f64 * operations(samples.len(), samples.n_features(), k)
         })
@@ -245,14 +244,14 @@ fn fit_all(
                 init: entry.time,
                 em: shared.mul_f64(share),
             };
-            let fit = entry.run.and_then(|run| {
+            let fit = entry.begun.and_then(|(way, run)| {
                 let passes = run.trace.len() as f64;
                 run.finish(
                     samples.len(),
                     passes,
                     device.clone(),
                     &engine.events,
-                    entry.race,
+                    way,
                     times,
                 )
             });

@@ -237,10 +237,10 @@ fn magnitudes() -> Vec<Hard> {
         case("1e148", 2, 2, scaled(1e148)),
         case("1e-148", 2, 2, scaled(1e-148)),
         case("1e150 to 1e300", 2, 2, spread).error(
-            "column \"1\" varies by 7.08494238012857e298, whose square double precision cannot hold; rescale it first",
+            "column \"1\" varies by 7.085e298, whose square double precision cannot hold; rescale it first",
         ),
         case("subnormal numbers", 2, 2, subnormal).error(
-            "column \"1\" varies by 1.05792918415353e-310, whose square double precision cannot hold; rescale it first",
+            "column \"1\" varies by 1.058e-310, whose square double precision cannot hold; rescale it first",
         ),
         case("subnormal numbers among others", 3, 2, among),
     ]

@@ -1,0 +1,31 @@
+// node tint.mjs DIR: Tint's word (Dawn's WGSL compiler, the one in Chromium) on every shader that DIR/variants.json
+// lists, and a pipeline of each. Needs the npm package `webgpu` in a parent folder or on NODE_PATH; no driver.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const { create, globals } = await import(pathToFileURL(createRequire(import.meta.url).resolve('webgpu')));
+Object.assign(globalThis, globals);
+
+const folder = process.argv[2];
+const variants = JSON.parse(readFileSync(join(folder, 'variants.json'), 'utf8'));
+const adapter = await create(['backend=null']).requestAdapter();
+// Default limits: what every WebGPU device has.
+const device = await adapter.requestDevice();
+let refused = 0;
+for (const { name, entry, constants } of variants) {
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ code: readFileSync(join(folder, `${name}.wgsl`), 'utf8') });
+  const { messages } = await module.getCompilationInfo();
+  for (const m of messages) console.log(`${name}.wgsl:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`);
+  const compute = { module, entryPoint: entry, constants };
+  const why = await device.createComputePipelineAsync({ layout: 'auto', compute }).then(() => '', (e) => e.message);
+  await device.popErrorScope();
+  if (why) {
+    console.log(`${name}: ${why.trim()}`);
+    refused += 1;
+  }
+}
+console.log(`tint: ${variants.length} shaders, ${refused} refused`);
+process.exit(refused ? 1 : 0);

@@ -1,0 +1,182 @@
+//! The middle regime: components in groups whose sums stay in registers. `log_normalisers` gives each row's
+//! normaliser a group, `merge_normalisers` makes one of them, `statistics_groups` makes the scores again and
+//! sums. Two numbers a row and group are all that is kept in between.
+//!
+//! | buffer | shape | written by |
+//! |---|---|---|
+//! | `group_range` | one [`GroupRange`] a dispatch | host |
+//! | `score_components`, `sum_components` | chunks of whole groups, 16 KiB each; per component mean, factor, remainder, constant, f32, a group padded to vec4s | host |
+//! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
+//! | `blocks` | one [`Block`] an entry | host |
+//! | `normalisers` | groups × entries × rows, vec2s | `log_normalisers`, `merge_normalisers` |
+//! | `logs` | entries × workgroups of 64 rows, vec2s | `merge_normalisers` |
+//! | `partials` | entries × groups × statistics, f32; each written exactly once | `statistics_groups` |
+
+use bytemuck::{Pod, Zeroable};
+
+use super::buffers::Pool;
+use super::device::Device;
+use super::parameters::{Chunks, Parameters};
+use super::plan::{Groups, Plan, UNIFORM_BYTES};
+use super::samples::LoadedSamples;
+use super::stage::{StageKey, uniform_stride};
+use super::statistics_registers::Block;
+use super::sums::Sums;
+use super::{Counters, encoder};
+use crate::backend::BackendError;
+
+/// Uniform `range`: which groups of which blocks a dispatch works on. Mirrors `struct GroupRange`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub(super) struct GroupRange {
+    /// How many groups stand before the first of the chunk.
+    pub first_group: u32,
+    /// All groups of `log_normalisers`.
+    pub groups: u32,
+    /// Entries of `blocks`.
+    pub count: u32,
+    /// Distance between two features of a row.
+    pub rows_per_block: u32,
+    /// Groups of `statistics_groups`.
+    pub sum_groups: u32,
+    pub padding_0: u32,
+    pub padding_1: u32,
+    pub padding_2: u32,
+}
+
+/// One pass over the chosen blocks.
+pub(super) fn statistics_groups(
+    device: &Device,
+    pool: &mut Pool,
+    counters: &mut Counters,
+    samples: &LoadedSamples,
+    (plan, groups): (&Plan, Groups),
+    parameters: &Parameters<'_>,
+    choose: impl Fn(usize) -> bool,
+) -> Result<Sums, BackendError> {
+    let Groups {
+        workgroup,
+        score,
+        sum,
+        hoisted,
+    } = groups;
+    let (shape, weighted) = (parameters.shape, samples.weighted);
+    let d = shape.d;
+    let stages = [
+        device.stage(StageKey::LogNormalisers {
+            shape: shape.with(score),
+            hoisted,
+        })?,
+        device.stage(StageKey::MergeNormalisers { d, weighted })?,
+        device.stage(StageKey::StatisticsGroups {
+            shape: shape.with(sum),
+            workgroup,
+            hoisted,
+        })?,
+    ];
+    let [scored, summed] = [score, sum].map(|group| parameters.chunks(group, UNIFORM_BYTES / 16));
+    let score_components = &pool.uniform(device, "score_components", &scored.numbers)?;
+    let sum_components = &pool.uniform(device, "sum_components", &summed.numbers)?;
+    let len = plan.sums_per_block;
+    let mut sums = Sums::zero(len);
+    let rows_per_block = samples.layout.blocks.rows_per_block();
+    let row_groups = rows_per_block.div_ceil(64);
+    for group in samples.groups(plan.blocks_per_submission, choose) {
+        let count = group.len();
+        let blocks: Vec<Block> = group
+            .iter()
+            .map(|&b| Block {
+                first: samples.place(b).1 as u32,
+                rows: samples.layout.blocks.rows(b).len() as u32,
+                partial: 0,
+                model: 0,
+            })
+            .collect();
+        let range = |first_group: usize| GroupRange {
+            first_group: first_group as u32,
+            groups: scored.groups as u32,
+            count: count as u32,
+            rows_per_block: rows_per_block as u32,
+            sum_groups: summed.groups as u32,
+            padding_0: 0,
+            padding_1: 0,
+            padding_2: 0,
+        };
+        // The ranges of the chunks of scores, then of sums; the first serves the merging as well.
+        let firsts = |chunks: &Chunks| (0..chunks.len()).map(|c| c * chunks.per_chunk).collect();
+        let [score_firsts, sum_firsts]: [Vec<usize>; 2] = [firsts(&scored), firsts(&summed)];
+        let ranges: Vec<GroupRange> = score_firsts
+            .iter()
+            .chain(&sum_firsts)
+            .map(|&f| range(f))
+            .collect();
+        let range = &pool.uniforms(device, "group_range", &ranges)?;
+        let samples_at = &samples.buffers[samples.place(group[0]).0];
+        let blocks = &pool.input(device, "blocks", &blocks)?;
+        let normalisers_bytes = (scored.groups * count * rows_per_block * 8) as u64;
+        let normalisers = &pool.output(device, "normalisers", normalisers_bytes)?;
+        let logs = &pool.output(device, "logs", (count * row_groups * 8) as u64)?;
+        let partials = &pool.output(device, "partials", (count * len * 4) as u64)?;
+        let bindings = [
+            vec![range, score_components, samples_at, blocks, normalisers],
+            vec![range, samples_at, blocks, normalisers, logs],
+            vec![
+                range,
+                sum_components,
+                samples_at,
+                blocks,
+                normalisers,
+                partials,
+            ],
+        ];
+        let commands = device.guarded("statistics_groups", 0, || {
+            let bound: Vec<_> = stages
+                .iter()
+                .zip(&bindings)
+                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
+                .collect();
+            let mut encoder = encoder(device);
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let (x, z) = (row_groups as u32, count as u32);
+            let offsets = |range: usize, chunk: usize| {
+                [
+                    range * uniform_stride::<GroupRange>(),
+                    chunk * UNIFORM_BYTES,
+                ]
+            };
+            for c in 0..scored.len() {
+                let walkers = if hoisted { 1 } else { x };
+                let groups = [walkers, scored.groups_of(c) as u32, z];
+                stages[0].dispatch(&mut pass, &bound[0], &offsets(c, c), groups);
+            }
+            stages[1].dispatch(&mut pass, &bound[1], &[0], [x, 1, z]);
+            for c in 0..summed.len() {
+                let groups = [1, summed.groups_of(c) as u32, z];
+                let offsets = offsets(scored.len() + c, c);
+                stages[2].dispatch(&mut pass, &bound[2], &offsets, groups);
+            }
+            drop(pass);
+            encoder
+        })?;
+        for (buffers, dispatches) in bindings.iter().zip([scored.len(), 1, summed.len()]) {
+            counters.count(dispatches as u64, buffers);
+        }
+        let wanted = [(partials, count * len), (logs, count * row_groups * 2)];
+        let mut results = pool.submit_and_read(device, commands, &wanted)?;
+        let logs = results.pop().unwrap_or_default();
+        for (row, &b) in results
+            .pop()
+            .unwrap_or_default()
+            .chunks_exact(len)
+            .zip(&group)
+        {
+            sums.add(row);
+            sums.weight += samples.block_weights[b];
+        }
+        for pair in logs.chunks_exact(2) {
+            sums.tops += f64::from(pair[0]);
+            sums.logs += f64::from(pair[1]);
+        }
+    }
+    Ok(sums)
+}

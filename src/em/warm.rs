@@ -1,0 +1,423 @@
+//! Warm starts: many starts on few rows, fewer on more, and the curvature for the fit to all rows.
+//!
+//! Successive halving (Jamieson & Talwalkar 2016) with a factor of four: all starts run on a random subsample, a
+//! quarter of them goes on with several times as many rows, until one is left. That one goes on over growing
+//! subsamples with what it has learnt of the likelihood's curvature; a Hessian from the last of them is the metric of
+//! the fit to all rows. All that run share each pass over the rows.
+
+use std::ops::ControlFlow;
+
+use rand::seq::index;
+use serde::Serialize;
+
+use super::accelerate::{Acceleration, Stop};
+use super::chart::{Chart, Layout};
+use super::engine::Engine;
+use super::events::Event;
+use super::hessian;
+use super::init::{self, Start, Stream, generator};
+use super::options::{ACCELERATED_ROWS, Init, Options};
+use super::run::{self, Run};
+use super::{FitError, Stage};
+use crate::backend::Components;
+use crate::data::{Samples, Standardisation};
+
+/// Rows of the first subsample: so many a parameter, and at least so many.
+const ROWS_PER_PARAMETER: usize = 20;
+const ROWS: usize = 1000;
+/// How many times fewer starts the next stage has.
+const HALVING: usize = 4;
+/// How many times more rows, and how many times more where the samples are at least so many.
+const GROWTH: usize = 4;
+const LARGE_GROWTH: usize = 10;
+const LARGE: usize = 1_000_000;
+/// A stage has converged when its remaining gain is this share of P/(2n), what n rows can tell at all, or this many
+/// nats a sample where rows are few.
+const RESOLUTION: f64 = 0.02;
+const COARSE: f64 = 1e-4;
+/// The most iterations of a stage of several starts, plain and accelerated, and of one.
+const PLAIN_ITERATIONS: usize = 100;
+const STARTS_ITERATIONS: usize = 15;
+const ITERATIONS: usize = 200;
+/// The same of a fit to all rows that creeps: a gain this far below what the rows can tell is not worth its passes.
+const UNSEEN: f64 = 0.01;
+/// Starts whose log-likelihoods differ by no more than this many tolerances found the same maximum.
+const SAME: f64 = 10.0;
+/// A fit ends when its estimate of the gain still to be had is this many times below the tolerance: estimates are blind
+/// for flat directions that were not walked yet.
+const SAFETY: f64 = 100.0;
+/// The Hessian costs at most this many passes over all rows, and is not made from fewer rows a parameter.
+const HESSIAN_PASSES: f64 = 0.5;
+const HESSIAN_ROWS: usize = 20;
+
+/// How the starts of a fit compare.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restarts {
+    /// How many.
+    pub starts: usize,
+    /// The winner's number, from 0.
+    pub best: usize,
+    /// Mean log-likelihood of each start at the end of its first stage, nats, in the data's units; null where a
+    /// start failed.
+    pub mean_log_likelihoods: Vec<Option<f64>>,
+    /// How many of them found the best maximum there.
+    pub reached_best: usize,
+}
+
+/// Where the fit to all rows begins.
+pub(super) struct Warm {
+    /// The parameters.
+    pub(super) start: Start,
+    /// What is known of the curvature there, unless the fit is by plain EM.
+    pub(super) acceleration: Option<Acceleration>,
+    /// How it came there.
+    pub(super) way: Way,
+}
+
+/// The way to a warm start.
+pub(super) struct Way {
+    /// What was done on subsamples.
+    pub(super) stages: Vec<Stage>,
+    /// How the starts compare, if there were several.
+    pub(super) restarts: Option<Restarts>,
+}
+
+/// A subsample of so many rows, on which so many starts run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    rows: usize,
+    starts: usize,
+}
+
+/// The stages before a fit of P parameters to `rows` rows. Several starts run on all rows where those are few; one
+/// alone on no more than half of them, if it may grow on subsamples.
+fn plan(rows: usize, parameters: usize, starts: usize, grows: bool) -> Vec<Plan> {
+    let growth = if rows >= LARGE { LARGE_GROWTH } else { GROWTH };
+    let mut stages = Vec::new();
+    let (mut n, mut left) = (ROWS.max(ROWS_PER_PARAMETER * parameters), starts);
+    while left > 1 || (grows && n <= rows / 2) {
+        stages.push(Plan {
+            rows: n.min(rows),
+            starts: left,
+        });
+        n = n.saturating_mul(growth);
+        left = left.div_ceil(HALVING);
+    }
+    stages
+}
+
+/// Finds where to begin the fit to all rows of the engine.
+pub(super) fn warm_up(
+    engine: &Engine<'_>,
+    map: &Standardisation,
+    options: &Options,
+) -> Result<Warm, FitError> {
+    let samples = engine.samples();
+    let (k, d) = (options.n_components, samples.n_features());
+    let parameters = options.covariance_type.n_parameters(k, d);
+    let accelerated = options.is_accelerated(samples.len());
+    // A start that was given may be better than a subsample's optimum.
+    let given = matches!(options.init, Init::Labels(_) | Init::Model(_));
+    let starts = if given { 1 } else { options.restarts };
+    let plan = plan(samples.len(), parameters, starts, accelerated && !given);
+    let order = shuffled(
+        samples,
+        plan.last().map_or(0, |last| last.rows),
+        options.seed,
+    );
+    let mut going: Vec<Going> = (0..starts).map(Going::new).collect();
+    let alone = starts == 1;
+    let mut stages = Vec::new();
+    let mut restarts = None;
+    for Plan { rows, starts } in plan {
+        let subsample = samples.subset(&order[..rows.min(order.len())]);
+        let weight = subsample.len() as f64;
+        let coarse = (RESOLUTION * resolution(parameters, weight)).min(COARSE);
+        // Nothing is saved on all rows.
+        let all = subsample.len() == samples.len() && options.tol > 0.0;
+        let enough = if all { coarse.min(options.tol) } else { coarse };
+        let max_iter = match (accelerated, starts) {
+            (true, 1) => ITERATIONS,
+            (true, _) => STARTS_ITERATIONS,
+            // The first iterations from random responsibilities say nothing of where they lead.
+            (false, _) if samples.len() < ACCELERATED_ROWS => options.max_iter,
+            (false, _) => PLAIN_ITERATIONS,
+        };
+        let stage_options = Options {
+            max_iter,
+            tol: enough,
+            strict: false,
+            ..options.clone()
+        };
+        going.truncate(starts);
+        let mut stage_engine = engine.beside(&subsample)?;
+        if accelerated {
+            let stop = Stop {
+                gain: enough,
+                resolution: 0.0,
+            };
+            going.iter_mut().for_each(|going| going.accelerate(stop));
+        }
+        let all_rows = subsample.len() == samples.len();
+        // A start that is alone is the same as that of plain EM; many are cheaper to draw from few rows.
+        let source = if alone { samples } else { &subsample };
+        let ended = run_all(
+            &mut stage_engine,
+            source,
+            all_rows,
+            map,
+            &stage_options,
+            going,
+        )?;
+        let mut passes = stage_engine.passes * weight / samples.len() as f64;
+        if restarts.is_none() && starts > 1 {
+            restarts = Some(compare(&ended, starts, SAME * enough));
+        }
+        let iterations = ended.iter().map(|e| e.iterations).max().unwrap_or(0);
+        going = ended.into_iter().map(|ended| ended.going).collect();
+        if starts == 1 {
+            passes += learn(&mut going, &subsample, map, samples.len());
+        }
+        stages.push(Stage {
+            rows: subsample.len(),
+            iterations,
+            passes,
+        });
+    }
+    let winner = going.swap_remove(0);
+    let start = match winner.components {
+        Some(components) => Start {
+            components,
+            steps: Vec::new(),
+            repairs: winner.repairs,
+        },
+        None => init::start(samples, map, options, winner.number),
+    };
+    let acceleration = match winner.acceleration {
+        Some(acceleration) => {
+            let stop = stop(options, parameters, samples.total_weight());
+            Some(acceleration.over_other_rows(stop))
+        }
+        None => cold(options, samples),
+    };
+    if let Some(restarts) = &mut restarts {
+        restarts.best = winner.number;
+    }
+    Ok(Warm {
+        start,
+        acceleration,
+        way: Way { stages, restarts },
+    })
+}
+
+/// P/(2n): how far, in nats per sample, the log-likelihood of the truth is below the maximum over n rows.
+pub(super) fn resolution(parameters: usize, rows: f64) -> f64 {
+    parameters as f64 / (2.0 * rows)
+}
+
+/// The acceleration of a fit to all these rows from a start of which nothing is known; `None` for plain EM.
+pub(super) fn cold(options: &Options, samples: &Samples) -> Option<Acceleration> {
+    let parameters = options
+        .covariance_type
+        .n_parameters(options.n_components, samples.n_features());
+    let stop = stop(options, parameters, samples.total_weight());
+    options
+        .is_accelerated(samples.len())
+        .then(|| Acceleration::new(stop))
+}
+
+/// When a fit to all rows has converged.
+fn stop(options: &Options, parameters: usize, rows: f64) -> Stop {
+    Stop {
+        gain: options.tol / SAFETY,
+        resolution: UNSEEN * resolution(parameters, rows),
+    }
+}
+
+/// Replaces what is known of the curvature by a Hessian, where rows are many enough; says what it cost, in passes over
+/// `all` rows.
+fn learn(going: &mut [Going], subsample: &Samples, map: &Standardisation, all: usize) -> f64 {
+    let [
+        Going {
+            components: Some(components),
+            acceleration: Some(acceleration),
+            ..
+        },
+    ] = going
+    else {
+        return 0.0;
+    };
+    let layout = Layout::of(components);
+    let affordable = HESSIAN_PASSES * all as f64 / hessian::cost(layout);
+    let rows = (affordable as usize).min(subsample.len());
+    if rows < HESSIAN_ROWS * layout.len() {
+        return 0.0;
+    }
+    let chart = Chart::about(components);
+    if let Some(inverse) = hessian::inverse(&chart, components, subsample, map, rows) {
+        acceleration.know(chart, inverse);
+    }
+    rows as f64 * hessian::cost(layout) / all as f64
+}
+
+/// A start on its way from stage to stage.
+struct Going {
+    number: usize,
+    /// Its parameters, once it has any.
+    components: Option<Components>,
+    /// Repairs that still show in them.
+    repairs: Vec<Event>,
+    acceleration: Option<Acceleration>,
+}
+
+impl Going {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            components: None,
+            repairs: Vec::new(),
+            acceleration: None,
+        }
+    }
+
+    fn accelerate(&mut self, stop: Stop) {
+        self.acceleration = Some(match self.acceleration.take() {
+            Some(acceleration) => acceleration.over_other_rows(stop),
+            None => Acceleration::new(stop),
+        });
+    }
+}
+
+/// A start at the end of a stage.
+struct Ended {
+    going: Going,
+    iterations: usize,
+    mean_log_likelihood: f64,
+}
+
+/// Runs all starts side by side, best result first; starts without parameters are first drawn from `source`. One that
+/// fails is left out; if all do, the first one's reason stands for all.
+fn run_all(
+    engine: &mut Engine<'_>,
+    source: &Samples,
+    all: bool,
+    map: &Standardisation,
+    options: &Options,
+    going: Vec<Going>,
+) -> Result<Vec<Ended>, FitError> {
+    let mut numbers = Vec::new();
+    let mut runs = Vec::new();
+    let mut failure = None;
+    for going in going {
+        let start = match going.components {
+            Some(components) => Start {
+                components,
+                steps: Vec::new(),
+                repairs: going.repairs,
+            },
+            None => init::start(source, map, options, going.number),
+        };
+        match Run::begin(start, going.acceleration, engine, map, options, None) {
+            Ok(run) => {
+                numbers.push(going.number);
+                runs.push(run);
+            }
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    run::advance(engine, &mut runs, &mut |_, _| ControlFlow::Continue(()))?;
+    let mut ended = Vec::new();
+    for (number, mut run) in numbers.into_iter().zip(runs) {
+        match run.failure.take() {
+            Some(error) => failure = failure.or(Some(error)),
+            None => ended.push(Ended {
+                iterations: run.iterations(),
+                mean_log_likelihood: run.mean_log_likelihood(),
+                going: Going {
+                    number,
+                    components: Some(run.components.clone()),
+                    repairs: at_the_start(run.repairs(all)),
+                    acceleration: run.into_acceleration(),
+                },
+            }),
+        }
+    }
+    // Of equals the first start.
+    ended.sort_by(|a, b| b.mean_log_likelihood.total_cmp(&a.mean_log_likelihood));
+    match failure {
+        Some(error) if ended.is_empty() => Err(error),
+        _ => Ok(ended),
+    }
+}
+
+/// Repairs before the first iteration of a fit, the first of each kind.
+fn at_the_start(repairs: Vec<Event>) -> Vec<Event> {
+    let mut distinct: Vec<Event> = Vec::new();
+    for repair in repairs {
+        let same = |other: &Event| (other.component, other.kind) == (repair.component, repair.kind);
+        if !distinct.iter().any(same) {
+            distinct.push(Event {
+                iteration: 0,
+                ..repair
+            });
+        }
+    }
+    distinct
+}
+
+/// How starts compare that ended a stage, best first; those within `same` of the best found its maximum.
+fn compare(ended: &[Ended], starts: usize, same: f64) -> Restarts {
+    let mut mean_log_likelihoods = vec![None; starts];
+    for start in ended {
+        mean_log_likelihoods[start.going.number] = Some(start.mean_log_likelihood);
+    }
+    let best = ended[0].mean_log_likelihood;
+    let reached = |start: &&Ended| start.mean_log_likelihood >= best - same;
+    Restarts {
+        starts,
+        best: ended[0].going.number,
+        mean_log_likelihoods,
+        reached_best: ended.iter().filter(reached).count(),
+    }
+}
+
+/// At most `most` rows of positive weight in a random order: a prefix of it is a random subsample.
+pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
+    let mut rng = generator(seed, Stream::Shuffle);
+    let candidates: Option<Vec<usize>> = samples
+        .weights()
+        .map(|w| (0..w.len()).filter(|&i| w[i] > 0.0).collect());
+    let n = candidates.as_ref().map_or(samples.len(), Vec::len);
+    let mut rows = index::sample(&mut rng, n, most.min(n)).into_vec();
+    if let Some(candidates) = candidates {
+        rows.iter_mut().for_each(|i| *i = candidates[*i]);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_thin_out_while_rows_grow_and_one_alone_stops_at_half_of_them() {
+        let stages = |rows, p, starts, accelerated| -> Vec<[usize; 2]> {
+            let plan = plan(rows, p, starts, accelerated);
+            plan.iter()
+                .map(|stage| [stage.rows, stage.starts])
+                .collect()
+        };
+        assert_eq!(
+            stages(1_000_000, 23, 1, true),
+            [[1000, 1], [10_000, 1], [100_000, 1]]
+        );
+        assert_eq!(
+            stages(1_000_000, 23, 16, true),
+            [[1000, 16], [10_000, 4], [100_000, 1]]
+        );
+        assert_eq!(stages(50_000, 100, 16, true), [[2000, 16], [8000, 4]]);
+        assert_eq!(stages(150, 20, 16, false), [[150, 16], [150, 4]]);
+        assert_eq!(stages(50_000, 100, 1, false), [[0; 2]; 0]);
+        assert_eq!(stages(3000, 100, 1, true), [[0; 2]; 0]);
+    }
+}
