@@ -42,7 +42,7 @@ fn read() -> f64 {
 }
 
 /// Floating-point operations a second of multiply-adds on registers.
-fn flops<T: SimdFloatElement + Send>() -> f64 {
+pub(crate) fn flops<T: SimdFloatElement + Send>() -> f64 {
     let threads = rayon::current_num_threads();
     let clock = Clock::start();
     let lanes: usize = rayon::broadcast(|_| {

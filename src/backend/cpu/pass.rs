@@ -8,10 +8,10 @@ use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
-use super::rows::{CHUNK, Loader, Rows, clear_weightless};
+use super::rows::{CHUNK, Held, Loader, Rows, WEIGHED, clear_weightless};
 use super::scratch::Workspace;
 use super::softmax::{Densities, Likelihoods, Scale, largest_of, softmax};
-use super::vectors::{Aligned, Vector, load_all, splat, store_all};
+use super::vectors::{Vector, load_all, splat, store_all};
 use super::{fused, tiled};
 use crate::backend::{BlockMask, Statistics, SummationBlocks};
 
@@ -35,7 +35,7 @@ pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
 pub(super) struct Pass<'a, T> {
     pub(super) loader: &'a Loader<'a>,
     /// All rows in kernel order, if they are held.
-    pub(super) held: Option<&'a Aligned<T>>,
+    pub(super) held: Option<&'a Held<T>>,
     pub(super) blocks: SummationBlocks,
     pub(super) models: &'a [(Prepared<T>, Option<&'a BlockMask>)],
 }
@@ -91,25 +91,37 @@ impl<T: Real> Pass<'_, T> {
                 let end = (start + CHUNK).min(rows.end);
                 let padded = (end - start).next_multiple_of(panel);
                 let uniform = self.loader.samples().weights().is_none() && padded == end - start;
-                let weights = weights.first_mut(padded);
-                let total = if uniform {
-                    padded as f64
-                } else {
-                    self.loader.fill_weights(simd, start..end, weights)
+                let own_weights = weights.first_mut(padded);
+                let held_weights = self.held.and_then(|held| held.weights.as_ref());
+                let (weights, total) = match held_weights {
+                    _ if uniform => (None, padded as f64),
+                    Some((weights, totals)) => (
+                        Some(weights.part(start..start + padded)),
+                        totals[start / WEIGHED..end.div_ceil(WEIGHED)].iter().sum(),
+                    ),
+                    None => {
+                        let mut total = 0.0;
+                        let parts = own_weights.chunks_mut(WEIGHED);
+                        for (start, weights) in (start..end).step_by(WEIGHED).zip(parts) {
+                            let rows = start..end.min(start + WEIGHED);
+                            total += self.loader.fill_weights(simd, rows, weights);
+                        }
+                        (Some(&*own_weights), total)
+                    }
                 };
                 let chunk = Rows {
                     x: match self.held {
-                        Some(held) => held.part(start * d..(start + padded) * d),
+                        Some(held) => held.x.part(start * d..(start + padded) * d),
                         None => {
                             let x = x.first_mut(padded * d);
                             self.loader.fill(simd, start..end, panel, by_rows, x);
-                            if !uniform {
+                            if let Some(weights) = weights {
                                 clear_weightless(weights, d, panel, x);
                             }
                             x
                         }
                     },
-                    weights: if uniform { None } else { Some(weights) },
+                    weights,
                 };
                 let run = (start - rows.start) / lanes % RUN + CHUNK / lanes;
                 let tired = end == rows.end || run >= RUN;

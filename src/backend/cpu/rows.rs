@@ -14,6 +14,9 @@ use crate::data::{Samples, Standardisation, Values};
 /// block but the last.
 pub(super) const CHUNK: usize = 512;
 
+/// Rows whose weights are added at once: a divisor of every chunk but a block's last, wherever blocks begin.
+pub(super) const WEIGHED: usize = 256;
+
 /// Some rows in kernel order.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a, T> {
@@ -22,6 +25,13 @@ pub(super) struct Rows<'a, T> {
     /// One weight a row of the panels, in units of the largest's power of two, 0 beyond the last row. None if all
     /// are 1.
     pub(super) weights: Option<&'a [T]>,
+}
+
+/// All rows in kernel order, for data that are few enough to be held twice.
+pub(super) struct Held<T> {
+    pub(super) x: Aligned<T>,
+    /// As in [`Rows::weights`], and their exact sum over every [`WEIGHED`] rows.
+    pub(super) weights: Option<(Aligned<T>, Vec<f64>)>,
 }
 
 /// Where rows come from, and what standardising them takes.
@@ -103,8 +113,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Writes the weights of rows and returns their sum: 0 beyond the last. Rows of weight 0 become zeros in x, so
-    /// that no value of theirs meets it as 0 × ∞.
+    /// Writes the weights of at most [`WEIGHED`] rows, 0 beyond the last, and returns their sum.
     #[inline(always)]
     pub(super) fn fill_weights<S: Simd, T: Real>(
         &self,
@@ -139,7 +148,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Makes rows of weight 0 zeros.
+/// Makes rows of weight 0 zeros, so that no value of theirs meets the weight as 0 × ∞.
 #[inline(always)]
 pub(super) fn clear_weightless<T: Real>(weights: &[T], d: usize, panel: usize, x: &mut [T]) {
     let zero = T::from_f64(0.0);
