@@ -1,25 +1,38 @@
-// Stage `accumulate`: the statistics of one segment, one invocation per (component, 4 x 4 tile of S2).
+// Stage `accumulate`: the statistics of one component over one segment, as a product of a matrix with itself.
 //
-// The tile (I, J <= I) of component k is the sum of r y_I y_J' over at most 256 rows. The tiles with J = 0
-// also sum r y_I, the first one r.
+// z is the segment's whitened coordinates times the roots of the responsibilities, and one more vec4 that holds
+// the root itself. Z'Z is then S2, S1 and S0 at once. Its lower triangle is cut into 4 x 4 tiles, one an
+// invocation; where a workgroup has more invocations than tiles, slices of the rows share them out. Rows pass
+// through workgroup memory, ROWS at a time; src/backend/gpu/generate.rs repeats the stretches of text.
 
 //@ constants
 
 @group(0) @binding(0) var<uniform> batch: Batch;
+// Segments x components x vec4s of features x rows.
 @group(0) @binding(1) var<storage, read> whitened: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> scores: array<f32>;
-// Per segment: S1 and S0 (in x) of each component, then each component's tiles by columns.
+// Per segment: S1 and S0 (in x) of each component, then each component's tiles of S2 by columns.
 @group(0) @binding(3) var<storage, read_write> partials: array<vec4<f32>>;
 
-const TILES: u32 = QUADS * (QUADS + 1u) / 2u;
+// The vec4 of the roots comes after those of the features.
+const VEC4S: u32 = QUADS + 1u;
+const TILES: u32 = VEC4S * (VEC4S + 1u) / 2u;
+// An odd distance between rows, so that neighbours read different banks.
+const STRIDE: u32 = VEC4S | 1u;
 
-@compute @workgroup_size(64)
-fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= batch.n_components * TILES {
-        return;
-    }
-    let k = id.x / TILES;
-    let tile = id.x % TILES;
+var<workgroup> z: array<vec4<f32>, ROWS * STRIDE>;
+
+@compute @workgroup_size(WORKGROUP)
+fn accumulate(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let k = group.y;
+    let rows = segment_of(group.z).rows;
+    let first = (group.z * batch.n_components + k) * batch.segment_rows;
+
+    let tile = min(group.x * WORKGROUP + lane % LANES, TILES - 1u);
+    let slice = lane / LANES;
     // tile = i (i + 1) / 2 + j; the root may be off by one unit.
     var i = u32((sqrt(f32(8u * tile + 1u)) - 1.0) * 0.5);
     if i * (i + 1u) / 2u > tile {
@@ -30,37 +43,25 @@ fn accumulate(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let j = tile - i * (i + 1u) / 2u;
 
-    let rows = segment_of(id.z).rows;
-    let first = (id.z * batch.n_components + k) * batch.segment_rows;
-    var s0 = 0.0;
-    var s1 = vec4(0.0);
     var column_0 = vec4(0.0);
     var column_1 = vec4(0.0);
     var column_2 = vec4(0.0);
     var column_3 = vec4(0.0);
-    for (var row = 0u; row < rows; row++) {
-        let r = scores[first + row];
-        let at = (first + row) * QUADS;
-        let z = r * whitened[at + i];
-        let y = whitened[at + j];
-        s0 += r;
-        s1 += z;
-        column_0 += z * y.x;
-        column_1 += z * y.y;
-        column_2 += z * y.z;
-        column_3 += z * y.w;
+    //@ stretches
+
+    if slice > 0u || group.x * WORKGROUP + lane >= TILES {
+        return;
     }
-    let partial = id.z * (batch.own + batch.pooled * batch.copies);
-    let own = partial + k * (QUADS + 1u);
-    if j == 0u {
-        partials[own + i] = s1;
+    let partial = group.z * (batch.own + batch.pooled * batch.copies);
+    let own = partial + k * VEC4S;
+    if i == QUADS {
+        // The roots' row of Z'Z: S1, and at its end S0.
+        partials[own + j] = vec4(column_0.x, column_1.x, column_2.x, column_3.x);
+    } else {
+        let to = partial + batch.n_components * VEC4S + 4u * (k * (TILES - VEC4S) + tile);
+        partials[to] = column_0;
+        partials[to + 1u] = column_1;
+        partials[to + 2u] = column_2;
+        partials[to + 3u] = column_3;
     }
-    if tile == 0u {
-        partials[own + QUADS] = vec4(s0, 0.0, 0.0, 0.0);
-    }
-    let to = partial + batch.n_components * (QUADS + 1u) + 4u * id.x;
-    partials[to] = column_0;
-    partials[to + 1u] = column_1;
-    partials[to + 2u] = column_2;
-    partials[to + 3u] = column_3;
 }

@@ -1,8 +1,7 @@
 // Stage `log_normalisers`: per row and group of components, the largest score and the sum of 2^(score - largest).
 //
 // A template: src/backend/gpu/generate.rs replaces each line `//@ name` by text unrolled over D and the group's
-// components. The workgroups of a block share its rows: with as many of them as there are rows for, an invocation
-// has one row.
+// components. An invocation has one row, or walks the block where its parameters are hoisted out of the loop.
 
 //@ constants
 
@@ -16,7 +15,6 @@
 @compute @workgroup_size(64)
 fn log_normalisers(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let rows_per_block = range.rows_per_block;
@@ -26,7 +24,7 @@ fn log_normalisers(
 
     //@ parameters
 
-    for (var row = group.x * 64u + lane; row < block.rows; row += groups.x * 64u) {
+    //@ walk
         let at = block.first + row;
         //@ row
         normalisers[part * rows_per_block + row] = vec2(top, sum);

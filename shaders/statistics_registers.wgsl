@@ -44,10 +44,14 @@ fn statistics_registers(
 
     //@ parameters
 
+    //@ product
+
     for (var row = lane; row < block.rows; row += WORKGROUP) {
         let at = block.first + row;
         //@ row
     }
+
+    //@ logs
 
     let partial = block.partial * STATISTICS;
     //@ sums

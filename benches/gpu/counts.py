@@ -31,7 +31,7 @@ def amd(program, file, variant):
     """Rows of (chip, registers, waves, spills and scratch, workgroup bytes, counts of the hot part)."""
     constants = [x for name, value in variant["constants"].items() for x in ("--const", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--chips", AMD_CHIPS, "--checks", "wgpu",
-                             "--no-zero-init", *constants])
+                             "--no-zero-init", "--loops", "40", *constants])
     rows, classes, chip = [], [], None
     for line in text.splitlines():
         if line.startswith("  part"):
@@ -41,7 +41,8 @@ def amd(program, file, variant):
             chip = [f"{m[1]} (wave{m[2]})", int(m[3]), m[8], int(m[5]) + int(m[7]), int(m[4])]
             wanted = variant["hot"]
         elif chip and (m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line)):
-            if ("loop" in m[1]) == (wanted == "loop"):
+            # Loops come the longest first.
+            if m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[wanted]):
                 counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
                 rows.append((*chip, {c: n for c, n in counts.items() if c in AMD_VECTOR}, counts["fma"]))
                 chip = None
@@ -63,7 +64,7 @@ def nvidia(program, file, variant):
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
             counts = {c: int(n) for c, n in (x.split(":") for x in m[3].split())}
             counts = {c: n for c, n in counts.items() if c not in NVIDIA_SCALAR}
-            if m[1] == variant["hot"] and (best is None or sum(counts.values()) > sum(best.values())):
+            if (m[1] == "whole") == (variant["hot"] == "whole") and counts.get("ffma", 0) >= (best or {}).get("ffma", 0):
                 best = counts
     return rows
 

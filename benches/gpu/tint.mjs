@@ -10,7 +10,9 @@ Object.assign(globalThis, globals);
 
 const folder = process.argv[2];
 const variants = JSON.parse(readFileSync(join(folder, 'variants.json'), 'utf8'));
-const adapter = await create(['backend=null']).requestAdapter();
+// Kept in scope: what it owns goes with it.
+const gpu = create(['backend=null']);
+const adapter = await gpu.requestAdapter();
 // Default limits: what every WebGPU device has.
 const device = await adapter.requestDevice();
 let refused = 0;

@@ -1,6 +1,6 @@
 // CHUNK statistics at a time are summed over the workgroup: each by LANES invocations, then by one. The row
 // of a statistic is LANES longer than the workgroup, so that neighbours read different banks.
-const CHUNK: u32 = 16u;
+//@ chunk
 override LANES: u32 = WORKGROUP / CHUNK;
 override ROW: u32 = WORKGROUP + LANES;
 var<workgroup> tree: array<f32, CHUNK * ROW>;

@@ -246,3 +246,47 @@ fn the_least_limits_are_enough_for_every_type() {
         }
     }
 }
+
+#[test]
+fn kernels_for_hardware_agree() {
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
+    for (d, k) in [(2, 4), (4, 9), (10, 7), (16, 5)] {
+        for covariance_type in OTHERS.into_iter().chain([FULL]) {
+            for weighted in [false, true] {
+                let model = components(d, k, covariance_type);
+                check_on(&hardware, 20_003, weighted, &[model]);
+            }
+        }
+    }
+}
+
+#[test]
+fn thousands_of_components_agree() {
+    for (d, k) in [(1, 4096), (5, 1000), (11, 300)] {
+        for covariance_type in OTHERS.into_iter().chain([FULL]) {
+            check(300, true, &[components(d, k, covariance_type)]);
+        }
+    }
+}
+
+#[test]
+fn far_rows_belong_wholly_to_the_nearest_component() {
+    // Where scores are large their last digits are whole bits: shares must not feel it.
+    for (d, k) in [(2, 4), (3, 10), (5, 33), (12, 3)] {
+        let mut values: Vec<f64> = (0..500 * d)
+            .map(|i| (i * 7919 % 1000) as f64 / 500.0 - 1.0)
+            .collect();
+        values.iter_mut().step_by(5 * d).for_each(|x| *x *= 1e5);
+        let samples = Samples::new(values, d).expect("finite values");
+        let map = Standardisation::identity(d);
+        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let found = gpu
+            .statistics(&[(&components(d, k, FULL)).into()])
+            .expect("statistics");
+        let shares: f64 = found[0].s0.iter().sum();
+        assert!((shares / 500.0 - 1.0).abs() < 1e-6, "D={d} K={k}: {shares}");
+    }
+}

@@ -18,6 +18,8 @@ pub struct Options {
     pub sentinel: Option<u32>,
     /// Opens the adapter with the least limits that wgpu knows of (its downlevel defaults) instead of all it has.
     pub least_limits: bool,
+    /// Takes the adapter for hardware, so that a software adapter runs the kernels meant for hardware. For tests.
+    pub as_hardware: bool,
 }
 
 /// What can go wrong on a device; see [`Device::provoke`].
@@ -123,7 +125,7 @@ impl Device {
                         .max_compute_invocations_per_workgroup
                         .min(limits.max_compute_workgroup_size_x),
                     workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
-                    software: description.kind == DeviceKind::Software,
+                    software: description.kind == DeviceKind::Software && !options.as_hardware,
                 },
                 device,
                 queue,
@@ -144,7 +146,7 @@ impl Device {
 
     /// Whether it computes on the processor.
     pub fn is_software(&self) -> bool {
-        self.shared.limits.software
+        self.description().kind == DeviceKind::Software
     }
 
     /// Lets so many calls of the driver go well and spoils the next one, so that the handling of faults can be tried.

@@ -5,12 +5,17 @@
 
 use std::fmt::Write;
 
-use super::plan::{CHUNK, SEGMENTS, UNIFORM_BYTES, models_per_dispatch};
+use super::plan::{LONGEST_RUN, SEGMENTS, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
 /// Parameters up to so many are read into registers before the walk; more stay in the uniform buffer.
 const MOST_HOISTED: usize = 40;
+
+/// Up to this D a row is whitened in registers.
+const MOST_UNROLLED: usize = 64;
+/// The parts of a vec4.
+const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 
 const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
@@ -18,6 +23,13 @@ const BLOCK: &str = include_str!("../../../shaders/shared/block.wgsl");
 const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
 const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
 const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
+
+/// Appends one formatted line. Writing to a `String` cannot fail.
+macro_rules! line {
+    ($text:expr, $($format:tt)*) => {{
+        let _ = writeln!($text, $($format)*);
+    }};
+}
 
 /// The text of a staged kernel for D features.
 pub(super) fn staged(template: &str, d: usize) -> String {
@@ -32,6 +44,103 @@ pub(super) fn staged(template: &str, d: usize) -> String {
     )
 }
 
+/// The text of `whiten` for D features.
+pub(super) fn whiten(d: usize) -> String {
+    let body = if d <= MOST_UNROLLED {
+        unrolled_whitening(d)
+    } else {
+        include_str!("../../../shaders/shared/whiten_loop.wgsl").to_owned()
+    };
+    let text = include_str!("../../../shaders/whiten.wgsl");
+    fill(&staged(text, d), &[("whiten", &body)])
+}
+
+/// A row's whitened coordinates, four at a time.
+fn unrolled_whitening(d: usize) -> String {
+    let mut text = String::new();
+    for j in 0..d {
+        if j % 4 == 0 {
+            line!(text, "let mean_{} = components[mean + {}u];", j / 4, j / 4);
+        }
+        let (quad, part) = (j / 4, PARTS[j % 4]);
+        line!(
+            text,
+            "let x{j} = samples[at + {j}u * batch.rows_per_block] - mean_{quad}.{part};"
+        );
+    }
+    let mut column = 0;
+    for i in 0..quads(d) {
+        line!(text, "var y{i} = -components[remainder + {i}u];");
+        for j in 0..(4 * i + 4).min(d) {
+            // Above the diagonal of the last sub-block there are zeros.
+            let above = j.saturating_sub(4 * i);
+            line!(text, "let u{i}_{j} = components[factor + {column}u];");
+            if above == 0 {
+                line!(text, "y{i} = fma(u{i}_{j}, vec4(x{j}), y{i});");
+            } else {
+                for part in &PARTS[above..] {
+                    line!(
+                        text,
+                        "y{i}.{part} = fma(u{i}_{j}.{part}, x{j}, y{i}.{part});"
+                    );
+                }
+            }
+            column += 1;
+        }
+        column += 4 * (i + 1) - (4 * i + 4).min(d);
+        line!(text, "whitened[to + {i}u * batch.segment_rows] = y{i};");
+        line!(text, "squares += dot(y{i}, y{i});");
+    }
+    text
+}
+
+/// The text of `accumulate` for D features.
+pub(super) fn accumulate(d: usize) -> String {
+    let tiling = Tiling::of(d);
+    let rows = tiling.rows;
+    let constants = format!(
+        "// Invocations, those that share out the tiles once, rows in workgroup memory.\n\
+         const WORKGROUP: u32 = {}u;\nconst LANES: u32 = {}u;\nconst ROWS: u32 = {rows}u;\n",
+        tiling.workgroup, tiling.lanes
+    );
+    let mut stretches = String::new();
+    for first in (0..LONGEST_RUN).step_by(rows) {
+        let repeated = [
+            ("first", format!("{first}u")),
+            ("slices", format!("{}u", tiling.slices)),
+        ];
+        stretches += &named(
+            include_str!("../../../shaders/shared/stretch.wgsl"),
+            &repeated,
+        );
+    }
+    if tiling.slices > 1 {
+        stretches += "workgroupBarrier();\n";
+        for c in 0..4 {
+            let repeated = [
+                ("column", format!("column_{c}")),
+                ("slices", format!("{}u", tiling.slices)),
+            ];
+            stretches += &named(
+                include_str!("../../../shaders/shared/slices.wgsl"),
+                &repeated,
+            );
+        }
+    }
+    let text = include_str!("../../../shaders/accumulate.wgsl");
+    let text = fill(&staged(text, d), &[("stretches", &stretches)]);
+    text.replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// Replaces each `$name` by its text.
+fn named(template: &str, parts: &[(&str, String)]) -> String {
+    parts
+        .iter()
+        .fold(template.to_owned(), |text, (name, part)| {
+            text.replace(&format!("${name}"), part)
+        })
+}
+
 /// The text of `reduce_partials`, which serves every shape.
 pub(super) fn reduce_partials() -> String {
     let template = include_str!("../../../shaders/reduce_partials.wgsl");
@@ -44,9 +153,19 @@ fn batch() -> String {
 }
 
 /// The text of `statistics_registers` for a shape.
-pub(super) fn statistics_registers(shape: Shape, weighted: bool) -> String {
+pub(super) fn statistics_registers(shape: Shape, weighted: bool, workgroup: u32) -> String {
     let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
     let unrolled = Unrolled::new(shape, weighted, hoisted);
+    let chunk = chunk(workgroup);
+    // Without weights the sum of logarithms is the logarithm of a product.
+    let (product, logs) = match weighted {
+        true => ("", ""),
+        false => (
+            "var product = 1.0;\nvar exponents = 0u;",
+            "let rounds = (block.rows + WORKGROUP - 1u - lane) / WORKGROUP;\n\
+             logs = log2_of(product) + f32(exponents - 127u * rounds);",
+        ),
+    };
     let mut names = unrolled.names();
     names.extend(["tops", "logs"].map(str::to_owned));
     let constants = format!(
@@ -58,11 +177,13 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool) -> String {
         include_str!("../../../shaders/statistics_registers.wgsl"),
         &[
             ("constants", &constants),
-            ("tree", TREE),
+            ("tree", &tree(chunk)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.row()),
-            ("sums", &sums(&names)),
+            ("product", product),
+            ("logs", logs),
+            ("sums", &sums(&names, chunk)),
         ],
     )
 }
@@ -70,11 +191,17 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool) -> String {
 /// The text of `log_normalisers` for a group of components.
 pub(super) fn log_normalisers(group: Shape, hoisted: bool) -> String {
     let unrolled = Unrolled::new(group, false, hoisted);
+    // A loop of one round would make compilers hoist what they have no registers for.
+    let walk = match hoisted {
+        true => "for (var row = lane; row < block.rows; row += 64u) {",
+        false => "let row = group.x * 64u + lane;\nif row < block.rows {",
+    };
     fill(
         include_str!("../../../shaders/log_normalisers.wgsl"),
         &[
             ("constants", &unrolled.group_constants()),
             ("parameters", &unrolled.hoisted()),
+            ("walk", walk),
             ("row", &(unrolled.features() + &unrolled.softmax())),
         ],
     )
@@ -92,18 +219,18 @@ pub(super) fn merge_normalisers(d: usize) -> String {
 }
 
 /// The text of `statistics_groups` for a group of components.
-pub(super) fn statistics_groups(group: Shape, hoisted: bool) -> String {
+pub(super) fn statistics_groups(group: Shape, hoisted: bool, workgroup: u32) -> String {
     let unrolled = Unrolled::new(group, false, hoisted);
-    let names = unrolled.names();
+    let (names, chunk) = (unrolled.names(), chunk(workgroup));
     fill(
         include_str!("../../../shaders/statistics_groups.wgsl"),
         &[
             ("constants", &unrolled.group_constants()),
-            ("tree", TREE),
+            ("tree", &tree(chunk)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.normalised_row()),
-            ("sums", &sums(&names)),
+            ("sums", &sums(&names, chunk)),
         ],
     )
 }
@@ -142,13 +269,6 @@ struct Unrolled {
     weighted: bool,
     /// Whether parameters are read into registers before the walk.
     is_hoisted: bool,
-}
-
-/// Appends one formatted line. Writing to a `String` cannot fail.
-macro_rules! line {
-    ($text:expr, $($format:tt)*) => {{
-        let _ = writeln!($text, $($format)*);
-    }};
 }
 
 impl Unrolled {
@@ -209,11 +329,7 @@ impl Unrolled {
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
-        format!(
-            "components[parameters + {}u].{}",
-            at / 4,
-            ["x", "y", "z", "w"][at % 4]
-        )
+        format!("components[parameters + {}u].{}", at / 4, PARTS[at % 4])
     }
 
     fn parameter(&self, k: usize, i: usize) -> String {
@@ -280,8 +396,14 @@ impl Unrolled {
             );
             line!(text, "let share = weight / sum;");
         } else {
-            line!(text, "tops += top;\nlogs += log2_of(sum);");
-            line!(text, "let share = 1.0 / sum;");
+            line!(text, "tops += top;\nlet share = 1.0 / sum;");
+            // The product's exponent is taken out each time, so that it stays in [1, 2).
+            line!(text, "product *= sum;\nlet bits = bitcast<u32>(product);");
+            line!(text, "exponents += bits >> 23u;");
+            line!(
+                text,
+                "product = bitcast<f32>((bits & 0x7fffffu) | 0x3f800000u);"
+            );
         }
         for k in 0..self.k {
             line!(text, "let r{k} = e{k} * share;\ns0_{k} += r{k};");
@@ -368,10 +490,15 @@ fn accumulators(names: &[String]) -> String {
     })
 }
 
-/// Sums over the workgroup, [`CHUNK`] statistics at a time: two barriers each.
-fn sums(names: &[String]) -> String {
+/// What sums over a workgroup, `chunk` statistics at a time.
+fn tree(chunk: usize) -> String {
+    fill(TREE, &[("chunk", &format!("const CHUNK: u32 = {chunk}u;"))])
+}
+
+/// Sums over the workgroup, `chunk` statistics at a time: two barriers each.
+fn sums(names: &[String], chunk: usize) -> String {
     let mut text = String::new();
-    for (c, names) in names.chunks(CHUNK).enumerate() {
+    for (c, names) in names.chunks(chunk).enumerate() {
         for (s, name) in names.iter().enumerate() {
             line!(text, "tree[{s}u * ROW + lane] = {name};");
         }
@@ -382,7 +509,7 @@ fn sums(names: &[String]) -> String {
         line!(
             text,
             "    partials[partial + {}u + lane] = trunk(lane);",
-            c * CHUNK
+            c * chunk
         );
         line!(text, "}}");
     }
@@ -400,7 +527,7 @@ mod tests {
             d,
             k,
         };
-        statistics_registers(shape, true)
+        statistics_registers(shape, true, 64)
     }
 
     #[test]
@@ -418,10 +545,11 @@ mod tests {
         for (d, k) in [(1, 1), (2, 4), (4, 6), (11, 1)] {
             assert!(is_filled(&registers(Full, d, k)));
         }
-        assert!(is_filled(&staged(
-            include_str!("../../../shaders/whiten.wgsl"),
-            5
-        )));
+        assert!(
+            [5, 100]
+                .iter()
+                .all(|&d| is_filled(&whiten(d)) && is_filled(&accumulate(d)))
+        );
         assert!(!is_filled(include_str!("../../../shaders/whiten.wgsl")));
     }
 

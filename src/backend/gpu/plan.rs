@@ -21,14 +21,14 @@ pub const PARTIALS_BYTES: u64 = 64 << 20;
 pub const LONGEST_RUN: usize = 256;
 /// Software adapters end all loops of an invocation after 65,535 iterations, silently.
 pub const MOST_ITERATIONS: u64 = 60_000;
-/// Statistics that the registers regime sums over a workgroup at a time.
-pub const CHUNK: usize = 16;
 /// The most models that share a dispatch of the registers regime, as far as their parameters fit [`UNIFORM_BYTES`].
 const MODELS: usize = 16;
 /// A uniform binding that every device allows, bytes.
 pub const UNIFORM_BYTES: usize = 16 << 10;
 /// The most segments of a batch: they travel in its uniform struct, 8 KiB.
 pub const SEGMENTS: usize = 1020;
+/// Workgroup memory for the rows of `accumulate`, bytes: two workgroups fit the least that a device has.
+const TILE_BYTES: usize = 8 << 10;
 /// Operations of the text that an invocation of `log_normalisers` works off.
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
@@ -234,7 +234,7 @@ impl Plan {
             rows => (rows / 64 * 64).min(LONGEST_RUN),
         };
         if segment_rows == 0
-            || partial_bytes > PARTIALS_BYTES
+            || partial_bytes > limits.max_binding_bytes
             || parameter_bytes > limits.max_binding_bytes
         {
             return None;
@@ -242,9 +242,9 @@ impl Plan {
         let most = limits.max_workgroups as usize;
         let segment_bytes = bytes_per_row * segment_rows as u64;
         let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
-            .min(PARTIALS_BYTES / partial_bytes)
+            .min((PARTIALS_BYTES / partial_bytes).max(1))
             .min(SEGMENTS.min(most) as u64) as usize;
-        let groups = [k, accumulators(shape).div_ceil(64), len.sums().div_ceil(64)];
+        let groups = [k, len.sums().div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {
             return None;
         }
@@ -296,13 +296,42 @@ impl Plan {
     }
 }
 
-/// Invocations of `accumulate`, or `accumulate_diagonal`, for a segment.
-pub fn accumulators(shape: Shape) -> usize {
-    let q = quads(shape.d);
-    if shape.is_diagonal() {
-        shape.k * q
-    } else {
-        shape.k * triangle::packed_len(q)
+/// How `accumulate` shares out the 4 × 4 tiles of a component: a function of D alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Invocations of a workgroup.
+    pub workgroup: usize,
+    /// Tiles of a workgroup.
+    pub lanes: usize,
+    /// How many invocations share the rows of a tile.
+    pub slices: usize,
+    /// Rows in workgroup memory at once.
+    pub rows: usize,
+    /// Workgroups of a component.
+    pub groups: usize,
+}
+
+impl Tiling {
+    /// The tiling that keeps the most invocations busy; of equals the one with the smaller workgroup.
+    pub fn of(d: usize) -> Self {
+        let vec4s = quads(d) + 1;
+        let tiles = triangle::packed_len(vec4s);
+        // A row's vec4s, an odd number of them.
+        let fit = (TILE_BYTES / (16 * (vec4s | 1))).clamp(4, 128);
+        let rows = 1 << fit.ilog2();
+        let tilings = [64, 128, 256].map(|workgroup| {
+            let groups = tiles.div_ceil(workgroup);
+            let slices = (workgroup / tiles).clamp(1, rows / 4);
+            Self {
+                workgroup,
+                lanes: tiles.min(workgroup),
+                slices,
+                rows,
+                groups,
+            }
+        });
+        let idle = |t: &Self| 1_000_000 - 1_000_000 * tiles * t.slices / (t.workgroup * t.groups);
+        tilings.into_iter().min_by_key(idle).unwrap_or(tilings[0])
     }
 }
 
@@ -320,14 +349,21 @@ fn workgroup(limits: &DeviceLimits) -> u32 {
     }
 }
 
+/// Statistics that are summed over a workgroup at a time: few, so that workgroup memory does not keep others from
+/// running beside, where barriers are cheap.
+pub const fn chunk(workgroup: u32) -> usize {
+    if workgroup > 64 { 8 } else { 16 }
+}
+
 /// Loop iterations of an invocation that helps to sum so many statistics over a workgroup.
 fn tree_iterations(statistics: usize, workgroup: u32) -> usize {
-    statistics.div_ceil(CHUNK) * (CHUNK + workgroup as usize / CHUNK)
+    let chunk = chunk(workgroup);
+    statistics.div_ceil(chunk) * (chunk + workgroup as usize / chunk)
 }
 
 /// Workgroup memory of `statistics_registers`, bytes.
 const fn registers_memory(workgroup: u32) -> u32 {
-    let chunk = CHUNK as u32;
+    let chunk = chunk(workgroup) as u32;
     4 * (chunk * (workgroup + workgroup / chunk) + workgroup)
 }
 
@@ -427,8 +463,23 @@ mod tests {
                 assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= SEGMENTS);
                 assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
                 let partials = segments_per_batch * shape.staged_len().partials() * 16;
-                assert!(partials as u64 <= PARTIALS_BYTES);
+                assert!(partials as u64 <= PARTIALS_BYTES || segments_per_batch == 1);
+                assert!(partials as u64 <= WEBGPU.max_binding_bytes);
             }
+        }
+    }
+
+    #[test]
+    fn tilings_keep_most_invocations_busy() {
+        for d in 12..=128 {
+            let tiling = Tiling::of(d);
+            let tiles = triangle::packed_len(quads(d) + 1);
+            let share = (tiles * tiling.slices) as f64 / (tiling.workgroup * tiling.groups) as f64;
+            assert!(share > 0.6, "D={d}: {tiling:?}");
+            assert!(tiling.lanes * tiling.slices <= tiling.workgroup && tiling.workgroup <= 256);
+            assert!(
+                tiling.rows * ((quads(d) + 1) | 1) * 16 <= 16_352 && tiling.rows.is_multiple_of(4)
+            );
         }
     }
 
@@ -464,12 +515,12 @@ mod tests {
             Regime::Registers { workgroup } => workgroup,
             _ => panic!("2 × 4 is small"),
         };
-        assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 128));
-        let roomy = DeviceLimits {
-            workgroup_memory_bytes: 32_768,
+        assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 256));
+        let tight = DeviceLimits {
+            workgroup_memory_bytes: 8192,
             ..WEBGPU
         };
-        assert_eq!(workgroup(&roomy), 256);
+        assert_eq!(workgroup(&tight), 128);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
-use super::shape::Shape;
+use super::shape::{Shape, quads};
 use super::stage::StageKey;
 use super::staged::{Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
+use crate::mixture::triangle;
 
 /// A representative set of all texts that can be generated.
 fn keys() -> Vec<StageKey> {
@@ -57,7 +58,7 @@ fn keys() -> Vec<StageKey> {
                 k,
             },
             weighted,
-            workgroup: 64,
+            workgroup: if weighted { 64 } else { 256 },
         });
     }
     for (covariance_type, d, score, sum) in [
@@ -83,7 +84,7 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::StatisticsGroups {
             shape: shape(sum),
-            workgroup: 64,
+            workgroup: if d == 10 { 64 } else { 256 },
             hoisted: d == 10,
         });
     }
@@ -282,7 +283,7 @@ fn minimum(key: StageKey) -> Option<usize> {
         Spherical => s.d + 1,
     };
     match key {
-        // Reads; the largest and the sum; a logarithm, a reciprocal and two sums of logarithms.
+        // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
         StageKey::StatisticsRegisters {
             shape,
             weighted: false,
@@ -300,6 +301,12 @@ fn minimum(key: StageKey) -> Option<usize> {
             hoisted: false,
             ..
         } => Some(shape.d + 1 + shape.k * (score(shape) + share + moments(shape))),
+        // Reads and differences, U, squares, the score; what is written.
+        StageKey::Whiten { d } if d <= 64 => {
+            Some(3 * d + triangle::packed_len(d) + 1 + quads(d) + 1)
+        }
+        // Four rows of a 4 x 4 tile, two vec4s read for each.
+        StageKey::Accumulate { .. } => Some(4 * (16 + 2)),
         _ => None,
     }
 }
@@ -325,7 +332,11 @@ fn shaders_are_written_for_other_compilers() {
                 "name": name(key),
                 "entry": key.stem(),
                 "constants": constants,
-                "hot": "loop",
+                "hot": match key {
+                    StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
+                    StageKey::Accumulate { .. } => "inner",
+                    _ => "loop",
+                },
                 "minimum": minimum(key),
             })
         })

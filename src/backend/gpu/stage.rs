@@ -96,20 +96,22 @@ impl StageKey {
     pub fn source(self) -> String {
         match self {
             Self::StatisticsRegisters {
-                shape, weighted, ..
-            } => generate::statistics_registers(shape, weighted),
+                shape,
+                weighted,
+                workgroup,
+            } => generate::statistics_registers(shape, weighted, workgroup),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
-            Self::StatisticsGroups { shape, hoisted, .. } => {
-                generate::statistics_groups(shape, hoisted)
-            }
-            Self::Whiten { d } => generate::staged(include_str!("../../../shaders/whiten.wgsl"), d),
+            Self::StatisticsGroups {
+                shape,
+                workgroup,
+                hoisted,
+            } => generate::statistics_groups(shape, hoisted, workgroup),
+            Self::Whiten { d } => generate::whiten(d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
             }
-            Self::Accumulate { d } => {
-                generate::staged(include_str!("../../../shaders/accumulate.wgsl"), d)
-            }
+            Self::Accumulate { d } => generate::accumulate(d),
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }

@@ -12,7 +12,7 @@
 //! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
 //! | `spans` | [`Span`] | host |
-//! | `whitened` | segments × K × rows × ⌈D/4⌉ vec4s | `whiten` |
+//! | `whitened` | segments × K × ⌈D/4⌉ × rows, vec4s | `whiten` |
 //! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten` or `score_diagonal`, `responsibilities` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` |
 //! | `partials` | segments × [`StagedLen::partials`], vec4s | `accumulate` or `accumulate_diagonal` |
@@ -25,7 +25,7 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{Plan, SEGMENTS, accumulators};
+use super::plan::{Plan, SEGMENTS, Tiling};
 use super::samples::LoadedSamples;
 #[cfg(doc)]
 use super::shape::StagedLen;
@@ -237,7 +237,10 @@ impl Staged<'_> {
                 reduce,
             ],
         };
-        let accumulate_groups = accumulators(shape).div_ceil(64) as u32;
+        let accumulate_groups = match shape.is_diagonal() {
+            true => [(k * quads(d)).div_ceil(64) as u32, 1],
+            false => [Tiling::of(d).groups as u32, k as u32],
+        };
         let reduce_groups = len.sums().div_ceil(64) as u32;
         let commands = device.guarded("statistics", 0, || {
             let bound: Vec<_> = stages
@@ -252,7 +255,7 @@ impl Staged<'_> {
                 let groups = [
                     [row_groups, k as u32, segments],
                     [row_groups, 1, segments],
-                    [accumulate_groups, 1, segments],
+                    [accumulate_groups[0], accumulate_groups[1], segments],
                     [reduce_groups, 1, spans],
                 ];
                 for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
