@@ -8,8 +8,8 @@ use rand::{Rng, RngExt, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::events::Event;
 use super::kmeans::{self, Points};
+use super::maximise::Past;
 use super::options::{Init, Options};
 use super::update::{self, Rules};
 use crate::backend::{Components, NoiseBox, Statistics, SummationBlocks, strands};
@@ -61,11 +61,7 @@ pub(super) fn start(
     restart: usize,
 ) -> Start {
     let mut start = match &options.init {
-        Init::Model(mixture) => Start {
-            components: Components::from_mixture(mixture, map),
-            steps: Vec::new(),
-            repairs: Vec::new(),
-        },
+        Init::Model(mixture) => Start::at(Components::from_mixture(mixture, map), Past::default()),
         Init::Labels(labels) => {
             from_responsibilities(samples, map, options, restart, &|_, i, r| {
                 r.fill(0.0);
@@ -113,8 +109,19 @@ pub(super) struct Start {
     pub(super) components: Components,
     /// The steps, one a component, `None` for one without samples. Empty for a model.
     pub(super) steps: Vec<Option<update::Step>>,
-    /// Repairs on the way to it that still show.
-    pub(super) repairs: Vec<Event>,
+    /// What was repaired on the way to it.
+    pub(super) past: Past,
+}
+
+impl Start {
+    /// Parameters as they are.
+    pub(super) fn at(components: Components, past: Past) -> Self {
+        Self {
+            components,
+            steps: Vec::new(),
+            past,
+        }
+    }
 }
 
 /// Standard Gaussians: statistics in their whitened coordinates are plain moments.
@@ -143,7 +150,7 @@ fn from_moments(moments: &Statistics, options: &Options) -> Start {
     Start {
         components,
         steps,
-        repairs: Vec::new(),
+        past: Past::default(),
     }
 }
 
@@ -208,11 +215,7 @@ fn from_rows(samples: &Samples, map: &Standardisation, options: &Options, restar
             components.means[found * d..(found + 1) * d].copy_from_slice(&row);
         }
     }
-    Start {
-        components,
-        steps: Vec::new(),
-        repairs: Vec::new(),
-    }
+    Start::at(components, Past::default())
 }
 
 /// k-means++ and a few Lloyd steps on a subsample; covariances of its clusters, drawn towards their pool by D + 1
@@ -262,22 +265,34 @@ fn from_kmeans(
     start
 }
 
+/// Rows of positive weight, chosen by their number among the n of them.
+fn weighty(samples: &Samples, choose: impl FnOnce(usize) -> Vec<usize>) -> Vec<usize> {
+    let Some(weights) = samples.weights() else {
+        return choose(samples.len());
+    };
+    let all: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0).collect();
+    choose(all.len()).into_iter().map(|i| all[i]).collect()
+}
+
+/// At most `most` rows of positive weight in a random order: a prefix of it is a random subsample.
+pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
+    let mut rng = generator(seed, Stream::Shuffle);
+    weighty(samples, |n| {
+        index::sample(&mut rng, n, most.min(n)).into_vec()
+    })
+}
+
 /// At most `most` rows of positive weight, drawn without replacement, standardised.
 fn subsample(samples: &Samples, map: &Standardisation, most: usize, rng: &mut impl Rng) -> Points {
     let d = samples.n_features();
-    let candidates: Option<Vec<usize>> = samples
-        .weights()
-        .map(|w| (0..w.len()).filter(|&i| w[i] > 0.0).collect());
-    let n = candidates.as_ref().map_or(samples.len(), Vec::len);
-    let mut rows: Vec<usize> = if n <= most {
-        (0..n).collect()
-    } else {
-        index::sample(rng, n, most).into_vec()
-    };
+    let mut rows = weighty(samples, |n| {
+        if n <= most {
+            (0..n).collect()
+        } else {
+            index::sample(rng, n, most).into_vec()
+        }
+    });
     rows.sort_unstable();
-    if let Some(candidates) = candidates {
-        rows.iter_mut().for_each(|i| *i = candidates[*i]);
-    }
     let mut values = vec![0.0; rows.len() * d];
     values
         .par_chunks_exact_mut(d)

@@ -25,9 +25,18 @@ pub(super) struct Maximisation {
     repairs: Vec<Repairs>,
 }
 
+/// The repairs that a fit goes on from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    /// What is to be told of them.
+    pub(super) events: Vec<Event>,
+    /// What they leave to be done, a component each; empty where that is everything.
+    pub(super) repairs: Vec<Repairs>,
+}
+
 /// What was done to a component so far.
 #[derive(Clone, Copy, Debug, Default)]
-struct Repairs {
+pub(super) struct Repairs {
     floored: bool,
     reseeded: usize,
     settled: bool,
@@ -75,6 +84,18 @@ impl Maximisation {
     /// Whether some covariance is at the floor.
     pub(super) fn is_floored(&self, components: &Components) -> bool {
         distinct(components).any(|k| self.floor.is_reached(components.factor(k)))
+    }
+
+    /// Goes on from repairs that were done before.
+    pub(super) fn remember(&mut self, repairs: &[Repairs]) {
+        if !repairs.is_empty() {
+            self.repairs = repairs.to_vec();
+        }
+    }
+
+    /// What was done to each component so far.
+    pub(super) fn repairs(&self) -> &[Repairs] {
+        &self.repairs
     }
 
     /// Takes the start's steps; a covariance that does not exist becomes the floor's.

@@ -23,6 +23,7 @@ mod reseed;
 mod run;
 mod select;
 mod squarem;
+mod starts;
 mod update;
 mod warm;
 
@@ -40,7 +41,7 @@ pub use freeze::Freeze;
 pub use options::{Init, Options, PrecisionChoice};
 pub use select::{Candidate, HeldOut, Selected, Selection, Sweep, Verdict, select};
 
-pub use warm::Restarts;
+pub use starts::Restarts;
 
 use self::engine::Engine;
 use self::run::Run;

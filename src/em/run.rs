@@ -8,7 +8,7 @@ use super::convergence::{self, Convergence};
 use super::engine::Engine;
 use super::events::{Event, EventKind};
 use super::init::Start;
-use super::maximise::{Maximisation, Update};
+use super::maximise::{Maximisation, Past, Update};
 use super::options::{Init, Options};
 use super::reseed;
 use super::warm::Way;
@@ -74,10 +74,11 @@ impl<'a> Run<'a> {
             components: start.components.clone(),
             standing: None,
             trace: Vec::new(),
-            events: start.repairs.clone(),
+            events: start.past.events.clone(),
             ending: None,
             failure: None,
         };
+        run.maximisation.remember(&start.past.repairs);
         if !start.steps.is_empty() {
             let update = run.maximisation.begin(start, &mut run.events);
             run.components = run.repaired(engine, update, 0)?;
@@ -106,12 +107,21 @@ impl<'a> Run<'a> {
         self.trace.last().copied().unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// The repairs that still show in where it ended, of covariances at the floor; `all` of them where the same rows
-    /// are fitted again.
-    pub(super) fn repairs(&self, all: bool) -> Vec<Event> {
+    /// What a fit that goes on from its end should know of its repairs: on the same rows all, on others which
+    /// covariances are still at the floor.
+    pub(super) fn past(&self, same_rows: bool) -> Past {
+        if same_rows {
+            return Past {
+                events: self.events.clone(),
+                repairs: self.maximisation.repairs().to_vec(),
+            };
+        }
         let floored = self.maximisation.is_floored(&self.components);
-        let shows = |event: &&Event| all || (floored && event.kind != EventKind::Reseeded);
-        self.events.iter().filter(shows).cloned().collect()
+        let shows = |event: &&Event| floored && event.kind != EventKind::Reseeded;
+        Past {
+            events: self.events.iter().filter(shows).cloned().collect(),
+            repairs: Vec::new(),
+        }
     }
 
     /// The acceleration, with all it knows, if there was one.

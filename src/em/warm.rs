@@ -5,21 +5,14 @@
 //! subsamples with what it has learnt of the likelihood's curvature; a Hessian from the last of them is the metric of
 //! the fit to all rows. All that run share each pass over the rows.
 
-use std::ops::ControlFlow;
-
-use rand::seq::index;
-use serde::Serialize;
-
 use super::accelerate::{Acceleration, Stop};
 use super::chart::{Chart, Layout};
 use super::engine::Engine;
-use super::events::Event;
 use super::hessian;
-use super::init::{self, Start, Stream, generator};
+use super::init::{self, Start, shuffled};
 use super::options::{ACCELERATED_ROWS, Init, Options};
-use super::run::{self, Run};
+use super::starts::{self, Going, Restarts};
 use super::{FitError, Stage};
-use crate::backend::Components;
 use crate::data::{Samples, Standardisation};
 
 /// Rows of the first subsample: so many a parameter, and at least so many.
@@ -41,28 +34,12 @@ const STARTS_ITERATIONS: usize = 15;
 const ITERATIONS: usize = 200;
 /// The same of a fit to all rows that creeps: a gain this far below what the rows can tell is not worth its passes.
 const UNSEEN: f64 = 0.01;
-/// Starts whose log-likelihoods differ by no more than this many tolerances found the same maximum.
-const SAME: f64 = 10.0;
 /// A fit ends when its estimate of the gain still to be had is this many times below the tolerance: estimates are blind
 /// for flat directions that were not walked yet.
 const SAFETY: f64 = 100.0;
 /// The Hessian costs at most this many passes over all rows, and is not made from fewer rows a parameter.
 const HESSIAN_PASSES: f64 = 0.5;
 const HESSIAN_ROWS: usize = 20;
-
-/// How the starts of a fit compare.
-#[derive(Clone, Debug, Serialize)]
-pub struct Restarts {
-    /// How many.
-    pub starts: usize,
-    /// The winner's number, from 0.
-    pub best: usize,
-    /// Mean log-likelihood of each start at the end of its first stage, nats, in the data's units; null where a
-    /// start failed.
-    pub mean_log_likelihoods: Vec<Option<f64>>,
-    /// How many of them found the best maximum there.
-    pub reached_best: usize,
-}
 
 /// Where the fit to all rows begins.
 pub(super) struct Warm {
@@ -131,11 +108,15 @@ pub(super) fn warm_up(
     let mut restarts = None;
     for Plan { rows, starts } in plan {
         let subsample = samples.subset(&order[..rows.min(order.len())]);
-        let weight = subsample.len() as f64;
-        let coarse = (RESOLUTION * resolution(parameters, weight)).min(COARSE);
+        let share = subsample.len() as f64 / samples.len() as f64;
+        let coarse = (RESOLUTION * resolution(parameters, subsample.len() as f64)).min(COARSE);
         // Nothing is saved on all rows.
-        let all = subsample.len() == samples.len() && options.tol > 0.0;
-        let enough = if all { coarse.min(options.tol) } else { coarse };
+        let all_rows = subsample.len() == samples.len();
+        let enough = if all_rows && options.tol > 0.0 {
+            coarse.min(options.tol)
+        } else {
+            coarse
+        };
         let max_iter = match (accelerated, starts) {
             (true, 1) => ITERATIONS,
             (true, _) => STARTS_ITERATIONS,
@@ -158,10 +139,9 @@ pub(super) fn warm_up(
             };
             going.iter_mut().for_each(|going| going.accelerate(stop));
         }
-        let all_rows = subsample.len() == samples.len();
         // A start that is alone is the same as that of plain EM; many are cheaper to draw from few rows.
         let source = if alone { samples } else { &subsample };
-        let ended = run_all(
+        let ended = starts::run_all(
             &mut stage_engine,
             source,
             all_rows,
@@ -169,9 +149,9 @@ pub(super) fn warm_up(
             &stage_options,
             going,
         )?;
-        let mut passes = stage_engine.passes * weight / samples.len() as f64;
+        let mut passes = stage_engine.passes * share;
         if restarts.is_none() && starts > 1 {
-            restarts = Some(compare(&ended, starts, SAME * enough));
+            restarts = Some(starts::compare(&ended, starts, enough));
         }
         let iterations = ended.iter().map(|e| e.iterations).max().unwrap_or(0);
         going = ended.into_iter().map(|ended| ended.going).collect();
@@ -186,11 +166,7 @@ pub(super) fn warm_up(
     }
     let winner = going.swap_remove(0);
     let start = match winner.components {
-        Some(components) => Start {
-            components,
-            steps: Vec::new(),
-            repairs: winner.repairs,
-        },
+        Some(components) => Start::at(components, winner.past),
         None => init::start(samples, map, options, winner.number),
     };
     let acceleration = match winner.acceleration {
@@ -211,7 +187,7 @@ pub(super) fn warm_up(
 }
 
 /// P/(2n): how far, in nats per sample, the log-likelihood of the truth is below the maximum over n rows.
-pub(super) fn resolution(parameters: usize, rows: f64) -> f64 {
+fn resolution(parameters: usize, rows: f64) -> f64 {
     parameters as f64 / (2.0 * rows)
 }
 
@@ -258,141 +234,6 @@ fn learn(going: &mut [Going], subsample: &Samples, map: &Standardisation, all: u
         acceleration.know(chart, inverse);
     }
     rows as f64 * hessian::cost(layout) / all as f64
-}
-
-/// A start on its way from stage to stage.
-struct Going {
-    number: usize,
-    /// Its parameters, once it has any.
-    components: Option<Components>,
-    /// Repairs that still show in them.
-    repairs: Vec<Event>,
-    acceleration: Option<Acceleration>,
-}
-
-impl Going {
-    fn new(number: usize) -> Self {
-        Self {
-            number,
-            components: None,
-            repairs: Vec::new(),
-            acceleration: None,
-        }
-    }
-
-    fn accelerate(&mut self, stop: Stop) {
-        self.acceleration = Some(match self.acceleration.take() {
-            Some(acceleration) => acceleration.over_other_rows(stop),
-            None => Acceleration::new(stop),
-        });
-    }
-}
-
-/// A start at the end of a stage.
-struct Ended {
-    going: Going,
-    iterations: usize,
-    mean_log_likelihood: f64,
-}
-
-/// Runs all starts side by side, best result first; starts without parameters are first drawn from `source`. One that
-/// fails is left out; if all do, the first one's reason stands for all.
-fn run_all(
-    engine: &mut Engine<'_>,
-    source: &Samples,
-    all: bool,
-    map: &Standardisation,
-    options: &Options,
-    going: Vec<Going>,
-) -> Result<Vec<Ended>, FitError> {
-    let mut numbers = Vec::new();
-    let mut runs = Vec::new();
-    let mut failure = None;
-    for going in going {
-        let start = match going.components {
-            Some(components) => Start {
-                components,
-                steps: Vec::new(),
-                repairs: going.repairs,
-            },
-            None => init::start(source, map, options, going.number),
-        };
-        match Run::begin(start, going.acceleration, engine, map, options, None) {
-            Ok(run) => {
-                numbers.push(going.number);
-                runs.push(run);
-            }
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
-    run::advance(engine, &mut runs, &mut |_, _| ControlFlow::Continue(()))?;
-    let mut ended = Vec::new();
-    for (number, mut run) in numbers.into_iter().zip(runs) {
-        match run.failure.take() {
-            Some(error) => failure = failure.or(Some(error)),
-            None => ended.push(Ended {
-                iterations: run.iterations(),
-                mean_log_likelihood: run.mean_log_likelihood(),
-                going: Going {
-                    number,
-                    components: Some(run.components.clone()),
-                    repairs: at_the_start(run.repairs(all)),
-                    acceleration: run.into_acceleration(),
-                },
-            }),
-        }
-    }
-    // Of equals the first start.
-    ended.sort_by(|a, b| b.mean_log_likelihood.total_cmp(&a.mean_log_likelihood));
-    match failure {
-        Some(error) if ended.is_empty() => Err(error),
-        _ => Ok(ended),
-    }
-}
-
-/// Repairs before the first iteration of a fit, the first of each kind.
-fn at_the_start(repairs: Vec<Event>) -> Vec<Event> {
-    let mut distinct: Vec<Event> = Vec::new();
-    for repair in repairs {
-        let same = |other: &Event| (other.component, other.kind) == (repair.component, repair.kind);
-        if !distinct.iter().any(same) {
-            distinct.push(Event {
-                iteration: 0,
-                ..repair
-            });
-        }
-    }
-    distinct
-}
-
-/// How starts compare that ended a stage, best first; those within `same` of the best found its maximum.
-fn compare(ended: &[Ended], starts: usize, same: f64) -> Restarts {
-    let mut mean_log_likelihoods = vec![None; starts];
-    for start in ended {
-        mean_log_likelihoods[start.going.number] = Some(start.mean_log_likelihood);
-    }
-    let best = ended[0].mean_log_likelihood;
-    let reached = |start: &&Ended| start.mean_log_likelihood >= best - same;
-    Restarts {
-        starts,
-        best: ended[0].going.number,
-        mean_log_likelihoods,
-        reached_best: ended.iter().filter(reached).count(),
-    }
-}
-
-/// At most `most` rows of positive weight in a random order: a prefix of it is a random subsample.
-pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
-    let mut rng = generator(seed, Stream::Shuffle);
-    let candidates: Option<Vec<usize>> = samples
-        .weights()
-        .map(|w| (0..w.len()).filter(|&i| w[i] > 0.0).collect());
-    let n = candidates.as_ref().map_or(samples.len(), Vec::len);
-    let mut rows = index::sample(&mut rng, n, most.min(n)).into_vec();
-    if let Some(candidates) = candidates {
-        rows.iter_mut().for_each(|i| *i = candidates[*i]);
-    }
-    rows
 }
 
 #[cfg(test)]

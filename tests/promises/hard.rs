@@ -69,7 +69,10 @@ fn check(case: &Hard, options: &Options) -> Result<(), String> {
     match (outcome, case.expected) {
         (Ok(_), Expected::Error(_)) => Err("a fit where an error is expected".to_owned()),
         (Ok((found, samples)), expected) => {
-            if expected == Expected::Repaired && !found.events.iter().any(|e| e.kind.is_repair()) {
+            // The better of two random starts may be one whose components stay together, which needs no repair.
+            let repaired = expected == Expected::Repaired
+                && !(options.restarts > 1 && matches!(options.init, Init::Random));
+            if repaired && !found.events.iter().any(|e| e.kind.is_repair()) {
                 return Err(format!("no repair among {:?}", found.events));
             }
             valid::check(&found, &samples, options)
@@ -94,19 +97,19 @@ fn corpus_fits((device, precision): Way, inits: &[Init]) {
     let mut failures = Vec::new();
     for case in corpus() {
         for covariance_type in TYPES {
-            for init in inits {
+            for (init, restarts) in inits.iter().flat_map(|init| [(init, 1), (init, 2)]) {
                 let options = Options {
                     covariance_type,
                     init: init.clone(),
                     max_iter: 200,
                     device: device.clone(),
                     precision,
-                    restarts: 1,
+                    restarts,
                     ..Options::new(case.k)
                 };
                 if let Err(why) = check(&case, &options) {
                     let what = format!("{}, K = {}, {covariance_type:?}", case.name, case.k);
-                    failures.push(format!("{what}, {init:?}: {why}"));
+                    failures.push(format!("{what}, {restarts} x {init:?}: {why}"));
                 }
             }
         }

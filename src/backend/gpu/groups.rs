@@ -19,7 +19,7 @@ use super::device::Device;
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
 use super::samples::LoadedSamples;
-use super::stage::{StageKey, uniform_stride};
+use super::stage::{StageKey, bind_all, uniform_stride};
 use super::statistics_registers::Block;
 use super::sums::Sums;
 use super::{Counters, encoder};
@@ -130,11 +130,7 @@ pub(super) fn statistics_groups(
             ],
         ];
         let commands = device.guarded("statistics_groups", 0, || {
-            let bound: Vec<_> = stages
-                .iter()
-                .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
-                .collect();
+            let bound = bind_all(device.raw(), &stages, &bindings);
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             let (x, z) = (row_groups as u32, count as u32);

@@ -273,3 +273,15 @@ impl Stage {
         pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
     }
 }
+
+/// Binds the buffers of stages that follow each other.
+pub fn bind_all<'a>(
+    device: &wgpu::Device,
+    stages: impl IntoIterator<Item = &'a std::sync::Arc<Stage>>,
+    buffers: &[Vec<&wgpu::Buffer>],
+) -> Vec<wgpu::BindGroup> {
+    let pairs = stages.into_iter().zip(buffers);
+    pairs
+        .map(|(stage, buffers)| stage.bind(device, buffers))
+        .collect()
+}

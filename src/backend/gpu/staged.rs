@@ -30,7 +30,7 @@ use super::samples::LoadedSamples;
 #[cfg(doc)]
 use super::shape::StagedLen;
 use super::shape::{Shape, quads};
-use super::stage::{StageKey, uniform_stride};
+use super::stage::{StageKey, bind_all, uniform_stride};
 use super::sums::Sums;
 use super::{Counters, encoder};
 use crate::backend::BackendError;
@@ -243,11 +243,7 @@ impl Staged<'_> {
         };
         let reduce_groups = len.sums().div_ceil(64) as u32;
         let commands = device.guarded("statistics", 0, || {
-            let bound: Vec<_> = stages
-                .iter()
-                .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
-                .collect();
+            let bound = bind_all(device.raw(), &stages, &bindings);
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for (at, &(segments, spans)) in batches.iter().enumerate() {
@@ -354,11 +350,7 @@ impl Staged<'_> {
         score.push(scores);
         let bindings = [score, vec![batch, samples, scores, logs, densities]];
         let commands = device.guarded("responsibilities", 0, || {
-            let bound: Vec<_> = stages
-                .iter()
-                .zip(&bindings)
-                .map(|(stage, buffers)| stage.bind(device.raw(), buffers))
-                .collect();
+            let bound = bind_all(device.raw(), &stages, &bindings);
             let mut encoder = encoder(device);
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             stages[0].dispatch(&mut pass, &bound[0], &[0], [x, k as u32, z]);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::super::FitError;
 use super::super::engine::Engine;
 use super::super::init::Start;
+use super::super::maximise::Past;
 use super::super::options::Options;
 use super::super::run::{self, Run};
 use super::super::warm::cold;
@@ -165,11 +166,7 @@ fn fit(
     let mut runs: Vec<Option<Run<'_>>> = tasks
         .iter()
         .map(|task| {
-            let start = Start {
-                components: task.start.clone(),
-                steps: Vec::new(),
-                repairs: Vec::new(),
-            };
+            let start = Start::at(task.start.clone(), Past::default());
             let mask = task.masks.map(|[rest, _]| rest);
             let acceleration = cold(task.options, engine.samples());
             Run::begin(start, acceleration, engine, map, task.options, mask).ok()

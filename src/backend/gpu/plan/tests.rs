@@ -1,0 +1,209 @@
+use super::*;
+use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
+
+const WEBGPU: DeviceLimits = DeviceLimits {
+    max_binding_bytes: 128 << 20,
+    max_samples_bytes: 128 << 20,
+    max_workgroups: 65_535,
+    max_invocations: 256,
+    workgroup_memory_bytes: 16_384,
+    software: false,
+};
+const SOFTWARE: DeviceLimits = DeviceLimits {
+    software: true,
+    workgroup_memory_bytes: 32_768,
+    ..WEBGPU
+};
+
+const TYPES: [CovarianceType; 4] = [Full, Tied, Diag, Spherical];
+
+fn shape(covariance_type: CovarianceType, d: usize, k: usize) -> Shape {
+    Shape {
+        covariance_type,
+        d,
+        k,
+    }
+}
+
+fn plan_of(
+    covariance_type: CovarianceType,
+    (n, d, k): (usize, usize, usize),
+    limits: &DeviceLimits,
+) -> (SampleLayout, Plan) {
+    let layout = SampleLayout::new(n, d, true, limits).expect("a block fits");
+    let plan = Plan::new(&layout, shape(covariance_type, d, k), limits);
+    (layout, plan.expect("a plan"))
+}
+
+fn plan(n: usize, d: usize, k: usize, limits: &DeviceLimits) -> (SampleLayout, Plan) {
+    plan_of(Full, (n, d, k), limits)
+}
+
+#[test]
+fn no_loop_nears_the_limit_of_software_adapters() {
+    for n in [1, 300, 20_003, 5_000_000] {
+        for d in [1, 2, 5, 10, 17, 32, 64] {
+            for k in [1, 2, 4, 33, 1024] {
+                for t in TYPES {
+                    let (_, plan) = plan_of(t, (n, d, k), &SOFTWARE);
+                    let what = format!("{t:?} {n} {d} {k}: {plan:?}");
+                    assert!(plan.iterations < MOST_ITERATIONS, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn dispatches_and_bindings_keep_within_limits() {
+    let sizes = [
+        (5_000_000, 64, 1024),
+        (1_000_000_000, 1, 1),
+        (1_000_000_000, 2, 500),
+        (3, 3, 33),
+    ];
+    for (t, (n, d, k)) in TYPES.into_iter().flat_map(|t| sizes.map(|size| (t, size))) {
+        let shape = shape(t, d, k);
+        let (layout, plan) = plan_of(t, (n, d, k), &WEBGPU);
+        let buffer = layout.blocks_per_buffer * layout.block_len() * 4;
+        assert!(buffer as u64 <= WEBGPU.max_binding_bytes);
+        assert!(4 * plan.sums_per_block as u64 <= PARTIALS_BYTES);
+        let (x, y) = grid(plan.blocks_per_submission, WEBGPU.max_workgroups);
+        assert!(x <= 65_535 && y <= 65_535);
+        assert!(x as usize * y as usize >= plan.blocks_per_submission);
+        if let Regime::Staged {
+            segment_rows,
+            segments_per_batch,
+        } = plan.regime
+        {
+            let rows = (segment_rows * segments_per_batch) as u64;
+            assert!(segment_rows <= LONGEST_RUN && segments_per_batch <= SEGMENTS);
+            assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
+            let partials = segments_per_batch * shape.staged_len().partials() * 16;
+            assert!(partials as u64 <= PARTIALS_BYTES || segments_per_batch == 1);
+            assert!(partials as u64 <= WEBGPU.max_binding_bytes);
+        }
+    }
+}
+
+#[test]
+fn tilings_keep_most_invocations_busy() {
+    for d in 12..=128 {
+        let tiling = Tiling::of(d);
+        let tiles = triangle::packed_len(quads(d) + 1);
+        let share = (tiles * tiling.slices) as f64 / (tiling.workgroup * tiling.groups) as f64;
+        assert!(share > 0.6, "D={d}: {tiling:?}");
+        assert!(tiling.lanes * tiling.slices <= tiling.workgroup && tiling.workgroup <= 256);
+        assert!(tiling.rows * ((quads(d) + 1) | 1) * 16 <= 16_352 && tiling.rows.is_multiple_of(4));
+    }
+}
+
+fn in_registers(covariance_type: CovarianceType, d: usize, k: usize) -> bool {
+    let (_, plan) = plan_of(covariance_type, (1000, d, k), &WEBGPU);
+    matches!(plan.regime, Regime::Registers { .. })
+}
+
+#[test]
+fn regimes_meet_at_ninety_statistics() {
+    assert!(in_registers(Full, 4, 6) && in_registers(Full, 8, 2) && in_registers(Full, 2, 15));
+    assert!(!in_registers(Full, 4, 7) && !in_registers(Full, 2, 16));
+    assert!(!in_registers(Full, 12, 1));
+    assert!(in_registers(Full, 1, 30) && !in_registers(Full, 1, 31));
+}
+
+#[test]
+fn short_statistics_keep_more_components_in_registers() {
+    // The most components of one feature, two, four, and so on.
+    let most =
+        |t| [1, 2, 4, 8, 16, 32].map(|d| (1..100).take_while(|&k| in_registers(t, d, k)).count());
+    assert_eq!(most(Full), [30, 15, 6, 2, 0, 0]);
+    assert_eq!(most(Diag), [30, 18, 10, 5, 2, 1]);
+    // Coordinates that wait for responsibilities take registers, too.
+    assert_eq!(most(Spherical), [30, 21, 13, 7, 4, 2]);
+    assert_eq!(most(Tied), [37, 24, 14, 6, 0, 0]);
+}
+
+#[test]
+fn workgroups_follow_the_device() {
+    let workgroup = |limits| match plan(1000, 2, 4, limits).1.regime {
+        Regime::Registers { workgroup } => workgroup,
+        _ => panic!("2 × 4 is small"),
+    };
+    assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 256));
+    let tight = DeviceLimits {
+        workgroup_memory_bytes: 8192,
+        ..WEBGPU
+    };
+    assert_eq!(workgroup(&tight), 128);
+}
+
+#[test]
+fn a_binding_limit_moves_no_segment() {
+    let small = DeviceLimits {
+        max_samples_bytes: 1 << 17,
+        ..SOFTWARE
+    };
+    let (a, b) = (plan(20_003, 5, 33, &SOFTWARE), plan(20_003, 5, 33, &small));
+    assert_eq!(a.1, b.1);
+    assert!(b.0.blocks_per_buffer < a.0.blocks_per_buffer);
+    assert_eq!(
+        SampleLayout::new(
+            20_003,
+            300,
+            false,
+            &DeviceLimits {
+                max_samples_bytes: 4096,
+                ..small
+            }
+        ),
+        None
+    );
+}
+
+#[test]
+fn submissions_are_short_and_hold_at_least_a_block() {
+    let (_, huge) = plan(5_000_000, 64, 1024, &WEBGPU);
+    assert_eq!(huge.blocks_per_submission, 1);
+    let (layout, small) = plan(5_000_000, 2, 4, &WEBGPU);
+    assert!(small.blocks_per_submission >= layout.blocks.len());
+}
+
+#[test]
+fn what_does_not_fit_has_no_plan() {
+    let layout = SampleLayout::new(1000, 64, false, &WEBGPU).expect("a block fits");
+    let plan = |d, k, limits| Plan::new(&layout, shape(Full, d, k), limits);
+    assert_eq!(plan(64, 100_000, &WEBGPU), None);
+    // Three walks over 20,000 components are too many iterations for software only.
+    assert!(plan(12, 20_000, &WEBGPU).is_some());
+    assert_eq!(plan(12, 20_000, &SOFTWARE), None);
+    assert!(plan(1, 20_000, &SOFTWARE).is_some());
+}
+
+#[test]
+fn groups_take_every_component_and_keep_within_registers() {
+    for (t, d, k) in TYPES.into_iter().flat_map(|t| {
+        let sizes = [(1, 31), (2, 16), (4, 7), (10, 20), (11, 4096), (17, 33)];
+        sizes.map(move |(d, k)| (t, d, k))
+    }) {
+        let (layout, plan) = plan_of(t, (1_000_000, d, k), &WEBGPU);
+        let Regime::Groups(groups) = plan.regime else {
+            let short = matches!(t, Diag | Spherical);
+            assert!(
+                d == 17 && !short || k < 33 && short || t == Tied,
+                "{t:?} {d} {k}: {plan:?}"
+            );
+            continue;
+        };
+        let sums = shape(t, d, groups.sum).statistics_len();
+        assert!(sums <= MOST_IN_REGISTERS && groups.score <= MOST_SCORES);
+        assert!(plan.sums_per_block >= k.div_ceil(groups.sum) * sums);
+        // A group of each fits a uniform buffer.
+        let parameters = shape(t, d, 1).parameters_len() * 4;
+        assert!(groups.score.max(groups.sum) * parameters + 16 <= UNIFORM_BYTES);
+        let normalisers = k.div_ceil(groups.score) * layout.blocks.rows_per_block() * 8;
+        assert!(
+            (plan.blocks_per_submission * normalisers) as u64
+                <= SCRATCH_BYTES.max(normalisers as u64)
+        );
+    }
+}
