@@ -119,20 +119,20 @@ pub(crate) const NAMES: [&str; 12] = [
     "D 20, K 10",
 ];
 
-/// Problem `index`, over `scale` times its usual number of rows.
-pub(crate) fn problem(index: usize, scale: usize) -> Problem {
+/// Problem `index`.
+pub(crate) fn problem(index: usize) -> Problem {
     let mut draw = Draw {
         rng: ChaCha8Rng::seed_from_u64(1000 + index as u64),
     };
     let draw = &mut draw;
     let (k, d, values) = match index {
-        0 => (4, 2, notebook(draw, 400_000 * scale)),
+        0 => (4, 2, notebook(draw, 400_000)),
         1 => {
             let covariances = [identity(1, 1.0), identity(1, 0.7)];
             (
                 2,
                 1,
-                draw.mixture(100_000 * scale, &[0.6, 0.4], &[0.0, 1.2], &covariances),
+                draw.mixture(100_000, &[0.6, 0.4], &[0.0, 1.2], &covariances),
             )
         }
         2 => {
@@ -145,7 +145,7 @@ pub(crate) fn problem(index: usize, scale: usize) -> Problem {
             (
                 3,
                 2,
-                draw.mixture(100_000 * scale, &[0.4, 0.3, 0.3], &means, &covariances),
+                draw.mixture(100_000, &[0.4, 0.3, 0.3], &means, &covariances),
             )
         }
         3 => {
@@ -154,13 +154,13 @@ pub(crate) fn problem(index: usize, scale: usize) -> Problem {
             (
                 2,
                 5,
-                draw.mixture(60_000 * scale, &[0.5, 0.5], &means, &covariances),
+                draw.mixture(60_000, &[0.5, 0.5], &means, &covariances),
             )
         }
         4 => {
             let means: Vec<f64> = draw.normals(12).iter().map(|x| 3.0 * x).collect();
             let covariances: Vec<_> = (0..4).map(|_| draw.covariance(3, 1.0, 9.0)).collect();
-            let values = draw.mixture(80_000 * scale, &[0.3, 0.3, 0.2, 0.2], &means, &covariances);
+            let values = draw.mixture(80_000, &[0.3, 0.3, 0.2, 0.2], &means, &covariances);
             (4, 3, values.iter().map(|x| x.round()).collect())
         }
         5 => {
@@ -174,12 +174,7 @@ pub(crate) fn problem(index: usize, scale: usize) -> Problem {
             (
                 4,
                 3,
-                draw.mixture(
-                    100_000 * scale,
-                    &[1000.0, 300.0, 30.0, 1.0],
-                    &means,
-                    &covariances,
-                ),
+                draw.mixture(100_000, &[1000.0, 300.0, 30.0, 1.0], &means, &covariances),
             )
         }
         6 => {
@@ -191,35 +186,23 @@ pub(crate) fn problem(index: usize, scale: usize) -> Problem {
                     DMatrix::from_diagonal(&nalgebra::DVector::from_vec(diagonal)).add_scalar(0.02)
                 })
                 .collect();
-            (
-                5,
-                8,
-                draw.mixture(50_000 * scale, &weights, &means, &covariances),
-            )
+            (5, 8, draw.mixture(50_000, &weights, &means, &covariances))
         }
-        7 => (5, 6, random(draw, 60_000 * scale, 6, 5, 1.2, [1e-3, 10.0])),
-        8 => (8, 2, notebook(draw, 60_000 * scale)),
+        7 => (5, 6, random(draw, 60_000, 6, 5, 1.2, [1e-3, 10.0])),
+        8 => (8, 2, notebook(draw, 60_000)),
         9 => {
             let shape = draw.covariance(3, 0.3, 2.0);
             let freedom = ChiSquared::new(4.0).expect("positive");
             let mut values = Vec::new();
-            for _ in 0..40_000 * scale {
+            for _ in 0..40_000 {
                 let z = nalgebra::DVector::from_vec(draw.normals(3));
                 let chi: f64 = freedom.sample(&mut draw.rng);
                 values.extend((&shape * z / (chi / 4.0).sqrt()).iter());
             }
             (6, 3, values)
         }
-        10 => (
-            20,
-            10,
-            random(draw, 60_000 * scale, 10, 20, 1.6, [0.3, 2.0]),
-        ),
-        _ => (
-            10,
-            20,
-            random(draw, 40_000 * scale, 20, 10, 0.7, [0.3, 2.0]),
-        ),
+        10 => (20, 10, random(draw, 60_000, 10, 20, 1.6, [0.3, 2.0])),
+        _ => (10, 20, random(draw, 40_000, 20, 10, 0.7, [0.3, 2.0])),
     };
     let samples = Samples::new(values, d).expect("finite values");
     Problem {
