@@ -267,11 +267,7 @@ fn report(
         "largest differences: weights {:.1e}, means {:.1e} standard deviations, covariances {:.1e} of the truth's",
         difference.weights, difference.means, difference.covariances
     )?;
-    let ending = if fit.converged {
-        "converged"
-    } else {
-        "not converged"
-    };
+    let ending = summary::ending(fit);
     writeln!(
         out,
         "mean log-likelihood {:.6} at the start, {:.6} after {} iterations ({ending})",

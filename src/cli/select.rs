@@ -189,6 +189,8 @@ pub(crate) fn text(selection: &Selection) -> String {
         });
         let remark = if candidate.sound().is_none() {
             "  collapsed"
+        } else if fit.at_resolution {
+            "  at resolution"
         } else if !fit.converged {
             "  not converged"
         } else {

@@ -22,15 +22,13 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
         device.backend,
         device.name,
     );
-    let ending = match (fit.converged, fit.at_resolution) {
-        (true, _) => "converged",
-        (_, true) => "converged to statistical resolution",
-        _ => "not converged",
-    };
     let _ = writeln!(
         text,
-        "{ending} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
-        fit.iterations, fit.mean_log_likelihood, fit.trace[0]
+        "{} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
+        ending(fit),
+        fit.iterations,
+        fit.mean_log_likelihood,
+        fit.trace[0]
     );
     if let (Some(restarts), Some(stage)) = (&fit.restarts, fit.stages.first()) {
         let found = || restarts.mean_log_likelihoods.iter().flatten().copied();
@@ -54,6 +52,15 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
     text.push('\n');
     text.push_str(&mixture(&fit.mixture, features));
     text
+}
+
+/// How a fit ended.
+pub(crate) fn ending(fit: &Fit) -> &'static str {
+    match (fit.converged, fit.at_resolution) {
+        (true, _) => "converged",
+        (_, true) => "converged to statistical resolution",
+        _ => "not converged",
+    }
 }
 
 /// A table of components, heaviest first: weight, mean ± standard deviation of each feature.
