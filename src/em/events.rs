@@ -26,6 +26,8 @@ pub enum EventKind {
     Reseeded,
     /// A component that cannot be updated stays as it is.
     Kept,
+    /// The fit ended with a covariance at the floor that was never raised to it.
+    AtFloor,
     /// The fit went on in double precision.
     Precision,
     /// The fit went on on another device.

@@ -81,9 +81,9 @@ impl Maximisation {
         distinct(components).all(|k| !self.floor.is_below(components.factor(k)))
     }
 
-    /// Whether some covariance is at the floor.
-    pub(super) fn is_floored(&self, components: &Components) -> bool {
-        distinct(components).any(|k| self.floor.is_reached(components.factor(k)))
+    /// The components whose covariance is at the floor.
+    pub(super) fn floored(&self, components: &Components) -> impl Iterator<Item = usize> {
+        distinct(components).filter(|&k| self.floor.is_reached(components.factor(k)))
     }
 
     /// Goes on from repairs that were done before.

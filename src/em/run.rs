@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
                 repairs: self.maximisation.repairs().to_vec(),
             };
         }
-        let floored = self.maximisation.is_floored(&self.components);
+        let floored = self.maximisation.floored(&self.components).next().is_some();
         let shows = |event: &&Event| floored && event.kind != EventKind::Reseeded;
         Past {
             events: self.events.iter().filter(shows).cloned().collect(),
@@ -264,6 +264,31 @@ impl<'a> Run<'a> {
         Ok(components)
     }
 
+    /// Reports the covariances that came to the floor by themselves: no repair, but no estimate to be trusted either.
+    fn report_floor(&mut self) {
+        if self.options.is_parity() {
+            return;
+        }
+        let told = |k| {
+            let says = |event: &Event| {
+                matches!(event.kind, EventKind::Floored | EventKind::Kept)
+                    && event.component == Some(k)
+            };
+            self.events.iter().any(says)
+        };
+        let silent = self.maximisation.floored(&self.components);
+        let silent: Vec<usize> = silent
+            .filter(|&k| !told(k) && !self.options.freeze.covariance(k))
+            .collect();
+        let iteration = self.iterations();
+        self.events.extend(silent.into_iter().map(|k| Event {
+            iteration,
+            component: Some(k),
+            kind: EventKind::AtFloor,
+            reason: "its covariance ended at the smallest that is allowed".to_owned(),
+        }));
+    }
+
     /// Under `strict` a repair is an error.
     fn check_repairs(&self) -> Result<(), FitError> {
         match self.events.iter().find(|event| event.kind.is_repair()) {
@@ -332,7 +357,7 @@ impl<'a> Run<'a> {
 impl Run<'_> {
     /// The results of a run that has ended, after `passes` over `rows` rows on `device`.
     pub(super) fn finish(
-        self,
+        mut self,
         rows: usize,
         passes: f64,
         device: DeviceInfo,
@@ -345,6 +370,7 @@ impl Run<'_> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
+        self.report_floor();
         let mut mixture = self.components.to_mixture(self.map)?;
         if let (true, Init::Model(start)) = (self.options.freeze.is_any(), &self.options.init) {
             mixture = self.options.freeze.restored(&mixture, start)?;

@@ -7,7 +7,8 @@ use wgmm::data::{Samples, Standardisation};
 use wgmm::em::{EventKind, Fit, Options};
 use wgmm::mixture::{CovarianceType, Mixture, triangle};
 
-/// How far the whole way to the data's units and back may move an eigenvalue at the floor at least.
+/// A covariance is at the floor when an eigenvalue is within this share of it: as far as the whole way to the data's
+/// units and back may move one.
 const FLOOR_DIGITS: f64 = 1e-3;
 
 /// `Err` says what is wrong.
@@ -68,7 +69,8 @@ fn floor(found: &Fit, map: &Standardisation, components: &Components) -> Result<
         let share = SymmetricEigen::new(DMatrix::from_row_slice(d, d, &square))
             .eigenvalues
             .max();
-        let rounding = FLOOR_DIGITS.max(floor_rounding(found, map, k));
+        let entries = floor_rounding(found, map, k);
+        let rounding = FLOOR_DIGITS.max(entries);
         // What entries cannot hold, they need not.
         if rounding > 0.5 {
             continue;
@@ -78,11 +80,15 @@ fn floor(found: &Fit, map: &Standardisation, components: &Components) -> Result<
         })?;
         let tied = components.covariance_type == CovarianceType::Tied;
         let reported = found.events.iter().any(|e| {
-            matches!(e.kind, EventKind::Floored | EventKind::Kept)
-                && (tied || e.component == Some(k))
+            matches!(
+                e.kind,
+                EventKind::Floored | EventKind::Kept | EventKind::AtFloor
+            ) && (tied || e.component == Some(k))
         });
+        // One that comes near by itself is told from within the floor's digits on, and nothing is beyond those of its
+        // entries.
         demand(
-            reported || share < 1.0 - 2.0 * FLOOR_DIGITS || rounding > FLOOR_DIGITS,
+            reported || share < 1.0 - FLOOR_DIGITS + entries || entries > FLOOR_DIGITS,
             || {
                 format!(
                     "component {k} is at the floor ({share}) without an event: {:?}",
