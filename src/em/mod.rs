@@ -22,6 +22,7 @@ mod prior;
 mod reseed;
 mod run;
 mod select;
+mod shuffle;
 mod squarem;
 mod starts;
 mod update;
