@@ -1,6 +1,7 @@
 //! Seconds per EM iteration beside other programs: the same samples, start and number of iterations.
 //!
-//! `cargo bench --bench compare-peers` prints two tables; with `-- s1 diag` only those cases. Peers are those that
+//! `cargo bench --bench compare-peers` prints two tables, and then whole default fits beside scikit-learn's; with
+//! `-- s1 diag` only those cases, with `-- fits` only the fits, with `-- notebook-1m` only that one. Peers are those that
 //! the environment names: `WGMM_PEERS_PYTHON`, an interpreter that has scikit-learn, and `WGMM_PEERS_CXX`, a C++
 //! compiler that finds Armadillo. All use as many threads as rayon: `RAYON_NUM_THREADS=1` compares one thread each,
 //! and then CPU time counts, which other work on the machine lengthens little.
@@ -11,9 +12,12 @@
 mod case;
 #[path = "../passes/clock.rs"]
 mod clock;
+mod fits;
 #[path = "../passes/floors.rs"]
 mod floors;
 mod peer;
+
+use std::path::Path;
 
 use wgmm::data::Samples;
 use wgmm::em::{DeviceChoice, Init, Options, PrecisionChoice, evaluate, fit};
@@ -54,7 +58,23 @@ fn main() {
         .filter(|a| !a.starts_with('-'))
         .collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let peers = Peer::all(folder.path());
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|o| o == name);
+    if CASES.iter().any(|case| wanted(case.name)) {
+        iterations(folder.path(), &wanted);
+    }
+    let fits: Vec<_> = fits::TASKS
+        .iter()
+        .filter(|task| wanted("fits") || wanted(task.name))
+        .collect();
+    if !fits.is_empty() {
+        let python = std::env::var_os("WGMM_PEERS_PYTHON");
+        fits::compare(&fits, python.as_ref().map(Path::new), folder.path());
+    }
+}
+
+/// Seconds of plain iterations, and a line a case of how they compare.
+fn iterations(folder: &Path, wanted: &dyn Fn(&str) -> bool) {
+    let peers = Peer::all(folder);
     let floors = floors::measure();
     println!(
         "{} threads; floors: read {:.1} GB/s, multiply-add {:.0} GFLOP/s in f32, {:.0} in f64",
@@ -65,12 +85,12 @@ fn main() {
     );
     let mut summary = Vec::new();
     for case in &CASES {
-        if !only.is_empty() && !only.iter().any(|o| o == case.name) {
+        if !wanted(case.name) {
             continue;
         }
         let problem = case.problem();
-        peer::write(folder.path(), &problem);
-        let rows = measure(case, &problem, &peers, folder.path());
+        peer::write(folder, &problem);
+        let rows = measure(case, &problem, &peers, folder);
         let floor = |precision| case.floor(&floors, precision);
         print(case, &rows, &floor);
         summary.push(summarise(case, &rows, &floor));
@@ -85,7 +105,7 @@ fn main() {
 }
 
 /// Each program in turn, in both precisions; wgmm comes first.
-fn measure(case: &Case, problem: &Problem, peers: &[Peer], folder: &std::path::Path) -> Vec<Row> {
+fn measure(case: &Case, problem: &Problem, peers: &[Peer], folder: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     let double = Samples::new(problem.values.clone(), case.d).expect("finite");
     let singles: Vec<f32> = problem.values.iter().map(|x| *x as f32).collect();

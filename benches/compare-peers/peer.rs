@@ -85,19 +85,23 @@ impl Peer {
 
 /// A command with as many threads as this process.
 fn start(command: &[OsString]) -> Command {
-    let threads = rayon::current_num_threads().to_string();
     let mut start = Command::new(&command[0]);
     start.args(&command[1..]);
+    limit_threads(&mut start);
+    start
+}
+
+pub(crate) fn limit_threads(start: &mut Command) {
+    let threads = rayon::current_num_threads().to_string();
     for name in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"] {
         start.env(name, &threads);
     }
     // These would choose slower loops than the machine's own.
     start.env_remove("OPENBLAS_CORETYPE");
     start.env_remove("OPENBLAS_L2_SIZE");
-    start
 }
 
-fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()
         .map_err(|error| format!("{command:?}: {error}"))?;

@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use super::DataError;
 use super::survey::power_of_two_below;
 
+/// Rows picked as one piece.
+const PICKED: usize = 4096;
 /// Numbers looked at or added as one piece.
 const PIECE: usize = 16_384;
 
@@ -239,11 +241,17 @@ impl Samples {
     /// If a row is not below N.
     #[must_use]
     pub fn subset(&self, rows: &[usize]) -> Self {
-        fn pick<T: Copy>(values: &[T], d: usize, rows: &[usize]) -> Vec<T> {
-            let mut picked = Vec::with_capacity(rows.len() * d);
-            for &i in rows {
-                picked.extend_from_slice(&values[i * d..(i + 1) * d]);
-            }
+        // Rows far apart are waited for: all threads wait at once.
+        fn pick<T: Copy + Default + Send + Sync>(values: &[T], d: usize, rows: &[usize]) -> Vec<T> {
+            let mut picked = vec![T::default(); rows.len() * d];
+            picked
+                .par_chunks_mut(PICKED * d)
+                .zip(rows.par_chunks(PICKED))
+                .for_each(|(picked, rows)| {
+                    for (to, &i) in picked.chunks_exact_mut(d).zip(rows) {
+                        to.copy_from_slice(&values[i * d..(i + 1) * d]);
+                    }
+                });
             picked
         }
         Self {

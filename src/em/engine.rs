@@ -1,6 +1,7 @@
 //! The device of a fit, and what takes its place when it cannot go on.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::FitError;
 use super::events::{Event, EventKind};
@@ -68,6 +69,8 @@ pub(super) struct Engine<'a> {
     device: Option<gpu::Device>,
     /// Evaluations of a model so far, one that looks at all rows counting as one.
     pub(super) passes: f64,
+    /// How long they took.
+    pub(super) time: Duration,
     /// What happened to the device.
     pub(super) events: Vec<Event>,
 }
@@ -103,6 +106,7 @@ impl<'a> Engine<'a> {
             backend: Box::new(Cpu::load(samples, map, host_precision(samples, options))),
             device,
             passes: 0.0,
+            time: Duration::ZERO,
             events: Vec::new(),
         };
         match &options.device {
@@ -204,13 +208,16 @@ impl<'a> Engine<'a> {
                 .map_or(rows, |mask| mask.rows(self.blocks()) as f64);
             self.passes += seen / rows;
         }
-        match self.backend.statistics(models) {
-            Ok(all) => Ok(all),
+        let started = Instant::now();
+        let all = match self.backend.statistics(models) {
+            Ok(all) => all,
             Err(error) => {
                 self.fall_back(error, iteration)?;
-                Ok(self.backend.statistics(models)?)
+                self.backend.statistics(models)?
             }
-        }
+        };
+        self.time += started.elapsed();
+        Ok(all)
     }
 
     /// Log densities and responsibilities of some rows, as [`Backend::responsibilities`].
@@ -358,6 +365,7 @@ mod tests {
                 backend: Box::new(Lost),
                 device: None,
                 passes: 0.0,
+                time: Duration::ZERO,
                 events: Vec::new(),
             };
             let statistics = engine.statistics(&[(&component).into()], 7);

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::kmeans::{self, Points};
 use super::maximise::Past;
 use super::options::{Init, Options};
+use super::shuffle::Order;
 use super::update::{self, Rules};
 use crate::backend::{Components, NoiseBox, Statistics, SummationBlocks, strands};
 use crate::data::{Samples, Standardisation};
@@ -50,6 +51,8 @@ const SUBSAMPLE: usize = 10_000;
 const ROWS_PER_COMPONENT: usize = 50;
 /// The share of the samples that a noise component starts with.
 const NOISE_WEIGHT: f64 = 0.1;
+/// Places of the random order that are looked at at once, at least.
+const PLACES: usize = 16_384;
 /// Draws a component in search of distinct rows, before all rows are looked at.
 const TRIES: usize = 4;
 
@@ -276,10 +279,22 @@ fn weighty(samples: &Samples, choose: impl FnOnce(usize) -> Vec<usize>) -> Vec<u
 
 /// At most `most` rows of positive weight in a random order: a prefix of it is a random subsample.
 pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> {
-    let mut rng = generator(seed, Stream::Shuffle);
-    weighty(samples, |n| {
-        index::sample(&mut rng, n, most.min(n)).into_vec()
-    })
+    let order = Order::new(samples.len(), &mut generator(seed, Stream::Shuffle));
+    let most = most.min(samples.len());
+    let mut rows = Vec::with_capacity(most);
+    let mut place = 0;
+    while rows.len() < most && place < samples.len() {
+        // As many places as rows are wanted yet; one more look where some rows have no weight.
+        let end = (place + (most - rows.len()).max(PLACES)).min(samples.len());
+        let found = (place..end).into_par_iter().map(|place| order.row(place));
+        match samples.weights() {
+            None => rows.par_extend(found),
+            Some(weights) => rows.par_extend(found.filter(|&row| weights[row] > 0.0)),
+        }
+        place = end;
+    }
+    rows.truncate(most);
+    rows
 }
 
 /// At most `most` rows of positive weight, drawn without replacement, standardised.

@@ -22,6 +22,7 @@ mod prior;
 mod reseed;
 mod run;
 mod select;
+mod shuffle;
 mod squarem;
 mod starts;
 mod update;
@@ -110,6 +111,23 @@ pub struct Times {
     pub init: Duration,
     /// Iterations and the last verification.
     pub em: Duration,
+    /// What these were spent on, apart from the host's own work.
+    pub parts: Parts,
+}
+
+/// What a fit's time was spent on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts {
+    /// Evaluations of all rows, samples made ready for the device included.
+    pub passes: Duration,
+    /// Subsamples drawn.
+    pub subsamples: Duration,
+    /// Evaluations of subsamples.
+    pub stages: Duration,
+    /// Starts drawn.
+    pub starts: Duration,
+    /// Hessians.
+    pub hessians: Duration,
 }
 
 /// What an observer sees after each evaluation of all rows.
@@ -159,6 +177,7 @@ pub fn fit_observed(
         start,
         acceleration,
         way,
+        parts,
     } = warm::warm_up(&engine, &map, options)?;
     let run = Run::begin(start, acceleration, &mut engine, &map, options, None)?;
     let init = started.elapsed();
@@ -180,6 +199,10 @@ pub fn fit_observed(
         prepare,
         init,
         em: started.elapsed(),
+        parts: Parts {
+            passes: engine.time,
+            ..parts
+        },
     };
     let passes = engine.passes;
     run.finish(samples.len(), passes, device, &engine.events, way, times)

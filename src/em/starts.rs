@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -67,9 +68,9 @@ pub(super) struct Ended {
     mean_log_likelihood: f64,
 }
 
-/// Runs all starts side by side, best result first; starts without parameters are first drawn from `source`. One that
-/// fails is left out; if all do, the first one's reason stands for all. `same_rows`: what goes on from their end does so
-/// on these very rows.
+/// Runs all starts side by side, best result first; starts without parameters are first drawn from `source`, for which
+/// it says the time. One that fails is left out; if all do, the first one's reason stands for all. `same_rows`: what
+/// goes on from their end does so on these very rows.
 pub(super) fn run_all(
     engine: &mut Engine<'_>,
     source: &Samples,
@@ -77,14 +78,20 @@ pub(super) fn run_all(
     map: &Standardisation,
     options: &Options,
     going: Vec<Going>,
-) -> Result<Vec<Ended>, FitError> {
+) -> Result<(Vec<Ended>, Duration), FitError> {
+    let mut drawing = Duration::ZERO;
     let mut numbers = Vec::new();
     let mut runs = Vec::new();
     let mut failure = None;
     for going in going {
         let start = match going.components {
             Some(components) => Start::at(components, going.past),
-            None => init::start(source, map, options, going.number),
+            None => {
+                let started = Instant::now();
+                let start = init::start(source, map, options, going.number);
+                drawing += started.elapsed();
+                start
+            }
         };
         match Run::begin(start, going.acceleration, engine, map, options, None) {
             Ok(run) => {
@@ -115,7 +122,7 @@ pub(super) fn run_all(
     ended.sort_by(|a, b| b.mean_log_likelihood.total_cmp(&a.mean_log_likelihood));
     match failure {
         Some(error) if ended.is_empty() => Err(error),
-        _ => Ok(ended),
+        _ => Ok((ended, drawing)),
     }
 }
 

@@ -5,6 +5,8 @@
 //! subsamples with what it has learnt of the likelihood's curvature; a Hessian from the last of them is the metric of
 //! the fit to all rows. All that run share each pass over the rows.
 
+use std::time::Instant;
+
 use super::accelerate::{Acceleration, Stop};
 use super::chart::{Chart, Layout};
 use super::engine::Engine;
@@ -12,7 +14,7 @@ use super::hessian;
 use super::init::{self, Start, shuffled};
 use super::options::{ACCELERATED_ROWS, Init, Options};
 use super::starts::{self, Going, Restarts};
-use super::{FitError, Stage};
+use super::{FitError, Parts, Stage};
 use crate::data::{Samples, Standardisation};
 
 /// Rows of the first subsample: so many a parameter, and at least so many.
@@ -37,9 +39,11 @@ const UNSEEN: f64 = 0.01;
 /// A fit ends when its estimate of the gain still to be had is this many times below the tolerance: estimates are blind
 /// for flat directions that were not walked yet.
 const SAFETY: f64 = 100.0;
-/// The Hessian costs at most this many passes over all rows, and is not made from fewer rows a parameter.
+/// The Hessian costs at most this many passes over all rows, and is not made from fewer rows a parameter, nor from more:
+/// the fits of `benches/solution` then take as many passes.
 const HESSIAN_PASSES: f64 = 0.5;
 const HESSIAN_ROWS: usize = 20;
+const HESSIAN_MOST_ROWS: usize = 500;
 
 /// Where the fit to all rows begins.
 pub(super) struct Warm {
@@ -49,6 +53,8 @@ pub(super) struct Warm {
     pub(super) acceleration: Option<Acceleration>,
     /// How it came there.
     pub(super) way: Way,
+    /// What took time on the way.
+    pub(super) parts: Parts,
 }
 
 /// The way to a warm start.
@@ -97,17 +103,22 @@ pub(super) fn warm_up(
     let given = matches!(options.init, Init::Labels(_) | Init::Model(_));
     let starts = if given { 1 } else { options.restarts };
     let plan = plan(samples.len(), parameters, starts, accelerated && !given);
+    let mut parts = Parts::default();
+    let started = Instant::now();
     let order = shuffled(
         samples,
         plan.last().map_or(0, |last| last.rows),
         options.seed,
     );
+    parts.subsamples += started.elapsed();
     let mut going: Vec<Going> = (0..starts).map(Going::new).collect();
     let alone = starts == 1;
     let mut stages = Vec::new();
     let mut restarts = None;
     for Plan { rows, starts } in plan {
+        let started = Instant::now();
         let subsample = samples.subset(&order[..rows.min(order.len())]);
+        parts.subsamples += started.elapsed();
         let share = subsample.len() as f64 / samples.len() as f64;
         let coarse = (RESOLUTION * resolution(parameters, subsample.len() as f64)).min(COARSE);
         // Nothing is saved on all rows.
@@ -141,7 +152,7 @@ pub(super) fn warm_up(
         }
         // A start that is alone is the same as that of plain EM; many are cheaper to draw from few rows.
         let source = if alone { samples } else { &subsample };
-        let ended = starts::run_all(
+        let (ended, drawing) = starts::run_all(
             &mut stage_engine,
             source,
             all_rows,
@@ -149,6 +160,8 @@ pub(super) fn warm_up(
             &stage_options,
             going,
         )?;
+        parts.starts += drawing;
+        parts.stages += stage_engine.time;
         let mut passes = stage_engine.passes * share;
         if restarts.is_none() && starts > 1 {
             restarts = Some(starts::compare(&ended, starts, enough));
@@ -156,7 +169,9 @@ pub(super) fn warm_up(
         let iterations = ended.iter().map(|e| e.iterations).max().unwrap_or(0);
         going = ended.into_iter().map(|ended| ended.going).collect();
         if starts == 1 {
+            let started = Instant::now();
             passes += learn(&mut going, &subsample, map, samples.len());
+            parts.hessians += started.elapsed();
         }
         stages.push(Stage {
             rows: subsample.len(),
@@ -183,6 +198,7 @@ pub(super) fn warm_up(
         start,
         acceleration,
         way: Way { stages, restarts },
+        parts,
     })
 }
 
@@ -225,7 +241,9 @@ fn learn(going: &mut [Going], subsample: &Samples, map: &Standardisation, all: u
     };
     let layout = Layout::of(components);
     let affordable = HESSIAN_PASSES * all as f64 / hessian::cost(layout);
-    let rows = (affordable as usize).min(subsample.len());
+    let rows = (affordable as usize)
+        .min(subsample.len())
+        .min(HESSIAN_MOST_ROWS * layout.len());
     if rows < HESSIAN_ROWS * layout.len() {
         return 0.0;
     }

@@ -181,6 +181,7 @@ fn fit_all(
                 start,
                 acceleration,
                 way,
+                ..
             } = warm_up(&engine, &map, options)?;
             let run = Run::begin(start, acceleration, &mut engine, &map, options, None)?;
             Ok((way, run))
@@ -244,6 +245,7 @@ fn fit_all(
                 prepare,
                 init: entry.time,
                 em: shared.mul_f64(share),
+                ..Times::default()
             };
             let fit = entry.begun.and_then(|(way, run)| {
                 let passes = run.trace.len() as f64;
