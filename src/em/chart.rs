@@ -38,6 +38,16 @@ impl Layout {
         }
     }
 
+    /// That of `k` Gaussians of `d` features, with a noise component or without.
+    pub(super) fn new(covariance_type: CovarianceType, d: usize, k: usize, noise: bool) -> Self {
+        Self {
+            covariance_type,
+            d,
+            gaussians: k,
+            components: k + usize::from(noise),
+        }
+    }
+
     pub(super) fn covariance_type(self) -> CovarianceType {
         self.covariance_type
     }

@@ -4,8 +4,11 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::FitError;
+use super::chart::Layout;
 use super::events::{Event, EventKind};
+use super::hessian;
 use super::options::{Options, PrecisionChoice};
+use super::summit::{self, Summit};
 use crate::backend::cpu::Cpu;
 use crate::backend::gpu::{self, Gpu};
 use crate::backend::reference::Reference;
@@ -71,6 +74,8 @@ pub(super) struct Engine<'a> {
     pub(super) passes: f64,
     /// How long they took.
     pub(super) time: Duration,
+    /// How long looks at the curvature took.
+    pub(super) hessians: Duration,
     /// What happened to the device.
     pub(super) events: Vec<Event>,
 }
@@ -107,6 +112,7 @@ impl<'a> Engine<'a> {
             device,
             passes: 0.0,
             time: Duration::ZERO,
+            hessians: Duration::ZERO,
             events: Vec::new(),
         };
         match &options.device {
@@ -218,6 +224,19 @@ impl<'a> Engine<'a> {
         };
         self.time += started.elapsed();
         Ok(all)
+    }
+
+    /// A look at the curvature of the likelihood of the first `rows` rows; `None` if they are none.
+    pub(super) fn look(&mut self, components: &Components, rows: usize) -> Option<Summit> {
+        if rows == 0 {
+            return None;
+        }
+        let started = Instant::now();
+        let summit = summit::look(components, self.samples, self.map, rows);
+        self.hessians += started.elapsed();
+        let cost = hessian::cost(Layout::of(components));
+        self.passes += cost * rows as f64 / self.samples.len() as f64;
+        summit
     }
 
     /// Log densities and responsibilities of some rows, as [`Backend::responsibilities`].
@@ -366,6 +385,7 @@ mod tests {
                 device: None,
                 passes: 0.0,
                 time: Duration::ZERO,
+                hessians: Duration::ZERO,
                 events: Vec::new(),
             };
             let statistics = engine.statistics(&[(&component).into()], 7);

@@ -27,24 +27,42 @@ pub(super) struct Inverse {
     matrix: DMatrix<f64>,
 }
 
-impl Inverse {
+/// What a Hessian says.
+#[derive(Clone, Debug)]
+pub(super) struct Curvature {
+    pub(super) inverse: Inverse,
+    /// The direction of the most negative curvature, if one is clearly negative.
+    pub(super) downhill: Option<Vec<f64>>,
+}
+
+impl Curvature {
     fn of(hessian: DMatrix<f64>) -> Self {
         let p = hessian.nrows();
         let shifted = &hessian + DMatrix::from_diagonal_element(p, p, LEAST_CURVATURE);
-        let matrix = match shifted.cholesky() {
-            Some(factor) => factor.inverse(),
-            None => {
-                let eigen = SymmetricEigen::new(hessian);
-                let inverse = eigen
-                    .eigenvalues
-                    .map(|x| 1.0 / x.abs().max(LEAST_CURVATURE));
-                let scaled = &eigen.eigenvectors * DMatrix::from_diagonal(&inverse);
-                scaled * eigen.eigenvectors.transpose()
-            }
-        };
-        Self { matrix }
+        if let Some(factor) = shifted.cholesky() {
+            return Self {
+                inverse: Inverse {
+                    matrix: factor.inverse(),
+                },
+                downhill: None,
+            };
+        }
+        let eigen = SymmetricEigen::new(hessian);
+        let inverse = eigen
+            .eigenvalues
+            .map(|x| 1.0 / x.abs().max(LEAST_CURVATURE));
+        let scaled = &eigen.eigenvectors * DMatrix::from_diagonal(&inverse);
+        let direction = eigen.eigenvectors.column(eigen.eigenvalues.imin());
+        Self {
+            inverse: Inverse {
+                matrix: scaled * eigen.eigenvectors.transpose(),
+            },
+            downhill: Some(direction.iter().copied().collect()),
+        }
     }
+}
 
+impl Inverse {
     /// The product with a vector.
     pub(super) fn apply(&self, vector: &[f64]) -> Vec<f64> {
         let product = &self.matrix * DVector::from_column_slice(vector);
@@ -58,20 +76,20 @@ pub(super) fn cost(layout: Layout) -> f64 {
     (layout.len() + layout.own() + layout.shared()) as f64 / 2.0
 }
 
-/// The inverse Hessian of f = −mean log-likelihood over the first `rows` samples, in the chart about `components`;
-/// `None` where f64 cannot hold it.
-pub(super) fn inverse(
+/// The curvature of f = −mean log-likelihood over the first `rows` samples, in the chart about `components`; `None`
+/// where f64 cannot hold it.
+pub(super) fn curvature(
     chart: &Chart,
     components: &Components,
     samples: &Samples,
     map: &Standardisation,
     rows: usize,
-) -> Option<Inverse> {
+) -> Option<Curvature> {
     let hessian = hessian(chart, components, samples, map, rows);
     hessian
         .iter()
         .all(|x| x.is_finite())
-        .then(|| Inverse::of(hessian))
+        .then(|| Curvature::of(hessian))
 }
 
 fn hessian(

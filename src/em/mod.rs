@@ -25,6 +25,7 @@ mod select;
 mod shuffle;
 mod squarem;
 mod starts;
+mod summit;
 mod update;
 mod warm;
 
@@ -201,6 +202,7 @@ pub fn fit_observed(
         em: started.elapsed(),
         parts: Parts {
             passes: engine.time,
+            hessians: parts.hessians + engine.hessians,
             ..parts
         },
     };

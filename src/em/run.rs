@@ -3,7 +3,7 @@
 use std::borrow::BorrowMut;
 use std::ops::ControlFlow;
 
-use super::accelerate::{Acceleration, Judgement, Step};
+use super::accelerate::{Acceleration, Judgement, Step, objective_noise};
 use super::convergence::{self, Convergence};
 use super::engine::Engine;
 use super::events::{Event, EventKind};
@@ -16,6 +16,9 @@ use super::{Fit, FitError, Stage, Times};
 use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics};
 use crate::data::Standardisation;
 use crate::mixture::{Criteria, Noise};
+
+/// How often a run that has ended looks about at most.
+const LOOKS: usize = 3;
 
 /// Why a run takes no more steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(super) struct Run<'a> {
     pub(super) trace: Vec<f64>,
     /// What happened to components.
     pub(super) events: Vec<Event>,
+    /// How often it looked about.
+    looks: usize,
     /// How it ended, once it has.
     pub(super) ending: Option<Ending>,
     /// Why it cannot go on.
@@ -75,6 +80,7 @@ impl<'a> Run<'a> {
             standing: None,
             trace: Vec::new(),
             events: start.past.events.clone(),
+            looks: 0,
             ending: None,
             failure: None,
         };
@@ -171,6 +177,12 @@ impl<'a> Run<'a> {
             Step::Em => self.em(engine)?,
             other => other,
         };
+        let step = match step {
+            ended @ (Step::Em | Step::Converged | Step::Resolved) => {
+                self.look_about(ended, engine)?
+            }
+            to => to,
+        };
         match step {
             Step::Em | Step::Converged => self.end(Ending::Converged),
             Step::Resolved => self.end(Ending::Resolved),
@@ -184,6 +196,46 @@ impl<'a> Run<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Where steps have ended, what a look at the curvature makes of it: from a saddle to the better side, else on with the
+    /// curvature known, which sees gains that steps alone did not.
+    fn look_about(&mut self, ended: Step, engine: &mut Engine<'_>) -> Result<Step, FitError> {
+        let (Some(acceleration), Some((components, statistics))) =
+            (&mut self.acceleration, &self.standing)
+        else {
+            return Ok(ended);
+        };
+        let Some(summit) = engine.look(components, acceleration.look) else {
+            return Ok(ended);
+        };
+        self.looks += 1;
+        if self.looks == LOOKS {
+            acceleration.look = 0;
+        }
+        let is_sound = |c: &Components| self.maximisation.is_sound(c);
+        let sides: Vec<&Components> = summit.sides.iter().filter(|side| is_sound(side)).collect();
+        let models: Vec<MaskedModel<'_>> = sides
+            .iter()
+            .map(|components| MaskedModel {
+                components,
+                mask: self.mask,
+            })
+            .collect();
+        let value = |statistics: &Statistics| statistics.mean_log_likelihood();
+        let all = engine.statistics(&models, self.trace.len())?;
+        let best = (0..all.len()).max_by(|a, b| value(&all[*a]).total_cmp(&value(&all[*b])));
+        let now = value(statistics);
+        let least = now + objective_noise(engine.precision(), now);
+        if let Some(best) = best.filter(|&side| value(&all[side]) > least) {
+            acceleration.restart();
+            return Ok(Step::To(sides[best].clone()));
+        }
+        acceleration.know(summit.chart, summit.inverse, components, statistics);
+        match acceleration.next(&is_sound) {
+            Step::Em => self.em(engine),
+            step => Ok(step),
+        }
     }
 
     /// An EM step from the parameters that stand, or what the acceleration makes of it.

@@ -53,11 +53,13 @@ impl Going {
         }
     }
 
-    pub(super) fn accelerate(&mut self, stop: Stop) {
-        self.acceleration = Some(match self.acceleration.take() {
+    /// Goes on over other rows; once it has ended, with a look at the curvature of so many.
+    pub(super) fn accelerate(&mut self, stop: Stop, look: usize) {
+        let acceleration = match self.acceleration.take() {
             Some(acceleration) => acceleration.over_other_rows(stop),
             None => Acceleration::new(stop),
-        });
+        };
+        self.acceleration = Some(acceleration.that_looks_at(look));
     }
 }
 

@@ -1,20 +1,16 @@
 //! Accelerated fits against plain EM from the same start: never worse by more than the samples can tell, never
 //! falling, and as close to their maximum as they say.
 
-use std::collections::HashMap;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgmm::data::Samples;
 use wgmm::em::{DeviceChoice, Fit, Init, Options, PrecisionChoice, fit};
 use wgmm::mixture::{CovarianceType, Covariances, Mixture};
 
-use crate::cases::is_full;
 use crate::reference_vs_textbook::TYPES;
 
-/// Problems, and how many of them are tried unless all are asked for.
+/// Problems.
 const PROBLEMS: u64 = 200;
-const THINNED: u64 = 40;
 
 /// Samples of a random mixture, and how to fit as many components.
 struct Problem {
@@ -95,29 +91,23 @@ impl Problem {
     }
 }
 
-/// Another path may end at another local maximum, and no method promises the better one: at most 1 in 50.
-fn few(count: usize) -> bool {
-    50 * count <= problems().count()
-}
-
 fn problems() -> impl Iterator<Item = (u64, Problem)> {
-    let count = if is_full() { PROBLEMS } else { THINNED };
-    (0..count).map(|seed| (seed, Problem::new(seed)))
+    (0..PROBLEMS).map(|seed| (seed, Problem::new(seed)))
 }
 
 #[test]
 fn a_fit_is_no_worse_than_plain_em_from_the_same_start() {
-    let mut worse = HashMap::new();
+    // Another path may end at another maximum: of 3,000 such problems one ends this far below, 13 this far above.
+    let mut worse = Vec::new();
     for (seed, problem) in problems() {
         let plain = problem.plain();
         let accelerated = problem.fit(problem.options.clone());
         let short = plain.mean_log_likelihood - accelerated.mean_log_likelihood;
         if short > problem.resolution(&plain) {
-            worse.insert(seed, (short, problem.resolution(&plain)));
+            worse.push((seed, short, problem.resolution(&plain)));
         }
     }
-    println!("worse than plain EM: {worse:?}");
-    assert!(few(worse.len()), "{worse:?}");
+    assert!(worse.is_empty(), "{worse:?}");
 }
 
 #[test]
@@ -126,6 +116,7 @@ fn from_a_given_start_it_never_falls_and_is_no_worse_than_plain_em() {
     for (seed, problem) in problems() {
         let start = problem.fit(Options {
             max_iter: 0,
+            plain: true,
             ..problem.options.clone()
         });
         let given = Problem {
@@ -159,9 +150,7 @@ fn from_a_given_start_it_never_falls_and_is_no_worse_than_plain_em() {
             }
         }
     }
-    println!("worse than plain EM: {worse:?}");
-    // Two fits a problem.
-    assert!(few(worse.len().div_ceil(2)), "{worse:?}");
+    assert!(worse.is_empty(), "{worse:?}");
 }
 
 #[test]
@@ -185,15 +174,20 @@ fn converged_means_that_less_than_the_tolerance_is_left() {
             early.push((seed, left, problem.resolution(&found)));
         }
     }
-    println!("{converged} converged, {at_resolution} at the resolution, early: {early:?}");
-    // Nearly flat directions that were never walked are not seen: rarely, and never beyond what the samples tell.
     let ended = converged + at_resolution;
     assert!(10 * ended >= 9 * problems().count(), "{ended}");
-    assert!(early.len() <= converged / 20, "{early:?}");
-    assert!(
-        early.iter().all(|(_, left, resolution)| left < resolution),
-        "{early:?}"
-    );
+    assert!(early.is_empty(), "{early:?}");
+}
+
+#[test]
+fn plateaus_are_left() {
+    // Problems on which steps alone ended up to 90 P/(2N) below plain EM, which leaves after hundreds of iterations.
+    for seed in [1659, 1666, 2162, 2354, 2393] {
+        let problem = Problem::new(seed);
+        let (plain, found) = (problem.plain(), problem.fit(problem.options.clone()));
+        let short = plain.mean_log_likelihood - found.mean_log_likelihood;
+        assert!(short < problem.resolution(&plain), "{seed}: {short:e}");
+    }
 }
 
 #[test]

@@ -71,8 +71,15 @@ pub(in super::super) fn samples(seed: u64) -> Samples {
 }
 
 pub(in super::super) fn statistics(samples: &Samples, components: &Components) -> Statistics {
-    let map = Standardisation::identity(3);
-    let mut reference = Reference::load(samples, &map);
+    statistics_of(samples, components, &Standardisation::identity(3))
+}
+
+pub(in super::super) fn statistics_of(
+    samples: &Samples,
+    components: &Components,
+    map: &Standardisation,
+) -> Statistics {
+    let mut reference = Reference::load(samples, map);
     let mut all = reference
         .statistics(&[components.into()])
         .expect("statistics");

@@ -60,7 +60,11 @@ fn flat_and_concave_directions_are_made_steep_enough() {
         ([2.0, -1e-9], [0.5, 1e3]),
     ] {
         let hessian = DMatrix::from_diagonal(&DVector::from_row_slice(&curvatures));
-        let inverse = Inverse::of(hessian).apply(&[1.0, 1.0]);
+        let Curvature { inverse, downhill } = Curvature::of(hessian);
+        let is_saddle = curvatures[1] < -1e-3;
+        assert_eq!(downhill.is_some(), is_saddle);
+        assert!(downhill.is_none_or(|v| v[0] == 0.0 && v[1].abs() == 1.0));
+        let inverse = inverse.apply(&[1.0, 1.0]);
         for (found, expected) in inverse.iter().zip(expected) {
             assert!((found / expected - 1.0).abs() < 1e-3, "{inverse:?}");
         }
