@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use wgmm::data::Samples;
-use wgmm::em::{DeviceChoice, Fit, Options, fit};
-use wgmm::mixture::{Covariances, Mixture};
+use wgmm::em::{DeviceChoice, Fit, Options, PrecisionChoice, fit};
+use wgmm::mixture::{Covariances, Difference, Mixture};
 
 use super::case::{CASES, Case};
 use super::peer;
@@ -62,16 +62,32 @@ fn notebook() -> Mixture {
     Mixture::new(weights, means, 2, Covariances::Full(covariances.concat())).expect("a mixture")
 }
 
-/// Prints each task's fits and where wgmm's time went. scikit-learn is run by `python`.
+/// Prints each task's fits, where wgmm's time went, and how its answer depends on the precision. scikit-learn is run by
+/// `python`.
 pub(crate) fn compare(tasks: &[&Task], python: Option<&Path>, folder: &Path) {
     println!(
         "\n{:<13} {:>9} {:>3} {:>3}  {:<20} {:>10} {:>11} {:>17} {:>8}",
         "fit", "N", "D", "K", "program", "seconds", "iterations", "log-likelihood", "times"
     );
-    let mut splits = Vec::new();
+    let (mut splits, mut precisions) = (Vec::new(), Vec::new());
     for task in tasks {
         let values = task.values();
-        let (seconds, own) = fastest(task, &values);
+        let [auto, single, double] = [
+            PrecisionChoice::Auto,
+            PrecisionChoice::F32,
+            PrecisionChoice::F64,
+        ]
+        .map(|precision| fastest(task, &values, precision));
+        precisions.push(format!(
+            "{:<13} {:>8.4} {:>8.4} {:>8.4}  {}  {}",
+            task.name,
+            auto.0,
+            single.0,
+            double.0,
+            off(&auto.1, &double.1),
+            off(&single.1, &double.1)
+        ));
+        let (seconds, own) = auto;
         line(
             task,
             "wgmm",
@@ -113,6 +129,34 @@ pub(crate) fn compare(tasks: &[&Task], python: Option<&Path>, folder: &Path) {
     for line in splits {
         println!("{line}");
     }
+    println!(
+        "\n{:<13} {:>8} {:>8} {:>8}  {:>9} {:>9} {:>9}  {:>9} {:>9} {:>9}",
+        "precision",
+        "auto s",
+        "f32 s",
+        "f64 s",
+        "auto off",
+        "means",
+        "cov.",
+        "f32 off",
+        "means",
+        "cov."
+    );
+    for line in precisions {
+        println!("{line}");
+    }
+}
+
+/// How far a fit is from that in f64: mean log-likelihood, nats, and the largest differences of means and covariances.
+fn off(fit: &Fit, double: &Fit) -> String {
+    let mixture = fit.mixture.matched_to(&double.mixture);
+    let difference = Difference::between(&double.mixture, &mixture);
+    format!(
+        "{:>9.0e} {:>9.0e} {:>9.0e}",
+        fit.mean_log_likelihood - double.mean_log_likelihood,
+        difference.means,
+        difference.covariances
+    )
 }
 
 fn line(task: &Task, program: &str, seconds: f64, iterations: usize, found: f64, times: f64) {
@@ -123,9 +167,10 @@ fn line(task: &Task, program: &str, seconds: f64, iterations: usize, found: f64,
 }
 
 /// The fastest of some default fits, the check of the samples included.
-fn fastest(task: &Task, values: &[f64]) -> (f64, Fit) {
+fn fastest(task: &Task, values: &[f64], precision: PrecisionChoice) -> (f64, Fit) {
     let options = Options {
         device: DeviceChoice::Cpu,
+        precision,
         ..Options::new(task.k)
     };
     let run = |_| {
