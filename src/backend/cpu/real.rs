@@ -96,10 +96,6 @@ const LOG2_F32: [f32; 8] = [
 
 /// The same at Chebyshev's nodes, degree 18: log₂ is within 2e-16. A shorter series in (m − 1)/(m + 1) takes a division,
 /// which costs more than its terms save.
-#[expect(
-    clippy::excessive_precision,
-    reason = "coefficients as interpolation gave them"
-)]
 const LOG2_F64: [f64; 19] = [
     std::f64::consts::LOG2_E,
     -0.721_347_520_444_459_4,
