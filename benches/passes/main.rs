@@ -1,53 +1,29 @@
 //! Seconds per EM pass of every backend over (N, D, K), beside what this machine can do at most.
 //!
 //! `cargo bench --bench passes` prints the table; with `-- 2 4` only rows of D = 2, K = 4, with `-- cpu` only the CPU's.
+//! On the CPU, `-- weights` compares passes with and without weights, `-- precision` those in f32 and f64, `-- threads`
+//! one thread and all, and `-- costs` shows how they grow with N, D and K.
 //! Minimum of several passes; data are made outside the timed part. The CPU's share of the floor is the median over passes,
 //! each beside multiply-adds measured just before it, so that a clock rate that wanders does not count. Floating-point operations per pass, one exp counted
 //! as 20, as for the share of the floor: N K (2 D (D + 1) + 4 D + 20) for full covariances, N K (8 D + 20) diag,
 //! N K (6 D + 20) spherical, N K (D (D + 1) + 6 D + 20) + N D (D + 1) tied.
 
+mod case;
 mod clock;
+mod costs;
 mod floors;
+mod pairs;
 
 use std::time::Instant;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use wgmm::backend::cpu::Cpu;
 use wgmm::backend::gpu::{self, Gpu};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, Components, Precision};
-use wgmm::data::{Samples, Standardisation};
-use wgmm::mixture::{CovarianceType, Covariances, Mixture};
+use wgmm::mixture::CovarianceType;
 
+use case::{Case, case, label, operations, problem, weighted};
 use clock::Clock;
-
-/// A size to measure.
-#[derive(Clone, Copy)]
-struct Case {
-    n: usize,
-    d: usize,
-    k: usize,
-    covariance_type: CovarianceType,
-    weighted: bool,
-}
-
-const fn case(n: usize, d: usize, k: usize, covariance_type: CovarianceType) -> Case {
-    Case {
-        n,
-        d,
-        k,
-        covariance_type,
-        weighted: false,
-    }
-}
-
-const fn weighted(case: Case) -> Case {
-    Case {
-        weighted: true,
-        ..case
-    }
-}
 
 /// The first five are the sizes that other programs are measured at, too.
 const CASES: [Case; 14] = [
@@ -73,7 +49,22 @@ const SOFTWARE_WORK: f64 = 4e9;
 
 /// On a thread of the pool, so that with one thread all work is its own and its processor time right to the microsecond.
 fn main() {
-    rayon::scope(|_| print_table());
+    let asked = |name: &str| std::env::args().any(|a| a == name);
+    rayon::scope(|_| {
+        if asked("weights") {
+            pairs::weights();
+        } else if asked("precision") {
+            pairs::precision();
+        } else if asked("costs") {
+            costs::print();
+        } else if !asked("threads") {
+            print_table();
+        }
+    });
+    // Pools of their own.
+    if asked("threads") {
+        pairs::threads();
+    }
 }
 
 fn print_table() {
@@ -144,24 +135,6 @@ fn print_table() {
     }
 }
 
-fn operations(case: Case) -> f64 {
-    let (n, d, k) = (case.n as f64, case.d as f64, case.k as f64);
-    match case.covariance_type {
-        CovarianceType::Full => n * k * (2.0 * d * (d + 1.0) + 4.0 * d + 20.0),
-        CovarianceType::Tied => n * (k * (d * (d + 1.0) + 6.0 * d + 20.0) + d * (d + 1.0)),
-        CovarianceType::Diag => n * k * (8.0 * d + 20.0),
-        CovarianceType::Spherical => n * k * (6.0 * d + 20.0),
-    }
-}
-
-fn label(case: Case) -> String {
-    let mut kind = format!("{:?}", case.covariance_type).to_lowercase();
-    if case.weighted {
-        kind += ", weighted";
-    }
-    format!("{:>9} {:>3} {:>4}  {kind:<15}", case.n, case.d, case.k)
-}
-
 fn row(case: Case, name: &str, seconds: f64, work: f64, share: Option<f64>) {
     let share = share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share));
     println!(
@@ -198,39 +171,4 @@ fn seconds(
         }
     }
     best
-}
-
-/// Samples of a random mixture of overlapping components, and that mixture as the device sees it.
-fn problem(case: Case) -> (Samples, Components, Standardisation) {
-    let Case { n, d, k, .. } = case;
-    let mut rng = ChaCha8Rng::seed_from_u64((100 * d + k) as u64);
-    let spread = 4.0 / (d as f64).powf(0.25);
-    let means = (0..k * d)
-        .map(|_| spread * (rng.random::<f64>() * 2.0 - 1.0))
-        .collect();
-    let variances: Vec<f64> = (0..k * d).map(|_| 0.5 + rng.random::<f64>()).collect();
-    let matrix = |variances: &[f64]| {
-        let mut matrix = vec![0.0; d * d];
-        for (i, variance) in variances.iter().enumerate() {
-            matrix[i * (d + 1)] = *variance;
-        }
-        matrix
-    };
-    let covariances = match case.covariance_type {
-        CovarianceType::Full => Covariances::Full(variances.chunks(d).flat_map(matrix).collect()),
-        CovarianceType::Tied => Covariances::Tied(matrix(&variances[..d])),
-        CovarianceType::Diag => Covariances::Diag(variances),
-        CovarianceType::Spherical => Covariances::Spherical(variances[..k].to_vec()),
-    };
-    let mixture =
-        Mixture::new(vec![1.0 / k as f64; k], means, d, covariances).expect("a valid mixture");
-    let (values, _) = mixture.sample(n, &mut rng);
-    let mut samples = Samples::new(values, d).expect("finite values");
-    if case.weighted {
-        let weights = (0..n).map(|_| 0.5 + rng.random::<f64>()).collect();
-        samples = samples.with_weights(weights).expect("positive weights");
-    }
-    let map = Standardisation::of(&samples, case.covariance_type).expect("no constant feature");
-    let components = Components::from_mixture(&mixture, &map);
-    (samples, components, map)
 }

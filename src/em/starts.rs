@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::FitError;
@@ -81,19 +82,25 @@ pub(super) fn run_all(
     options: &Options,
     going: Vec<Going>,
 ) -> Result<(Vec<Ended>, Duration), FitError> {
-    let mut drawing = Duration::ZERO;
+    let started = Instant::now();
+    let drawn: Vec<Option<Start>> = going
+        .par_iter()
+        .map(|going| {
+            let draw = || init::start(source, map, options, going.number);
+            going.components.is_none().then(draw)
+        })
+        .collect();
+    let drawing = started.elapsed();
     let mut numbers = Vec::new();
     let mut runs = Vec::new();
     let mut failure = None;
-    for going in going {
-        let start = match going.components {
-            Some(components) => Start::at(components, going.past),
-            None => {
-                let started = Instant::now();
-                let start = init::start(source, map, options, going.number);
-                drawing += started.elapsed();
-                start
-            }
+    for (going, drawn) in going.into_iter().zip(drawn) {
+        let given = going
+            .components
+            .map(|components| Start::at(components, going.past));
+        // One of the two is there.
+        let Some(start) = given.or(drawn) else {
+            continue;
         };
         match Run::begin(start, going.acceleration, engine, map, options, None) {
             Ok(run) => {

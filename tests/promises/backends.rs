@@ -15,7 +15,7 @@ use wgmm::backend::{Backend, BlockMask, Components, MaskedModel, Precision, Stat
 use wgmm::data::{Samples, Standardisation};
 use wgmm::mixture::CovarianceType;
 
-use crate::cases::{Case, is_full, kind_of, matrix, mixture, ordinary, wide};
+use crate::cases::{Case, is_full, kind_of, matrix, mixture, ordinary, sizes, wide};
 use crate::reference_vs_textbook::TYPES;
 use crate::textbook::Kind;
 
@@ -87,15 +87,24 @@ fn on_every_backend(
     map: &Standardisation,
     mut check: impl FnMut(&str, &mut dyn Backend),
 ) {
+    on_every_cpu(samples, map, &mut check);
+    let mut gpu = Gpu::load(device(), samples, map).expect("the samples fit the device");
+    check(&format!("gpu, {}", device().description().name), &mut gpu);
+    assert!(gpu.counters().dispatches > 0);
+}
+
+/// Calls `check` with the CPU in both precisions on every instruction set.
+fn on_every_cpu(
+    samples: &Samples,
+    map: &Standardisation,
+    check: &mut dyn FnMut(&str, &mut dyn Backend),
+) {
     for precision in [Precision::F32, Precision::F64] {
         for level in levels() {
             let mut cpu = Cpu::load(samples, map, precision).with_level(level);
             check(&format!("cpu, {precision:?}, {level:?}"), &mut cpu);
         }
     }
-    let mut gpu = Gpu::load(device(), samples, map).expect("the samples fit the device");
-    check(&format!("gpu, {}", device().description().name), &mut gpu);
-    assert!(gpu.counters().dispatches > 0);
 }
 
 /// The case's start in standardised units, as single precision can hold it.
@@ -178,6 +187,56 @@ fn every_size_agrees_with_the_reference() {
             others.iter().for_each(|&other| check(&case, other));
         } else if case.len() <= 1_000 {
             check(&case, others[i % 3]);
+        }
+    }
+}
+
+/// Kernels have an instance for each of many sizes, and tails of rows, features and components: all of them, statistics
+/// and responsibilities.
+#[test]
+fn every_number_of_features_and_components_agrees_on_every_instruction_set() {
+    for (i, case) in sizes().enumerate() {
+        let samples = case.samples();
+        let map = Standardisation::of_mixture(&mixture(&case.truth, Kind::Full), &samples);
+        // One type for each size, or all.
+        for (_, &covariance_type) in
+            (TYPES.iter().enumerate()).filter(|(t, _)| is_full() || i % 4 == *t)
+        {
+            let components = components(&case, covariance_type, &map);
+            let model = [MaskedModel::from(&components)];
+            let mut reference = Reference::load(&samples, &map);
+            let statistics = |backend: &mut dyn Backend| {
+                backend
+                    .statistics(&model)
+                    .expect("no device to fail")
+                    .remove(0)
+            };
+            let responsibilities = |backend: &mut dyn Backend| {
+                let mut log_densities = vec![0.0; case.len()];
+                let mut shares = vec![0.0; case.len() * components.len()];
+                backend
+                    .responsibilities(&components, 0..case.len(), &mut log_densities, &mut shares)
+                    .expect("no device to fail");
+                (log_densities, shares)
+            };
+            let sums = statistics(&mut reference);
+            let (log_densities, shares) = responsibilities(&mut reference);
+            on_every_cpu(&samples, &map, &mut |device, backend| {
+                let what = format!("{}, {covariance_type:?}, {device}", case.name);
+                let mut tolerance = tolerance(backend.info().precision);
+                // A log density is a sum of D squares and rounded where it is D/2 large or more: ε D/2 is below what is
+                // allowed for the coordinates while D ≤ 16, and beyond it is what shares are off by.
+                tolerance.sums *= (case.d as f64 / 16.0).max(1.0);
+                assert_close(&what, &statistics(backend), &sums, tolerance);
+                // A row's ℓ is −½ Σ y² and a constant: each y is off by a few ε κ, so ℓ by that times √D |y|. A share
+                // is off by r (1 − r) times what two such ℓ are.
+                let allowed = |row: usize| tolerance.sums * (1.0 + log_densities[row].abs());
+                let (l, r) = responsibilities(backend);
+                assert_near(&format!("{what}: ℓ of rows"), &l, &log_densities, allowed);
+                assert_near(&format!("{what}: r"), &r, &shares, |i| {
+                    allowed(i / components.len())
+                });
+            });
         }
     }
 }

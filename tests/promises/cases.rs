@@ -131,6 +131,28 @@ pub(crate) fn matrix() -> impl Iterator<Item = Case> {
         })
 }
 
+/// Every number of features up to 80 with every number of components up to 70, of few rows, odd numbers among them;
+/// well conditioned as in [`matrix`]. Thinned to one K for each D and one D for each K, unless `WGMM_FULL` is 1.
+pub(crate) fn sizes() -> impl Iterator<Item = Case> {
+    let full = is_full();
+    // Steps of 9, which has no factor in common with 70, meet every K.
+    let wanted = move |d: usize, k: usize| full || k == 9 * d % 70 + 1;
+    (1..=80)
+        .flat_map(|d| (1..=70).map(move |k| (d, k)))
+        .filter(move |&(d, k)| wanted(d, k))
+        .map(|(d, k)| {
+            let mut recipe = Recipe::new(d, k, 1 + (7 * d + 31 * k) % 140);
+            recipe.seed = (100 * d + k) as u64;
+            recipe.condition = Some((4.0, Axes::Own));
+            let across = (k as f64).powf(1.0 / d as f64);
+            recipe.separation = [1.0, 3.0, 8.0f64][(d + k) % 3].min(ACROSS / across);
+            match (d + k) % 2 {
+                0 => recipe.plain("plain"),
+                _ => recipe.weighted(),
+            }
+        })
+}
+
 /// More components and features than any kernel holds at once.
 pub(crate) fn wide() -> Case {
     let recipe = Recipe::new(64, 1_024, 300);
@@ -245,6 +267,20 @@ mod tests {
             let columns = (0..4).map(|j| whiten(&l, &unit(j), &[0.0; 4]));
             let trace: f64 = columns.flatten().map(|x| x * x).sum();
             assert!((1e6..1.1e6).contains(&trace), "{name}: {trace}");
+        }
+    }
+
+    #[test]
+    fn the_sizes_hold_every_number_of_features_and_of_components() {
+        let (mut features, mut components) = (Vec::new(), Vec::new());
+        for case in sizes() {
+            features.push(case.d);
+            components.push(case.k());
+        }
+        for (mut found, most) in [(features, 80), (components, 70)] {
+            found.sort_unstable();
+            found.dedup();
+            assert!(found.into_iter().eq(1..=most));
         }
     }
 

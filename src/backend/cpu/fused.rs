@@ -112,8 +112,10 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
             let width = M * Vector::<S, T>::LEN;
             scratch.y.reserve(model.k * D * width);
             scratch.q.reserve(model.k * width);
+            scratch.sums.reserve(rows.x.len() / D);
             let y = scratch.y.first_mut(model.k * D * width);
             let q = scratch.q.first_mut(model.k * width);
+            let sums = scratch.sums.first_mut(rows.x.len() / D);
             for (p, x) in rows.x.chunks_exact(panel * D).enumerate() {
                 for at in (0..panel).step_by(width) {
                     let densities = densities::<S, T, D, M>(simd, model, &x[at..], panel, y, q);
@@ -128,7 +130,8 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                         }
                         Some(weights) => {
                             let weights = load_all::<S, T, M>(simd, &weights[p * panel + at..]);
-                            likelihoods.add_weighted(simd, &densities, &weights);
+                            likelihoods.add_largest(simd, &densities, &weights);
+                            store_all::<S, T, M>(densities.sum, &mut sums[p * panel + at..]);
                             let mut scale = weights;
                             for m in 0..M {
                                 scale[m] /= densities.sum[m];
@@ -138,6 +141,9 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     };
                     accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
                 }
+            }
+            if let Some(weights) = rows.weights {
+                likelihoods.add_logs::<T, M>(simd, sums, weights);
             }
         },
     );
@@ -231,38 +237,61 @@ fn accumulate<S: Simd, T: Real, const D: usize, const M: usize>(
     q: &[T],
     lane_sums: &mut LaneSums<T>,
 ) {
+    let lanes = Vector::<S, T>::LEN;
+    let components = y.chunks_exact(D * M * lanes).zip(q.chunks_exact(M * lanes));
+    let components = components.take(model.k);
+    let (first, second) = lane_sums.all();
+    let first = first.chunks_exact_mut((1 + D) * lanes);
+    let length = D * (D + 1) / 2 * lanes;
+    if model.second_moments_are_pooled() {
+        let second = &mut second[..length];
+        for ((y, q), first) in components.zip(first) {
+            add::<S, T, D, M>(simd, scale, y, q, first, second);
+        }
+    } else {
+        let second = second.chunks_exact_mut(length);
+        for ((y, q), (first, second)) in components.zip(first.zip(second)) {
+            add::<S, T, D, M>(simd, scale, y, q, first, second);
+        }
+    }
+}
+
+/// Adds one component's moments.
+#[inline(always)]
+fn add<S: Simd, T: Real, const D: usize, const M: usize>(
+    simd: S,
+    scale: &Scale<S, T, M>,
+    y: &[T],
+    q: &[T],
+    first: &mut [T],
+    second: &mut [T],
+) {
     let width = M * Vector::<S, T>::LEN;
     let zero = splat::<S, T>(simd, T::from_f64(0.0));
-    let components = y.chunks_exact(D * width).zip(q.chunks_exact(width));
-    for (k, (y, q)) in components.take(model.k).enumerate() {
-        let (first, second) = lane_sums.of(k);
-        let first = &mut first[..(1 + D) * Vector::<S, T>::LEN];
-        let second = &mut second[..D * (D + 1) / 2 * Vector::<S, T>::LEN];
-        let mut coordinates = [[zero; M]; D];
-        for (i, coordinate) in coordinates.iter_mut().enumerate() {
-            *coordinate = load_all(simd, &y[i * width..]);
+    let mut coordinates = [[zero; M]; D];
+    for (i, coordinate) in coordinates.iter_mut().enumerate() {
+        *coordinate = load_all(simd, &y[i * width..]);
+    }
+    let r = scale.apply(load_all(simd, q));
+    let mut s0 = load::<S, T>(simd, first, 0);
+    r.iter().for_each(|r| s0 += *r);
+    store::<S, T>(s0, first, 0);
+    for i in 0..D {
+        let mut t = r;
+        let mut s1 = load::<S, T>(simd, first, 1 + i);
+        for m in 0..M {
+            t[m] *= coordinates[i][m];
+            s1 += t[m];
         }
-        let r = scale.apply(load_all(simd, q));
-        let mut s0 = load::<S, T>(simd, first, 0);
-        r.iter().for_each(|r| s0 += *r);
-        store::<S, T>(s0, first, 0);
-        for i in 0..D {
-            let mut t = r;
-            let mut s1 = load::<S, T>(simd, first, 1 + i);
-            for m in 0..M {
-                t[m] *= coordinates[i][m];
-                s1 += t[m];
-            }
-            store::<S, T>(s1, first, 1 + i);
-            for j in 0..D {
-                if j <= i {
-                    let at = i * (i + 1) / 2 + j;
-                    let mut s2 = load::<S, T>(simd, second, at);
-                    for m in 0..M {
-                        s2 = t[m].mul_add(coordinates[j][m], s2);
-                    }
-                    store::<S, T>(s2, second, at);
+        store::<S, T>(s1, first, 1 + i);
+        for j in 0..D {
+            if j <= i {
+                let at = i * (i + 1) / 2 + j;
+                let mut s2 = load::<S, T>(simd, second, at);
+                for m in 0..M {
+                    s2 = t[m].mul_add(coordinates[j][m], s2);
                 }
+                store::<S, T>(s2, second, at);
             }
         }
     }

@@ -65,6 +65,13 @@ impl<T: Real> LaneSums<T> {
         )
     }
 
+    /// The sums of all components, if they are kept: S0 and S1 of each, and second moments of each, or of all if they are
+    /// pooled.
+    #[inline(always)]
+    pub(super) fn all(&mut self) -> (&mut [T], &mut [T]) {
+        (self.first.all_mut(), self.second.all_mut())
+    }
+
     /// Adds component `k`'s sums to the statistics in f64 and clears them; pooled ones with the last component.
     #[inline(always)]
     pub(super) fn flush<S: Simd>(

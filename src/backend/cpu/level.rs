@@ -38,6 +38,23 @@ macro_rules! on_level {
 }
 pub(super) use on_level;
 
+/// Every instruction set of this machine that the kernels have an instance for.
+#[cfg(test)]
+pub(super) fn all() -> Vec<fearless_simd::Level> {
+    let best = fearless_simd::Level::new();
+    #[cfg(target_arch = "x86_64")]
+    return [
+        best.as_avx512().map(fearless_simd::Level::Avx512),
+        best.as_avx2().map(fearless_simd::Level::Avx2),
+        best.as_sse2().map(fearless_simd::Level::Sse2),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![best]
+}
+
 /// The vector registers of an instruction set.
 pub(super) struct Registers<S>(PhantomData<S>);
 

@@ -424,13 +424,16 @@ mod tests {
                 let samples = samples(n, d, single, weighted);
                 let map = Standardisation::of(&samples, CovarianceType::Full).expect("varied");
                 let components = components(CovarianceType::Full, 3, d, 1.0);
-                for precision in [Precision::F32, Precision::F64] {
-                    let statistics = |held_bytes: usize| {
-                        let mut cpu = Cpu::load(&samples, &map, precision);
-                        cpu.held_bytes = held_bytes;
-                        cpu.statistics(&[(&components).into()]).expect("no device")
-                    };
-                    assert_eq!(statistics(0), statistics(HELD_BYTES), "{n} x {d}");
+                for level in level::all() {
+                    for precision in [Precision::F32, Precision::F64] {
+                        let statistics = |held_bytes: usize| {
+                            let mut cpu = Cpu::load(&samples, &map, precision).with_level(level);
+                            cpu.held_bytes = held_bytes;
+                            cpu.statistics(&[(&components).into()]).expect("no device")
+                        };
+                        let what = format!("{n} x {d}, {level:?}");
+                        assert_eq!(statistics(0), statistics(HELD_BYTES), "{what}");
+                    }
                 }
             }
         }
@@ -454,22 +457,26 @@ mod tests {
                 let model = [MaskedModel::from(&components)];
                 let expected = Reference::load(&samples, &map).statistics(&model);
                 let expected = &expected.expect("no device")[0];
-                let mut cpu = Cpu::load(&samples, &map, Precision::F64);
-                let found = &cpu.statistics(&model).expect("no device")[0];
-                let what = format!("{covariance_type:?}, {d} features, {k} components, {reach}");
-                // Coordinates are sums of D terms of size |U| |x - mean|, each right to an ulp; squares and their sums
-                // over rows are relative to their size, D reach² at most.
-                let size = 1.0 + d as f64 * reach * reach;
-                let allowed = 1e-14 * d as f64 * size * expected.weight;
-                let near = |part: &str, found: &[f64], expected: &[f64]| {
-                    for (f, e) in found.iter().zip(expected) {
-                        assert!((f - e).abs() <= allowed, "{what}: {part} {f}, not {e}");
-                    }
-                };
-                near("S0", &found.s0, &expected.s0);
-                near("S1", &found.s1, &expected.s1);
-                near("S2", &found.s2, &expected.s2);
-                near("l", &[found.log_likelihood], &[expected.log_likelihood]);
+                for level in level::all() {
+                    let mut cpu = Cpu::load(&samples, &map, Precision::F64).with_level(level);
+                    let found = &cpu.statistics(&model).expect("no device")[0];
+                    let what = format!(
+                        "{covariance_type:?}, {d} features, {k} components, {reach}, {level:?}"
+                    );
+                    // Coordinates are sums of D terms of size |U| |x - mean|, each right to an ulp; squares and their sums
+                    // over rows are relative to their size, D reach² at most.
+                    let size = 1.0 + d as f64 * reach * reach;
+                    let allowed = 1e-14 * d as f64 * size * expected.weight;
+                    let near = |part: &str, found: &[f64], expected: &[f64]| {
+                        for (f, e) in found.iter().zip(expected) {
+                            assert!((f - e).abs() <= allowed, "{what}: {part} {f}, not {e}");
+                        }
+                    };
+                    near("S0", &found.s0, &expected.s0);
+                    near("S1", &found.s1, &expected.s1);
+                    near("S2", &found.s2, &expected.s2);
+                    near("l", &[found.log_likelihood], &[expected.log_likelihood]);
+                }
             }
         }
     }

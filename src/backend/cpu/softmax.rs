@@ -138,22 +138,35 @@ impl<S: Simd> Likelihoods<S> {
         }
     }
 
-    /// Adds weighted rows.
+    /// Adds the largest densities of weighted rows, whose sums are left to [`Self::add_logs`].
     #[inline(always)]
-    pub(super) fn add_weighted<T: Real, const M: usize>(
+    pub(super) fn add_largest<T: Real, const M: usize>(
         &mut self,
         simd: S,
         densities: &Densities<S, T, M>,
         weights: &[Vector<S, T>; M],
     ) {
-        let zero = splat::<S, T>(simd, T::from_f64(0.0));
-        let (mut largest, mut logs) = (zero, zero);
+        let mut largest = splat::<S, T>(simd, T::from_f64(0.0));
         for m in 0..M {
             largest = densities.largest[m].mul_add(weights[m], largest);
-            logs = T::log2(simd, densities.sum[m]).mul_add(weights[m], logs);
         }
         T::add_to(largest, &mut self.largest);
-        T::add_to(logs, &mut self.logs);
+    }
+
+    /// Adds the logarithms of the sums of weighted rows, whole panels of them: by themselves, for in a kernel's loop they
+    /// wait for one another.
+    #[inline(always)]
+    pub(super) fn add_logs<T: Real, const M: usize>(&mut self, simd: S, sums: &[T], weights: &[T]) {
+        let panel = M * Vector::<S, T>::LEN;
+        for (sums, weights) in sums.chunks_exact(panel).zip(weights.chunks_exact(panel)) {
+            let sums = load_all::<S, T, M>(simd, sums);
+            let weights = load_all::<S, T, M>(simd, weights);
+            let mut logs = splat::<S, T>(simd, T::from_f64(0.0));
+            for m in 0..M {
+                logs = T::log2(simd, sums[m]).mul_add(weights[m], logs);
+            }
+            T::add_to(logs, &mut self.logs);
+        }
     }
 
     #[inline(always)]

@@ -81,6 +81,8 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         log_densities::<S, T, M>(simd, model, x, plan.kept, scratch);
         scratch.scale.reserve(count);
         scratch.r.reserve(count);
+        scratch.sums.reserve(count);
+        let row_sums = scratch.sums.first_mut(count);
         let q = scratch.q.first_mut(k * count);
         let scale = scratch.scale.first_mut(count);
         for (p, (q, scale)) in q
@@ -95,13 +97,17 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
                 None => likelihoods.add(&densities),
                 Some(given) => {
                     weights = load_all(simd, &given[part * plan.rows + p * width..]);
-                    likelihoods.add_weighted(simd, &densities, &weights);
+                    likelihoods.add_largest(simd, &densities, &weights);
+                    store_all::<S, T, M>(densities.sum, &mut row_sums[p * width..]);
                 }
             }
             for m in 0..M {
                 weights[m] /= densities.sum[m];
             }
             store_all::<S, T, M>(weights, scale);
+        }
+        if let Some(given) = rows.weights {
+            likelihoods.add_logs::<T, M>(simd, row_sums, &given[part * plan.rows..]);
         }
         let (q, scale) = (&*q, &*scale);
         // Sums that go to f64 at once do so while they are in the first-level cache.

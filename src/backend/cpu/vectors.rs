@@ -47,6 +47,12 @@ impl<T: Real> Aligned<T> {
         &mut self.values[self.start..self.start + length]
     }
 
+    /// All numbers there is room for.
+    #[inline(always)]
+    pub(super) fn all_mut(&mut self) -> &mut [T] {
+        &mut self.values[self.start..]
+    }
+
     /// Some of the numbers.
     #[inline(always)]
     pub(super) fn part(&self, range: Range<usize>) -> &[T] {
@@ -193,9 +199,7 @@ fn fold<S: Simd, T: Real>(a: Vector<S, T>, b: Vector<S, T>) -> Vector<S, T> {
 
 #[cfg(test)]
 mod tests {
-    use fearless_simd::Level;
-
-    use super::super::level::on_level;
+    use super::super::level::{self, on_level};
     use super::*;
 
     #[inline(always)]
@@ -222,7 +226,9 @@ mod tests {
 
     #[test]
     fn squares_are_transposed_and_summed() {
-        on_level!(Level::new(), simd => { check::<_, f32>(simd); check::<_, f64>(simd) });
+        for level in level::all() {
+            on_level!(level, simd => { check::<_, f32>(simd); check::<_, f64>(simd) });
+        }
     }
 
     #[test]

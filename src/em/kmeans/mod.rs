@@ -2,9 +2,12 @@
 
 mod chains;
 mod greedy;
+mod side;
 
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
+
+use self::side::{GROUP, Group};
 
 /// Lloyd steps after seeding; never to convergence.
 const LLOYD_STEPS: usize = 8;
@@ -71,7 +74,11 @@ fn lloyd(points: &Points, mut centres: Vec<f64>, steps: usize) -> Vec<usize> {
 
 /// An index with probability proportional to its (non-negative) cost; any index if all are 0.
 fn draw(costs: &[f64], rng: &mut impl Rng) -> usize {
-    let total: f64 = costs.iter().sum();
+    draw_of(costs, costs.iter().sum(), rng)
+}
+
+/// The same where the sum of the costs is known.
+fn draw_of(costs: &[f64], total: f64, rng: &mut impl Rng) -> usize {
     let mut left = rng.random::<f64>() * total;
     if !(total > 0.0 && total.is_finite()) {
         return rng.random_range(0..costs.len());
@@ -91,20 +98,25 @@ fn draw(costs: &[f64], rng: &mut impl Rng) -> usize {
 
 /// The nearest centre of each point and the squared distance to it.
 fn nearest(points: &Points, centres: &[f64]) -> Vec<(usize, f64)> {
-    (0..points.len())
-        .into_par_iter()
-        .with_min_len(256)
-        .map(|i| {
-            let mut best = (0, f64::INFINITY);
-            for (k, centre) in centres.chunks_exact(points.d).enumerate() {
-                let distance = squared_distance(points.row(i), centre);
-                if distance < best.1 {
-                    best = (k, distance);
+    let mut nearest = vec![(0, f64::INFINITY); points.len()];
+    nearest
+        .par_chunks_mut(GROUP)
+        .with_min_len(8)
+        .enumerate()
+        .for_each_init(
+            || Group::new(points.d),
+            |group, (g, nearest)| {
+                group.load(points, g * GROUP);
+                for (k, centre) in centres.chunks_exact(points.d).enumerate() {
+                    for (best, distance) in nearest.iter_mut().zip(group.distances(centre)) {
+                        if *distance < best.1 {
+                            *best = (k, *distance);
+                        }
+                    }
                 }
-            }
-            best
-        })
-        .collect()
+            },
+        );
+    nearest
 }
 
 /// Weighted means of the clusters; an empty one moves to the point farthest from its centre.
