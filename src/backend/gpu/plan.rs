@@ -1,9 +1,9 @@
 //! How a model is evaluated on a device: regime, sizes, numbers of dispatches. Pure functions of shapes and
 //! limits, no device in sight.
 //!
-//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K, the covariance type and the
-//! device alone; how many blocks share a buffer, a batch or a submission depends on limits as well and changes
-//! no bit.
+//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K, the covariance type, whether
+//! there are weights, and the device alone; how many blocks share a buffer, a batch or a submission depends on
+//! limits as well and changes no bit.
 
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
@@ -11,8 +11,16 @@ use crate::mixture::triangle;
 
 /// The most statistics, K·F, that invocations keep in registers.
 pub const MOST_IN_REGISTERS: usize = 90;
-/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count.
-pub const MOST_ALIVE: usize = 150;
+/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count. What
+/// the compiler for RDNA3 that has the fewest registers to give keeps without spilling.
+pub const MOST_ALIVE: usize = 120;
+/// The most parameters of a model there: compilers read them into registers before the walk, as many as they can
+/// and now and then one more.
+const MOST_PARAMETERS: usize = 120;
+/// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
+const MOST_ALIVE_ALONE: usize = 150;
+/// The most parameters of a group there, which no other component's coordinates stand beside.
+const MOST_GROUP_PARAMETERS: usize = 240;
 /// Scratch memory for whitened coordinates and responsibilities, bytes.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
 /// Memory for partial sums that are alive at once, bytes.
@@ -108,10 +116,12 @@ impl Groups {
         let (k, d) = (shape.k, shape.d);
         // Samples and the coordinates of one component are alive beside the sums.
         let alone = shape.with(1).statistics_len();
-        if alone > MOST_IN_REGISTERS || alone + 2 * d > MOST_ALIVE {
+        if alone > MOST_IN_REGISTERS || alone + 2 * d > MOST_ALIVE_ALONE {
             return None;
         }
-        let most_sums = (MOST_IN_REGISTERS - shape.pooled_len()) / shape.component_len();
+        let most_sums = MOST_IN_REGISTERS.min(MOST_ALIVE.saturating_sub(2 * d));
+        let most_sums = most_sums.saturating_sub(shape.pooled_len()) / shape.component_len();
+        let most_sums = most_sums.min(MOST_GROUP_PARAMETERS / shape.parameters_len());
         let most_scores = GROUP_OPERATIONS / (shape.factor_len() + 3 * d + 8);
         // Groups of one size, so that the last is not a small rest.
         let even = |most: usize| k.div_ceil(k.div_ceil(most.clamp(1, k)));
@@ -157,6 +167,15 @@ pub struct Plan {
     pub iterations: u64,
 }
 
+/// Whether all statistics of a shape, and what waits beside them, stay in registers.
+pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
+    // A row's weight, and the responsibilities' factor that it makes.
+    let alive = shape.live_len() + 2 * weighted as usize;
+    shape.statistics_len() <= MOST_IN_REGISTERS
+        && alive <= MOST_ALIVE
+        && shape.k * shape.parameters_len() <= MOST_PARAMETERS
+}
+
 /// How many models of a shape share a dispatch of the registers regime.
 pub const fn models_per_dispatch(shape: Shape) -> usize {
     let fit = UNIFORM_BYTES / (16 * (shape.k * shape.parameters_len()).div_ceil(4));
@@ -173,7 +192,7 @@ impl Plan {
     /// The plan for a model on samples laid out like this, or `None` if the device's limits do not allow even
     /// the smallest pieces.
     pub fn new(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
-        if shape.statistics_len() <= MOST_IN_REGISTERS && shape.live_len() <= MOST_ALIVE {
+        if fits_registers(shape, layout.columns > shape.d) {
             return Some(Self::registers(layout, shape, limits));
         }
         match Groups::of(shape, limits) {

@@ -108,9 +108,10 @@ impl Shape {
     }
 
     /// Numbers that an invocation of the registers regime holds at once: the sums, and all components' whitened
-    /// coordinates and scores, which wait for the responsibilities.
+    /// coordinates and scores (squares, too, where they are summed), which wait for the responsibilities.
     pub const fn live_len(self) -> usize {
-        self.statistics_len() + self.k * (self.d + 1)
+        let squares = matches!(self.covariance_type, CovarianceType::Spherical) as usize;
+        self.statistics_len() + self.k * (self.d + 1 + squares)
     }
 
     /// vec4s of a component's parameters in the staged regime: constant, mean, remainder, factor.
