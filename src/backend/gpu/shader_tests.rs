@@ -8,10 +8,10 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
-use super::plan::fits_registers;
+use super::plan::{DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiling, fits_registers};
 use super::shape::{Shape, quads};
 use super::stage::StageKey;
-use super::staged::{Batch, Span};
+use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 use crate::mixture::triangle;
@@ -262,11 +262,20 @@ fn name(key: StageKey) -> String {
         | StageKey::StatisticsGroups { shape, hoisted, .. } => {
             of(shape) + also(hoisted, "-hoisted")
         }
-        StageKey::MergeNormalisers { d, .. }
-        | StageKey::Whiten { d }
-        | StageKey::Responsibilities { d, .. }
-        | StageKey::Accumulate { d }
-        | StageKey::ScoreDiagonal { d } => format!("{}-d{d}", key.stem()),
+        StageKey::MergeNormalisers { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
+        }
+        StageKey::Responsibilities {
+            d,
+            weighted,
+            each_row,
+        } => {
+            let name = format!("{}-d{d}", key.stem());
+            name + also(weighted, "-weighted") + also(each_row, "-rows")
+        }
+        StageKey::Whiten { d } | StageKey::Accumulate { d } | StageKey::ScoreDiagonal { d } => {
+            format!("{}-d{d}", key.stem())
+        }
         StageKey::AccumulateDiagonal { d, spherical } => {
             format!("{}-d{d}", key.stem()) + also(spherical, "-spherical")
         }
@@ -274,39 +283,48 @@ fn name(key: StageKey) -> String {
     }
 }
 
-/// The fewest instructions that one round of the hot loop takes by the formulas, each operation on one number one
-/// instruction and a multiply and add a single one; benches/gpu/README.md derives them. `None` where the loop is
-/// not the one to look at.
+/// The fewest instructions that a row takes by the formulas, each operation on one number one instruction and a
+/// multiply and add a single one; benches/gpu/README.md derives them.
+fn least_per_row(shape: Shape) -> usize {
+    // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
+    shape.d + shape.k * (least_score(shape) + SHARE + least_moments(shape)) + 2 * (shape.k - 1) + 4
+}
+
+/// x - mu, whitening (the remainder is the first addend), squares, the score.
+fn least_score(shape: Shape) -> usize {
+    2 * shape.d + shape.factor_len() + 1
+}
+
+/// The difference from the largest and its power; r, S0.
+const SHARE: usize = 4;
+
+/// r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
+fn least_moments(shape: Shape) -> usize {
+    match shape.covariance_type {
+        Full | Tied => 2 * shape.d + shape.factor_len(),
+        Diag => 3 * shape.d,
+        Spherical => shape.d + 1,
+    }
+}
+
+/// The same of one round of a stage's hot loop. `None` where the loop is not the one to look at.
 fn minimum(key: StageKey) -> Option<usize> {
-    // x - mu, whitening (the remainder is the first addend), squares, the score.
-    let score = |s: Shape| 2 * s.d + s.factor_len() + 1;
-    // The difference from the largest and its power; r, S0.
-    let share = 4;
-    // r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
-    let moments = |s: Shape| match s.covariance_type {
-        Full | Tied => 2 * s.d + s.factor_len(),
-        Diag => 3 * s.d,
-        Spherical => s.d + 1,
-    };
     match key {
-        // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
         StageKey::StatisticsRegisters {
             shape,
             weighted: false,
             ..
-        } => Some(
-            shape.d + shape.k * (score(shape) + share + moments(shape)) + 2 * (shape.k - 1) + 4,
-        ),
+        } => Some(least_per_row(shape)),
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
             shape,
             hoisted: false,
-        } => Some(shape.d + shape.k * (score(shape) + 2) + 2 * (shape.k - 1) + 1),
+        } => Some(shape.d + shape.k * (least_score(shape) + 2) + 2 * (shape.k - 1) + 1),
         StageKey::StatisticsGroups {
             shape,
             hoisted: false,
             ..
-        } => Some(shape.d + 1 + shape.k * (score(shape) + share + moments(shape))),
+        } => Some(shape.d + 1 + shape.k * (least_score(shape) + SHARE + least_moments(shape))),
         // Reads and differences, U, squares, the score; what is written.
         StageKey::Whiten { d } if d <= 64 => {
             Some(3 * d + triangle::packed_len(d) + 1 + quads(d) + 1)
@@ -317,6 +335,135 @@ fn minimum(key: StageKey) -> Option<usize> {
     }
 }
 
+/// A fit whose time per iteration is predicted.
+struct Problem {
+    shape: Shape,
+    n: usize,
+}
+
+/// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, and the
+/// bytes that are read and written.
+struct Step {
+    key: StageKey,
+    rounds: usize,
+    bytes: usize,
+}
+
+const PROBLEMS: [Problem; 9] = {
+    const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        Problem {
+            shape,
+            n: 1_000_000,
+        }
+    }
+    [
+        problem(Full, 2, 4),
+        problem(Full, 4, 6),
+        problem(Full, 8, 2),
+        problem(Full, 4, 20),
+        problem(Full, 11, 13),
+        problem(Full, 32, 16),
+        problem(Full, 64, 64),
+        problem(Diag, 16, 20),
+        problem(Spherical, 128, 1024),
+    ]
+};
+
+impl Problem {
+    fn name(&self) -> String {
+        let Shape {
+            covariance_type,
+            d,
+            k,
+        } = self.shape;
+        format!("{} N={} D={d} K={k}", covariance_type.name(), self.n)
+    }
+
+    /// What the plan for a GPU with WebGPU's default limits does, samples and scratch read from memory each time.
+    fn steps(&self) -> Vec<Step> {
+        let limits = DeviceLimits {
+            max_binding_bytes: 128 << 20,
+            max_samples_bytes: 128 << 20,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            workgroup_memory_bytes: 16_384,
+            software: false,
+        };
+        let (shape, n) = (self.shape, self.n);
+        let (k, d) = (shape.k, shape.d);
+        let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
+        let plan = Plan::new(&layout, shape, &limits).expect("a plan");
+        let sums = layout.blocks.len() * plan.sums_per_block * 4;
+        let step = |key, rounds, bytes| Step { key, rounds, bytes };
+        match plan.regime {
+            Regime::Registers { workgroup } => {
+                let key = StageKey::StatisticsRegisters {
+                    shape,
+                    weighted: false,
+                    workgroup,
+                };
+                vec![step(key, n, 4 * n * d + sums)]
+            }
+            Regime::Groups(Groups {
+                workgroup,
+                score,
+                sum,
+                hoisted,
+            }) => {
+                let (scored, summed) = (k.div_ceil(score), k.div_ceil(sum));
+                let score = StageKey::LogNormalisers {
+                    shape: shape.with(score),
+                    hoisted,
+                };
+                let sum = StageKey::StatisticsGroups {
+                    shape: shape.with(sum),
+                    workgroup,
+                    hoisted,
+                };
+                let merge = StageKey::MergeNormalisers { d, weighted: false };
+                // Groups of one block run side by side: its rows are read from memory once.
+                vec![
+                    step(score, n * scored, 4 * n * d + 8 * n * scored),
+                    step(merge, n * scored, 8 * n * (scored + 1)),
+                    step(sum, n * summed, 4 * n * d + 8 * n + sums),
+                ]
+            }
+            Regime::Staged { segment_rows, .. } => {
+                let len = shape.staged_len();
+                let partials = n.div_ceil(segment_rows) * len.partials() * 16;
+                let responsibilities = StageKey::Responsibilities {
+                    d,
+                    weighted: false,
+                    each_row: false,
+                };
+                let (score, accumulate) = (staged::score(shape), staged::accumulate(shape));
+                let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
+                if shape.is_diagonal() {
+                    let rounds = n * k * quads(d);
+                    vec![
+                        step(score, rounds, 4 * n * d + scores),
+                        step(responsibilities, 2 * n * k, 2 * scores),
+                        step(accumulate, rounds, 4 * n * d + scores + partials),
+                    ]
+                } else {
+                    let tiling = Tiling::of(d);
+                    let rounds = n * k * tiling.groups * tiling.workgroup / tiling.slices / 4;
+                    vec![
+                        step(score, n * k, 4 * n * d + scores + whitened),
+                        step(responsibilities, 2 * n * k, 2 * scores),
+                        step(accumulate, rounds, scores + whitened + partials),
+                    ]
+                }
+            }
+        }
+    }
+}
+
 /// `benches/gpu/check` names the folder; otherwise it is gone with the test.
 #[test]
 fn shaders_are_written_for_other_compilers() {
@@ -324,30 +471,56 @@ fn shaders_are_written_for_other_compilers() {
     let named = std::env::var_os("WGMM_SHADERS").map(std::path::PathBuf::from);
     let folder = named.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).expect("a folder");
-    let variants: Vec<serde_json::Value> = keys()
+    let write = |name: &str, value: serde_json::Value| {
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        std::fs::write(folder.join(name), text).expect("a file");
+    };
+    let steps: Vec<Vec<Step>> = PROBLEMS.iter().map(Problem::steps).collect();
+    let typical: Vec<String> = steps.iter().flatten().map(|step| name(step.key)).collect();
+    let mut variants = std::collections::BTreeMap::new();
+    for key in keys()
         .into_iter()
-        .map(|key| {
-            let path = folder.join(format!("{}.wgsl", name(key)));
-            assert!(!path.exists(), "two variants called {}", name(key));
-            std::fs::write(path, key.source()).expect("a file");
-            let constants: serde_json::Map<_, _> = key
-                .constants()
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            serde_json::json!({
-                "name": name(key),
-                "entry": key.stem(),
-                "constants": constants,
-                "hot": match key {
-                    StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
-                    StageKey::Accumulate { .. } => "inner",
-                    _ => "loop",
-                },
-                "minimum": minimum(key),
-            })
+        .chain(steps.iter().flatten().map(|s| s.key))
+    {
+        let constants: serde_json::Map<_, _> = key
+            .constants()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let (name, text) = (name(key), key.source());
+        let variant = serde_json::json!({
+            "name": name,
+            "entry": key.stem(),
+            "constants": constants,
+            "hot": match key {
+                StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
+                StageKey::Accumulate { .. } => "inner",
+                _ => "loop",
+            },
+            "minimum": minimum(key),
+            "typical": typical.contains(&name) && minimum(key).is_some(),
+        });
+        std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
+        let same = variants.insert(name.clone(), (variant.clone(), text.clone()));
+        assert!(
+            same.is_none_or(|other| other == (variant, text)),
+            "two variants called {name}"
+        );
+    }
+    let variants = variants.into_values().map(|(variant, _)| variant).collect();
+    write("variants.json", variants);
+    let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|s| serde_json::json!({"variant": name(s.key), "rounds": s.rounds, "bytes": s.bytes}))
+            .collect();
+        serde_json::json!({
+            "name": problem.name(),
+            "n": problem.n,
+            "d": problem.shape.d,
+            "minimum": least_per_row(problem.shape),
+            "steps": steps,
         })
-        .collect();
-    let list = serde_json::to_string_pretty(&variants).expect("JSON");
-    std::fs::write(folder.join("variants.json"), list).expect("a file");
+    });
+    write("problems.json", problems.collect());
 }

@@ -369,7 +369,7 @@ impl Staged<'_> {
 }
 
 /// The stage that writes scores.
-fn score(shape: Shape) -> StageKey {
+pub(super) fn score(shape: Shape) -> StageKey {
     let d = shape.d;
     match shape.is_diagonal() {
         true => StageKey::ScoreDiagonal { d },
@@ -378,7 +378,7 @@ fn score(shape: Shape) -> StageKey {
 }
 
 /// The stage that sums the rows of a segment.
-fn accumulate(shape: Shape) -> StageKey {
+pub(super) fn accumulate(shape: Shape) -> StageKey {
     let d = shape.d;
     match shape.covariance_type {
         CovarianceType::Full | CovarianceType::Tied => StageKey::Accumulate { d },
