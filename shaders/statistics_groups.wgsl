@@ -9,7 +9,7 @@
 override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> range: GroupRange;
-@group(0) @binding(1) var<uniform> components: array<vec4<f32>, UNIFORM_LEN>;
+@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, UNIFORM_LEN / PARAMETERS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 // Entries x rows: the largest score, and the row's weight over its sum.
@@ -26,7 +26,7 @@ fn statistics_groups(
 ) {
     let rows_per_block = range.rows_per_block;
     let block = blocks[group.z];
-    let parameters = group.y * PARAMETERS;
+    let model = group.y;
 
     //@ accumulators
 

@@ -311,6 +311,7 @@ mod tests {
                 driver: String::new(),
                 precision: Precision::F32,
                 threads: 1,
+                plan: None,
             }
         }
 

@@ -249,7 +249,8 @@ impl Plan {
         let parameter_bytes = (k * shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
-            rows @ 0..64 => rows,
+            // `score_tiles` takes four at a time.
+            rows @ 0..64 => rows / 4 * 4,
             rows => (rows / 64 * 64).min(LONGEST_RUN),
         };
         if segment_rows == 0
@@ -277,8 +278,8 @@ impl Plan {
         let iterations = [
             whitening,
             3 * k + 16,
-            // And what pads the sums of `accumulate_diagonal`.
-            segment_rows + 3,
+            // And what brings the rows into workgroup memory.
+            2 * segment_rows,
             rows.div_ceil(segment_rows) * (len.copies.max(1) + 1),
         ]
         .into_iter()
@@ -351,6 +352,48 @@ impl Tiling {
         });
         let idle = |t: &Self| 1_000_000 - 1_000_000 * tiles * t.slices / (t.workgroup * t.groups);
         tilings.into_iter().min_by_key(idle).unwrap_or(tilings[0])
+    }
+}
+
+/// How `accumulate_tiles` shares out eight components by four features an invocation: a function of D and K alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tiles {
+    /// Invocations of a workgroup.
+    pub workgroup: usize,
+    /// Octets of components of a workgroup.
+    pub octets: usize,
+    /// vec4s of features of a workgroup.
+    pub features: usize,
+    /// How many invocations share the rows of a tile.
+    pub slices: usize,
+}
+
+impl Tiles {
+    /// Rows in workgroup memory at once: 8 KiB for the largest tiles.
+    pub const ROWS: usize = 16;
+
+    /// The tiles of a shape.
+    pub fn of(shape: Shape) -> Self {
+        let octets = shape.k.div_ceil(8).next_power_of_two().min(8);
+        let features = quads(shape.d).next_power_of_two().min(16);
+        let workgroup = (octets * features).max(64);
+        Self {
+            workgroup,
+            octets,
+            features,
+            slices: (workgroup / (octets * features)).min(Self::ROWS),
+        }
+    }
+
+    /// How many rows are written out: as many as the registers leave room for.
+    pub fn unrolled(self, spherical: bool) -> usize {
+        (Self::ROWS / self.slices).min(if spherical { 4 } else { 2 })
+    }
+
+    /// Workgroups of a segment, by features and by components.
+    pub fn groups(self, shape: Shape) -> [usize; 2] {
+        let (quads, octets) = (quads(shape.d), shape.k.div_ceil(8));
+        [quads.div_ceil(self.features), octets.div_ceil(self.octets)]
     }
 }
 

@@ -8,7 +8,9 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
-use super::plan::{DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiling, fits_registers};
+use super::plan::{
+    DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiles, Tiling, fits_registers,
+};
 use super::shape::{Shape, quads};
 use super::stage::StageKey;
 use super::staged::{self, Batch, Span};
@@ -104,9 +106,22 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::MergeNormalisers { d, weighted: true });
         keys.push(StageKey::Accumulate { d });
-        keys.extend([false, true].map(|spherical| StageKey::AccumulateDiagonal { d, spherical }));
+        keys.push(StageKey::ScoreTiles { d });
+        keys.push(StageKey::NormaliseTiles { d, weighted: true });
+        for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
+            let shape = Shape {
+                covariance_type: if spherical { Spherical } else { Diag },
+                d,
+                k,
+            };
+            keys.push(staged::statistics_stages(shape, false)[2]);
+        }
     }
-    keys.push(StageKey::ReducePartials);
+    keys.extend([
+        StageKey::ReducePartials,
+        StageKey::MeasureBandwidth,
+        StageKey::MeasureFma,
+    ]);
     keys
 }
 
@@ -209,18 +224,17 @@ fn structs_match_wgsl() {
     assert_same_layout!(&module, Span: first, count, row, continued);
 }
 
-/// Whether a barrier stands inside an `if`, a `switch` or a loop.
-fn hides_barrier(block: &naga::Block, nested: bool) -> bool {
+/// Whether a barrier stands inside an `if`, a `switch` or, if they count, a loop.
+fn hides_barrier(block: &naga::Block, nested: bool, loops: bool) -> bool {
+    let hides = |block, nested| hides_barrier(block, nested, loops);
     block.iter().any(|statement| match statement {
         Statement::ControlBarrier(_) | Statement::MemoryBarrier(_) => nested,
-        Statement::Block(inner) => hides_barrier(inner, nested),
-        Statement::If { accept, reject, .. } => {
-            hides_barrier(accept, true) || hides_barrier(reject, true)
-        }
-        Statement::Switch { cases, .. } => cases.iter().any(|c| hides_barrier(&c.body, true)),
+        Statement::Block(inner) => hides(inner, nested),
+        Statement::If { accept, reject, .. } => hides(accept, true) || hides(reject, true),
+        Statement::Switch { cases, .. } => cases.iter().any(|c| hides(&c.body, true)),
         Statement::Loop {
             body, continuing, ..
-        } => hides_barrier(body, true) || hides_barrier(continuing, true),
+        } => hides(body, nested || loops) || hides(continuing, nested || loops),
         _ => false,
     })
 }
@@ -229,22 +243,33 @@ fn hides_barrier(block: &naga::Block, nested: bool) -> bool {
 fn barriers_stand_in_no_branch_and_no_loop() {
     for key in keys() {
         let (module, _) = parse(key);
-        assert!(
-            !hides_barrier(&module.entry_points[0].function.body, false),
-            "{key:?}"
-        );
+        // Its loop ends where the segment does, for all of a workgroup at once; Tint proves that.
+        let loops = !matches!(key, StageKey::AccumulateTiles { .. });
+        let body = &module.entry_points[0].function.body;
+        assert!(!hides_barrier(body, false, loops), "{key:?}");
         assert!(
             module
                 .functions
                 .iter()
-                .all(|(_, f)| !hides_barrier(&f.body, true)),
+                .all(|(_, f)| !hides_barrier(&f.body, true, true)),
             "{key:?}"
         );
     }
-    let hidden = "@compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {
-        if i < 3u { workgroupBarrier(); } }";
-    let module = naga::front::wgsl::parse_str(hidden).expect("valid WGSL");
-    assert!(hides_barrier(&module.entry_points[0].function.body, false));
+    for (hidden, loops) in [
+        ("if i < 3u { workgroupBarrier(); }", false),
+        (
+            "for (var j = 0u; j < 3u; j++) { workgroupBarrier(); }",
+            true,
+        ),
+    ] {
+        let text = format!(
+            "@compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {{ {hidden} }}"
+        );
+        let module = naga::front::wgsl::parse_str(&text).expect("valid WGSL");
+        let body = &module.entry_points[0].function.body;
+        assert!(hides_barrier(body, false, true));
+        assert_eq!(hides_barrier(body, false, false), !loops);
+    }
 }
 
 /// A name for a file: the stage and what its text and overrides depend on.
@@ -273,64 +298,69 @@ fn name(key: StageKey) -> String {
             let name = format!("{}-d{d}", key.stem());
             name + also(weighted, "-weighted") + also(each_row, "-rows")
         }
-        StageKey::Whiten { d } | StageKey::Accumulate { d } | StageKey::ScoreDiagonal { d } => {
+        StageKey::Whiten { d }
+        | StageKey::Accumulate { d }
+        | StageKey::ScoreDiagonal { d }
+        | StageKey::ScoreTiles { d } => {
             format!("{}-d{d}", key.stem())
         }
-        StageKey::AccumulateDiagonal { d, spherical } => {
-            format!("{}-d{d}", key.stem()) + also(spherical, "-spherical")
+        StageKey::NormaliseTiles { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }
-        StageKey::ReducePartials => key.stem().to_owned(),
+        StageKey::AccumulateTiles {
+            d,
+            tiles,
+            spherical,
+        } => {
+            let name = format!("{}-d{d}-o{}", key.stem(), tiles.octets);
+            name + also(spherical, "-spherical")
+        }
+        StageKey::ReducePartials | StageKey::MeasureBandwidth | StageKey::MeasureFma => {
+            key.stem().to_owned()
+        }
     }
 }
 
-/// The fewest instructions that a row takes by the formulas, each operation on one number one instruction and a
-/// multiply and add a single one; benches/gpu/README.md derives them.
-fn least_per_row(shape: Shape) -> usize {
-    // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
-    shape.d + shape.k * (least_score(shape) + SHARE + least_moments(shape)) + 2 * (shape.k - 1) + 4
-}
-
-/// x - mu, whitening (the remainder is the first addend), squares, the score.
-fn least_score(shape: Shape) -> usize {
-    2 * shape.d + shape.factor_len() + 1
-}
-
-/// The difference from the largest and its power; r, S0.
-const SHARE: usize = 4;
-
-/// r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
-fn least_moments(shape: Shape) -> usize {
-    match shape.covariance_type {
-        Full | Tied => 2 * shape.d + shape.factor_len(),
-        Diag => 3 * shape.d,
-        Spherical => shape.d + 1,
-    }
-}
-
-/// The same of one round of a stage's hot loop. `None` where the loop is not the one to look at.
+/// The fewest instructions of one round of a stage's hot loop, as [`Shape::least_operations`].
 fn minimum(key: StageKey) -> Option<usize> {
     match key {
         StageKey::StatisticsRegisters {
             shape,
             weighted: false,
             ..
-        } => Some(least_per_row(shape)),
+        } => Some(shape.least_operations()),
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
             shape,
             hoisted: false,
-        } => Some(shape.d + shape.k * (least_score(shape) + 2) + 2 * (shape.k - 1) + 1),
+        } => Some(shape.d + shape.k * (shape.least_score() + 2) + 2 * (shape.k - 1) + 1),
         StageKey::StatisticsGroups {
             shape,
             hoisted: false,
             ..
-        } => Some(shape.d + 1 + shape.k * (least_score(shape) + SHARE + least_moments(shape))),
+        } => Some(
+            shape.d
+                + 1
+                + shape.k * (shape.least_score() + Shape::LEAST_SHARE + shape.least_moments()),
+        ),
         // Reads and differences, U, squares, the score; what is written.
         StageKey::Whiten { d } if d <= 64 => {
             Some(3 * d + triangle::packed_len(d) + 1 + quads(d) + 1)
         }
         // Four rows of a 4 x 4 tile, two vec4s read for each.
         StageKey::Accumulate { .. } => Some(4 * (16 + 2)),
+        // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
+        // of features; x - mu, whitening, the square.
+        StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        // Four features of eight components: features and responsibilities by fours; x - mu, S1, and for second
+        // moments r (x - mu) and its product.
+        StageKey::AccumulateTiles {
+            tiles, spherical, ..
+        } => {
+            let operations = if spherical { 2 } else { 4 };
+            let rows = tiles.unrolled(spherical);
+            Some(rows * (3 + operations * 4 * 8))
+        }
         _ => None,
     }
 }
@@ -436,26 +466,26 @@ impl Problem {
             Regime::Staged { segment_rows, .. } => {
                 let len = shape.staged_len();
                 let partials = n.div_ceil(segment_rows) * len.partials() * 16;
-                let responsibilities = StageKey::Responsibilities {
-                    d,
-                    weighted: false,
-                    each_row: false,
-                };
-                let (score, accumulate) = (staged::score(shape), staged::accumulate(shape));
-                let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
+                let [score, normalise, accumulate, _] = staged::statistics_stages(shape, false);
+                let samples = 4 * n * d;
                 if shape.is_diagonal() {
-                    let rounds = n * k * quads(d);
+                    let tiles = Tiles::of(shape);
+                    let (octets, scores) = (k.div_ceil(8), 4 * n * k.next_multiple_of(8));
+                    let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
+                    let spherical = shape.covariance_type == Spherical;
+                    let rows = tiles.slices * tiles.unrolled(spherical);
                     vec![
-                        step(score, rounds, 4 * n * d + scores),
-                        step(responsibilities, 2 * n * k, 2 * scores),
-                        step(accumulate, rounds, 4 * n * d + scores + partials),
+                        step(score, n / 4 * octets * quads(d), samples + scores),
+                        step(normalise, n * octets, scores),
+                        step(accumulate, n / rows * lanes, samples + scores + partials),
                     ]
                 } else {
                     let tiling = Tiling::of(d);
+                    let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
                     let rounds = n * k * tiling.groups * tiling.workgroup / tiling.slices / 4;
                     vec![
-                        step(score, n * k, 4 * n * d + scores + whitened),
-                        step(responsibilities, 2 * n * k, 2 * scores),
+                        step(score, n * k, samples + scores + whitened),
+                        step(normalise, 2 * n * k, 2 * scores),
                         step(accumulate, rounds, scores + whitened + partials),
                     ]
                 }
@@ -494,7 +524,7 @@ fn shaders_are_written_for_other_compilers() {
             "constants": constants,
             "hot": match key {
                 StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
-                StageKey::Accumulate { .. } => "inner",
+                StageKey::Accumulate { .. } | StageKey::AccumulateTiles { .. } => "inner",
                 _ => "loop",
             },
             "minimum": minimum(key),
@@ -518,7 +548,7 @@ fn shaders_are_written_for_other_compilers() {
             "name": problem.name(),
             "n": problem.n,
             "d": problem.shape.d,
-            "minimum": least_per_row(problem.shape),
+            "minimum": problem.shape.least_operations(),
             "steps": steps,
         })
     });

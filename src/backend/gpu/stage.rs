@@ -2,7 +2,7 @@
 
 use super::generate;
 use super::groups::GroupRange;
-use super::plan::UNIFORM_BYTES;
+use super::plan::{Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -68,11 +68,21 @@ pub(super) enum StageKey {
     ScoreDiagonal {
         d: usize,
     },
-    AccumulateDiagonal {
+    ScoreTiles {
         d: usize,
+    },
+    NormaliseTiles {
+        d: usize,
+        weighted: bool,
+    },
+    AccumulateTiles {
+        d: usize,
+        tiles: Tiles,
         spherical: bool,
     },
     ReducePartials,
+    MeasureBandwidth,
+    MeasureFma,
 }
 
 impl StageKey {
@@ -87,8 +97,12 @@ impl StageKey {
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
             Self::ScoreDiagonal { .. } => "score_diagonal",
-            Self::AccumulateDiagonal { .. } => "accumulate_diagonal",
+            Self::ScoreTiles { .. } => "score_tiles",
+            Self::NormaliseTiles { .. } => "normalise_tiles",
+            Self::AccumulateTiles { .. } => "accumulate_tiles",
             Self::ReducePartials => "reduce_partials",
+            Self::MeasureBandwidth => "measure_bandwidth",
+            Self::MeasureFma => "measure_fma",
         }
     }
 
@@ -115,10 +129,18 @@ impl StageKey {
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
-            Self::AccumulateDiagonal { d, .. } => {
-                generate::staged(include_str!("../../../shaders/accumulate_diagonal.wgsl"), d)
-            }
+            Self::ScoreTiles { d } => generate::score_tiles(d),
+            Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
+            Self::AccumulateTiles {
+                d,
+                tiles,
+                spherical,
+            } => generate::accumulate_tiles(d, tiles, spherical),
             Self::ReducePartials => generate::reduce_partials(),
+            Self::MeasureBandwidth => {
+                include_str!("../../../shaders/measure_bandwidth.wgsl").to_owned()
+            }
+            Self::MeasureFma => generate::measure_fma(),
         }
     }
 
@@ -142,8 +164,11 @@ impl StageKey {
             Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
             Self::Accumulate { .. } => &[BATCH, Read, Read, Write],
             Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],
-            Self::AccumulateDiagonal { .. } => &[BATCH, Read, Read, Read, Write],
+            Self::ScoreTiles { .. } => &[BATCH, Read, Read, Write],
+            Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
+            Self::AccumulateTiles { .. } => &[BATCH, Read, Read, Read, Read, Write],
             Self::ReducePartials => &[BATCH, Read, Read, Write],
+            Self::MeasureBandwidth | Self::MeasureFma => &[Read, Write],
         }
     }
 
@@ -154,7 +179,7 @@ impl StageKey {
             | Self::StatisticsGroups { workgroup, .. } => {
                 vec![("WORKGROUP", f64::from(workgroup))]
             }
-            Self::MergeNormalisers { weighted, .. } => {
+            Self::MergeNormalisers { weighted, .. } | Self::NormaliseTiles { weighted, .. } => {
                 vec![("WEIGHTED", f64::from(u8::from(weighted)))]
             }
             Self::Responsibilities {
@@ -163,9 +188,6 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
-            Self::AccumulateDiagonal { spherical, .. } => {
-                vec![("SPHERICAL", f64::from(u8::from(spherical)))]
-            }
             _ => vec![],
         }
     }
