@@ -1,7 +1,7 @@
 // Stage `accumulate_tiles`: the statistics of one segment where factors are diagonal, as a product of two matrices.
 //
 // Responsibilities and samples pass through workgroup memory, ROWS rows at a time; an invocation has eight
-// components by four features of the sums, and slices of the rows share out what invocations are left. Sums are
+// components (four where features have second moments) by four features of the sums, and slices of the rows share out what invocations are left. Sums are
 // of x - mu; the host whitens them. src/backend/gpu/generate.rs writes out what is done with a few rows.
 
 //@ constants
@@ -33,13 +33,13 @@ fn accumulate_tiles(
 ) {
     let segment = segment_of(group.z);
     let octets = (batch.n_components + 7u) / 8u;
-    // The octet and the four features whose sums this invocation has, and its slice of the rows.
-    let own_octet = lane % OCTETS;
-    let own_quad = lane / OCTETS % FEATURES;
-    let slice = lane / (OCTETS * FEATURES);
-    let octet = group.y * OCTETS + own_octet;
+    // The components and the four features whose sums this invocation has, and its slice of the rows.
+    let own_pack = lane % PACKS;
+    let own_quad = lane / PACKS % FEATURES;
+    let slice = lane / LANES;
+    let own = 8u * OCTETS * group.y + PACK * own_pack;
     let quad = group.x * FEATURES + own_quad;
-    let mean = 8u * min(octet, octets - 1u) * COMPONENT + 1u + min(quad, QUADS - 1u);
+    let mean = min(own, 8u * octets - PACK) * COMPONENT + 1u + min(quad, QUADS - 1u);
     // The pair of vec4s whose responsibilities it makes.
     let pair = lane % PAIRS;
     let made_octet = group.y * OCTETS + pair / 2u;

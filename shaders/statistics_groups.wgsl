@@ -17,12 +17,13 @@ override WORKGROUP: u32 = 64u;
 // Entries x groups x statistics.
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>;
 
-//@ tree
+//@ reduction
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_groups(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+    //@ builtins
 ) {
     let rows_per_block = range.rows_per_block;
     let block = blocks[group.z];

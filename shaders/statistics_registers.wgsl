@@ -25,12 +25,13 @@ struct BlockRange {
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
-//@ tree
+//@ reduction
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_registers(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+    //@ builtins
 ) {
     let index = group.x + group.y * range.width;
     if index >= range.count {

@@ -138,7 +138,8 @@ class Chip:
         else:
             units = {"vector unit": units["arithmetic"] + units["other"] + units["special"],
                      "workgroup memory": units["workgroup memory"], "loads": units["loads"]}
-        return max(units.items(), key=lambda unit: unit[1])
+        unit = max(units, key=units.get)
+        return units[unit], unit
 
 
 # NVIDIA's H100 SXM and A100 whitepapers; AMD's pages of the RX 7900 XTX and the Ryzen 6800U (680M, LPDDR5-6400).

@@ -1,25 +1,30 @@
 //! A plan in words, for people who ask how their mixture is evaluated.
 
-use super::plan::{Groups, Plan, Regime, SampleLayout};
+use super::plan::{Groups, Plan, Reduction, Regime, SampleLayout};
 use super::shape::Shape;
 
 /// What the cost model chose: the regime and its kernels, sizes, and what stays in the device's memory.
 pub fn explain(plan: &Plan, layout: &SampleLayout, shape: Shape) -> String {
     let how = match plan.regime {
-        Regime::Registers { workgroup } => format!(
-            "all {} sums in registers, one read of the samples, workgroups of {workgroup}",
-            shape.statistics_len()
+        Regime::Registers { reduction } => format!(
+            "all {} sums in registers, one read of the samples, {}",
+            shape.statistics_len(),
+            workgroups(reduction)
         ),
         Regime::Groups(Groups {
-            workgroup,
+            reduction,
             score,
             sum,
             ..
-        }) => format!(
-            "components in {} groups of {score} scored, then in {} of {sum} summed in registers, workgroups of {workgroup}",
-            shape.k.div_ceil(score),
-            shape.k.div_ceil(sum)
-        ),
+        }) => {
+            let (scored, summed) = (shape.k.div_ceil(score), shape.k.div_ceil(sum));
+            format!(
+                "components scored in {scored} {} of {score}, then summed in {summed} {} of {sum} in registers, {}",
+                plural(scored, "group"),
+                plural(summed, "group"),
+                workgroups(reduction)
+            )
+        }
         Regime::Staged {
             segment_rows,
             segments_per_batch,
@@ -39,6 +44,14 @@ pub fn explain(plan: &Plan, layout: &SampleLayout, shape: Shape) -> String {
         bytes(4 * blocks * layout.block_len()),
         plural(buffers, "buffer"),
     )
+}
+
+fn workgroups(reduction: Reduction) -> String {
+    let how = match reduction.subgroups {
+        0 => "workgroup memory",
+        _ => "subgroups",
+    };
+    format!("workgroups of {} that add up by {how}", reduction.workgroup)
 }
 
 fn plural(count: usize, word: &str) -> String {
@@ -66,6 +79,7 @@ mod tests {
         max_workgroups: 65_535,
         max_invocations: 256,
         workgroup_memory_bytes: 16_384,
+        least_subgroup: 32,
         software: false,
     };
 
@@ -84,12 +98,13 @@ mod tests {
     fn each_regime_says_what_it_does_and_what_stays() {
         assert_eq!(
             words(Full, 2, 4),
-            "all 24 sums in registers, one read of the samples, workgroups of 256; 245 blocks of 4096 rows, 128 a \
+            "all 24 sums in registers, one read of the samples, workgroups of 256 that add up by subgroups; \
+             245 blocks of 4096 rows, 128 a \
              submission; samples stay on the device, 7.7 MiB in 2 buffers"
         );
         let groups = words(Full, 4, 20);
         assert!(
-            groups.starts_with("components in 1 groups of 20 scored, then in 4 of 5 summed"),
+            groups.starts_with("components scored in 1 group of 20, then summed in 4 groups of 5"),
             "{groups}"
         );
         let staged = words(Diag, 128, 1024);

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::plan::{
-    LONGEST_RUN, SEGMENTS, Tiles, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch,
+    LONGEST_RUN, Reduction, SEGMENTS, Tiles, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch,
 };
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
@@ -23,6 +23,7 @@ const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
 const BLOCK: &str = include_str!("../../../shaders/shared/block.wgsl");
 const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
+const SUBGROUPS: &str = include_str!("../../../shaders/shared/subgroups.wgsl");
 const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
 const POWERS: &str = include_str!("../../../shaders/shared/powers.wgsl");
 const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
@@ -217,17 +218,20 @@ pub(super) fn normalise_tiles(d: usize) -> String {
 }
 
 /// The text of `accumulate_tiles` for D features.
-pub(super) fn accumulate_tiles(d: usize, tiles: Tiles, spherical: bool) -> String {
+pub(super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
     let Tiles {
         workgroup,
+        pack,
         octets,
         features,
         slices,
     } = tiles;
+    let spherical = pack == Tiles::PACK_OF_SPHERICAL;
     let constants = format!(
-        "// Invocations; octets of components and vec4s of features that they share out once, and slices of rows.\n\
-         const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst FEATURES: u32 = {features}u;\n\
-         const SLICES: u32 = {slices}u;\nconst LANES: u32 = OCTETS * FEATURES;\n\
+        "// Invocations; octets of components, in packs, and vec4s of features that they share out once, and slices of rows.\n\
+         const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst PACK: u32 = {pack}u;\n\
+         const PACKS: u32 = 8u * OCTETS / PACK;\nconst FEATURES: u32 = {features}u;\n\
+         const SLICES: u32 = {slices}u;\nconst LANES: u32 = PACKS * FEATURES;\n\
          // Rows in workgroup memory.\nconst ROWS: u32 = {}u;\n\
          // Whether one second moment a component is wanted, the sum of squared distances that scores tell.\n\
          const SPHERICAL: bool = {spherical};\n\n{POWERS}",
@@ -235,7 +239,7 @@ pub(super) fn accumulate_tiles(d: usize, tiles: Tiles, spherical: bool) -> Strin
     );
     let mut sums = String::new();
     let mut names = Vec::new();
-    for c in 0..8 {
+    for c in 0..pack {
         line!(sums, "let mean{c} = components[mean + {c}u * COMPONENT];");
         names.push(format!("s1_{c}"));
         if !spherical {
@@ -246,7 +250,7 @@ pub(super) fn accumulate_tiles(d: usize, tiles: Tiles, spherical: bool) -> Strin
         line!(text, "var {name} = vec4(0.0);");
         text
     });
-    let walk = tile_walk(tiles.unrolled(spherical), spherical);
+    let walk = tile_walk(tiles.unrolled(), pack, spherical);
     let mut shared = String::new();
     if slices > 1 {
         for name in &names {
@@ -260,15 +264,12 @@ pub(super) fn accumulate_tiles(d: usize, tiles: Tiles, spherical: bool) -> Strin
         }
     }
     let [mut partials, mut tails] = [const { String::new() }; 2];
-    line!(
-        partials,
-        "if slice == 0u && octet < octets && quad < QUADS {{"
-    );
-    for c in 0..8 {
-        line!(partials, "    if 8u * octet + {c}u < batch.n_components {{");
+    line!(partials, "if slice == 0u && quad < QUADS {{");
+    for c in 0..pack {
+        line!(partials, "    if own + {c}u < batch.n_components {{");
         line!(
             partials,
-            "        let to = (part + 8u * octet + {c}u) * length + quad;"
+            "        let to = (part + own + {c}u) * length + quad;"
         );
         line!(partials, "        partials[to] = s1_{c};");
         if !spherical {
@@ -299,7 +300,7 @@ pub(super) fn accumulate_tiles(d: usize, tiles: Tiles, spherical: bool) -> Strin
 }
 
 /// Adds the rows in workgroup memory, so many of them written out.
-fn tile_walk(unrolled: usize, spherical: bool) -> String {
+fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
     let mut text = String::new();
     line!(
         text,
@@ -308,13 +309,13 @@ fn tile_walk(unrolled: usize, spherical: bool) -> String {
     for n in 0..unrolled {
         line!(text, "    let at{n} = row + {n}u * SLICES;");
         line!(text, "    let x{n} = rows_of[at{n} * FEATURES + own_quad];");
-        for half in 0..2 {
+        for half in 0..pack / 4 {
             line!(
                 text,
-                "    let r{n}_{half} = shares[at{n} * PAIRS + 2u * own_octet + {half}u];"
+                "    let r{n}_{half} = shares[at{n} * PAIRS + PACK / 4u * own_pack + {half}u];"
             );
         }
-        for c in 0..8 {
+        for c in 0..pack {
             let r = format!("r{n}_{}.{}", c / 4, PARTS[c % 4]);
             line!(text, "    let d{n}_{c} = x{n} - mean{c};");
             if spherical {
@@ -351,10 +352,9 @@ fn batch() -> String {
 }
 
 /// The text of `statistics_registers` for a shape.
-pub(super) fn statistics_registers(shape: Shape, weighted: bool, workgroup: u32) -> String {
+pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Reduction) -> String {
     let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
     let unrolled = Unrolled::new(shape, weighted, hoisted);
-    let chunk = chunk(workgroup);
     // Without weights the sum of logarithms is the logarithm of a product.
     let (product, logs) = match weighted {
         true => ("", ""),
@@ -375,13 +375,14 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool, workgroup: u32)
         include_str!("../../../shaders/statistics_registers.wgsl"),
         &[
             ("constants", &constants),
-            ("tree", &tree(chunk)),
+            ("builtins", builtins(reduction)),
+            ("reduction", &shared_memory(reduction)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.row()),
             ("product", product),
             ("logs", logs),
-            ("sums", &sums(&names, chunk)),
+            ("sums", &sums(&names, reduction)),
         ],
     )
 }
@@ -417,18 +418,19 @@ pub(super) fn merge_normalisers(d: usize) -> String {
 }
 
 /// The text of `statistics_groups` for a group of components.
-pub(super) fn statistics_groups(group: Shape, hoisted: bool, workgroup: u32) -> String {
+pub(super) fn statistics_groups(group: Shape, hoisted: bool, reduction: Reduction) -> String {
     let unrolled = Unrolled::new(group, false, hoisted);
-    let (names, chunk) = (unrolled.names(), chunk(workgroup));
+    let names = unrolled.names();
     fill(
         include_str!("../../../shaders/statistics_groups.wgsl"),
         &[
             ("constants", &unrolled.group_constants()),
-            ("tree", &tree(chunk)),
+            ("builtins", builtins(reduction)),
+            ("reduction", &shared_memory(reduction)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.normalised_row()),
-            ("sums", &sums(&names, chunk)),
+            ("sums", &sums(&names, reduction)),
         ],
     )
 }
@@ -688,14 +690,55 @@ fn accumulators(names: &[String]) -> String {
     })
 }
 
-/// What sums over a workgroup, `chunk` statistics at a time.
-fn tree(chunk: usize) -> String {
-    fill(TREE, &[("chunk", &format!("const CHUNK: u32 = {chunk}u;"))])
+/// What a kernel that sums over a workgroup asks of it.
+fn builtins(reduction: Reduction) -> &'static str {
+    match reduction.subgroups {
+        0 => "",
+        _ => {
+            "@builtin(subgroup_invocation_id) subgroup_lane: u32,\n\
+             @builtin(subgroup_id) subgroup: u32,\n\
+             @builtin(num_subgroups) subgroups: u32,"
+        }
+    }
 }
 
-/// Sums over the workgroup, `chunk` statistics at a time: two barriers each.
-fn sums(names: &[String], chunk: usize) -> String {
+/// Memory for sums over a workgroup.
+fn shared_memory(reduction: Reduction) -> String {
+    match reduction.subgroups {
+        0 => {
+            let chunk = format!("const CHUNK: u32 = {}u;", chunk(reduction.workgroup));
+            fill(TREE, &[("chunk", &chunk)])
+        }
+        most => {
+            let most = format!("// The most of them.\nconst SUBGROUPS: u32 = {most}u;");
+            fill(SUBGROUPS, &[("subgroups", &most)])
+        }
+    }
+}
+
+/// Sums over the workgroup: by subgroups with one barrier, or some statistics at a time with two barriers each.
+fn sums(names: &[String], reduction: Reduction) -> String {
     let mut text = String::new();
+    if reduction.subgroups > 0 {
+        for (s, name) in names.iter().enumerate() {
+            line!(text, "let sum_{s} = subgroupAdd({name});");
+        }
+        line!(text, "if subgroup_lane == 0u {{");
+        for s in 0..names.len() {
+            line!(text, "    found[{s}u * SUBGROUPS + subgroup] = sum_{s};");
+        }
+        line!(text, "}}\nworkgroupBarrier();");
+        line!(
+            text,
+            "for (var s = lane; s < STATISTICS; s += WORKGROUP) {{"
+        );
+        line!(text, "    var sum = 0.0;");
+        line!(text, "    for (var i = 0u; i < subgroups; i++) {{");
+        line!(text, "        sum += found[s * SUBGROUPS + i];\n    }}");
+        line!(text, "    partials[partial + s] = sum;\n}}");
+        return text;
+    }
+    let chunk = chunk(reduction.workgroup);
     for (c, names) in names.chunks(chunk).enumerate() {
         for (s, name) in names.iter().enumerate() {
             line!(text, "tree[{s}u * ROW + lane] = {name};");
@@ -725,7 +768,11 @@ mod tests {
             d,
             k,
         };
-        statistics_registers(shape, true, 64)
+        let reduction = Reduction {
+            workgroup: 64,
+            subgroups: 0,
+        };
+        statistics_registers(shape, true, reduction)
     }
 
     #[test]

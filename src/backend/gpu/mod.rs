@@ -117,12 +117,12 @@ impl Gpu {
         models: Vec<(Parameters<'_>, Option<&BlockMask>)>,
     ) -> Result<Vec<Statistics>, BackendError> {
         let all = match plan.regime {
-            Regime::Registers { workgroup } => statistics_registers::statistics_registers(
+            Regime::Registers { reduction } => statistics_registers::statistics_registers(
                 &self.device,
                 &mut self.pool,
                 &mut self.counters,
                 &self.samples,
-                (plan, workgroup),
+                (plan, reduction),
                 &models,
             )?,
             Regime::Groups(groups) => models

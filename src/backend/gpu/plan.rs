@@ -7,7 +7,7 @@
 
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
-use crate::mixture::triangle;
+use crate::mixture::{CovarianceType, triangle};
 
 /// The most statistics, K·F, that invocations keep in registers.
 pub const MOST_IN_REGISTERS: usize = 90;
@@ -57,6 +57,8 @@ pub struct DeviceLimits {
     pub max_invocations: u32,
     /// Memory shared by a workgroup, bytes.
     pub workgroup_memory_bytes: u32,
+    /// The fewest invocations of a subgroup, 0 where there are none.
+    pub least_subgroup: u32,
     /// Whether the adapter computes on the processor.
     pub software: bool,
 }
@@ -99,8 +101,8 @@ impl SampleLayout {
 /// How components are grouped in the middle regime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups {
-    /// Invocations of a workgroup of `statistics_groups`.
-    pub workgroup: u32,
+    /// How workgroups of `statistics_groups` add up.
+    pub reduction: Reduction,
     /// Components that an invocation of `log_normalisers` scores.
     pub score: usize,
     /// Components that an invocation of `statistics_groups` sums.
@@ -126,7 +128,7 @@ impl Groups {
         // Groups of one size, so that the last is not a small rest.
         let even = |most: usize| k.div_ceil(k.div_ceil(most.clamp(1, k)));
         Some(Self {
-            workgroup: workgroup(limits),
+            reduction: Reduction::of(shape.with(even(most_sums)).statistics_len(), limits),
             score: even(most_scores.min(MOST_SCORES)),
             sum: even(most_sums),
             hoisted: limits.software,
@@ -139,8 +141,8 @@ impl Groups {
 pub enum Regime {
     /// `statistics_registers`: one workgroup a block, all statistics in registers.
     Registers {
-        /// Invocations of a workgroup.
-        workgroup: u32,
+        /// How workgroups add up.
+        reduction: Reduction,
     },
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
@@ -208,7 +210,7 @@ impl Plan {
         limits: &DeviceLimits,
     ) -> Option<Self> {
         let Groups {
-            workgroup,
+            reduction,
             score,
             sum,
             ..
@@ -219,7 +221,7 @@ impl Plan {
         let sums_per_block = summed * statistics;
         let normaliser_bytes = (scored * rows * 8) as u64;
         let iterations = (2 * scored + 8)
-            .max(rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup));
+            .max(rows.div_ceil(reduction.workgroup as usize) + reduction.iterations(statistics));
         let most = limits.max_workgroups as usize;
         if 4 * sums_per_block as u64 > PARTIALS_BYTES
             || normaliser_bytes > limits.max_binding_bytes
@@ -301,17 +303,17 @@ impl Plan {
     }
 
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
-        let workgroup = workgroup(limits);
         let rows = layout.blocks.rows_per_block();
         let statistics = shape.statistics_len() + 2;
+        let reduction = Reduction::of(statistics, limits);
         let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
         let flops = (rows * (shape.k * per_component + 60)) as f64;
         Self {
-            regime: Regime::Registers { workgroup },
+            regime: Regime::Registers { reduction },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, 4 * statistics as u64, limits),
-            iterations: (rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup))
-                as u64,
+            iterations: (rows.div_ceil(reduction.workgroup as usize)
+                + reduction.iterations(statistics)) as u64,
         }
     }
 }
@@ -355,11 +357,13 @@ impl Tiling {
     }
 }
 
-/// How `accumulate_tiles` shares out eight components by four features an invocation: a function of D and K alone.
+/// How `accumulate_tiles` shares out some components by four features an invocation: a function of the shape alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tiles {
     /// Invocations of a workgroup.
     pub workgroup: usize,
+    /// Components of an invocation: what registers allow.
+    pub pack: usize,
     /// Octets of components of a workgroup.
     pub octets: usize,
     /// vec4s of features of a workgroup.
@@ -371,23 +375,34 @@ pub struct Tiles {
 impl Tiles {
     /// Rows in workgroup memory at once: 8 KiB for the largest tiles.
     pub const ROWS: usize = 16;
+    /// Components of an invocation that keeps no second moments of features.
+    pub const PACK_OF_SPHERICAL: usize = 8;
 
     /// The tiles of a shape.
     pub fn of(shape: Shape) -> Self {
+        let spherical = shape.covariance_type == CovarianceType::Spherical;
+        let pack = if spherical {
+            Self::PACK_OF_SPHERICAL
+        } else {
+            4
+        };
         let octets = shape.k.div_ceil(8).next_power_of_two().min(8);
-        let features = quads(shape.d).next_power_of_two().min(16);
-        let workgroup = (octets * features).max(64);
+        let packs = 8 * octets / pack;
+        let features = quads(shape.d).next_power_of_two().min(128 / packs).min(16);
+        let workgroup = (packs * features).max(64);
         Self {
             workgroup,
+            pack,
             octets,
             features,
-            slices: (workgroup / (octets * features)).min(Self::ROWS),
+            slices: (workgroup / (packs * features)).min(Self::ROWS),
         }
     }
 
-    /// How many rows are written out: as many as the registers leave room for.
-    pub fn unrolled(self, spherical: bool) -> usize {
-        (Self::ROWS / self.slices).min(if spherical { 4 } else { 2 })
+    /// How many rows are written out.
+    pub const fn unrolled(self) -> usize {
+        let rows = Self::ROWS / self.slices;
+        if rows < 4 { rows } else { 4 }
     }
 
     /// Workgroups of a segment, by features and by components.
@@ -417,10 +432,38 @@ pub const fn chunk(workgroup: u32) -> usize {
     if workgroup > 64 { 8 } else { 16 }
 }
 
-/// Loop iterations of an invocation that helps to sum so many statistics over a workgroup.
-fn tree_iterations(statistics: usize, workgroup: u32) -> usize {
-    let chunk = chunk(workgroup);
-    statistics.div_ceil(chunk) * (chunk + workgroup as usize / chunk)
+/// How the invocations of a workgroup add up what each has summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    /// Invocations.
+    pub workgroup: u32,
+    /// The most subgroups that they make, 0 where they add up through workgroup memory instead.
+    pub subgroups: u32,
+}
+
+impl Reduction {
+    fn of(statistics: usize, limits: &DeviceLimits) -> Self {
+        let workgroup = workgroup(limits);
+        let subgroups = match limits.least_subgroup {
+            0 => 0,
+            least => workgroup.div_ceil(least),
+        };
+        let fits = 4 * statistics as u32 * subgroups <= limits.workgroup_memory_bytes;
+        Self {
+            workgroup,
+            subgroups: if fits { subgroups } else { 0 },
+        }
+    }
+
+    /// Loop iterations of an invocation that helps to add up so many statistics.
+    fn iterations(self, statistics: usize) -> usize {
+        let workgroup = self.workgroup as usize;
+        if self.subgroups > 0 {
+            return statistics.div_ceil(workgroup) * (self.subgroups as usize + 1);
+        }
+        let chunk = chunk(self.workgroup);
+        statistics.div_ceil(chunk) * (chunk + workgroup / chunk)
+    }
 }
 
 /// Workgroup memory of `statistics_registers`, bytes.

@@ -9,7 +9,7 @@ use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
 use super::plan::{
-    DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiles, Tiling, fits_registers,
+    DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Tiles, Tiling, fits_registers,
 };
 use super::shape::{Shape, quads};
 use super::stage::StageKey;
@@ -17,6 +17,13 @@ use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 use crate::mixture::triangle;
+
+fn reduction(workgroup: u32, subgroups: u32) -> Reduction {
+    Reduction {
+        workgroup,
+        subgroups,
+    }
+}
 
 /// A representative set of all texts that can be generated.
 fn keys() -> Vec<StageKey> {
@@ -66,7 +73,7 @@ fn keys() -> Vec<StageKey> {
         keys.push(StageKey::StatisticsRegisters {
             shape,
             weighted,
-            workgroup: if weighted { 64 } else { 256 },
+            reduction: reduction(if weighted { 64 } else { 256 }, 0),
         });
     }
     for (covariance_type, d, score, sum) in [
@@ -92,8 +99,25 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::StatisticsGroups {
             shape: shape(sum),
-            workgroup: if d == 10 { 64 } else { 256 },
+            reduction: reduction(if d == 10 { 64 } else { 256 }, 0),
             hoisted: d == 10,
+        });
+    }
+    for (d, k) in [(2, 4), (4, 6), (8, 2)] {
+        let shape = Shape {
+            covariance_type: Full,
+            d,
+            k,
+        };
+        keys.push(StageKey::StatisticsRegisters {
+            shape,
+            weighted: d == 2,
+            reduction: reduction(256, 8),
+        });
+        keys.push(StageKey::StatisticsGroups {
+            shape,
+            reduction: reduction(64, 8),
+            hoisted: false,
         });
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
@@ -129,7 +153,7 @@ fn parse(key: StageKey) -> (Module, ModuleInfo) {
     let text = key.source();
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{key:?}: {}", error.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
     (module, info)
@@ -159,6 +183,8 @@ fn every_text_validates_and_becomes_metal_and_directx() {
         assert!(text.contains(key.stem()));
         let mut text = String::new();
         let options = hlsl::Options {
+            // What subgroups need.
+            shader_model: hlsl::ShaderModel::V6_0,
             fake_missing_bindings: true,
             ..Default::default()
         };
@@ -208,7 +234,7 @@ fn structs_match_wgsl() {
             k: 4,
         },
         weighted: true,
-        workgroup: 64,
+        reduction: reduction(64, 0),
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
@@ -281,12 +307,16 @@ fn name(key: StageKey) -> String {
     let also = |yes: bool, word: &'static str| if yes { word } else { "" };
     match key {
         StageKey::StatisticsRegisters {
-            shape, weighted, ..
-        } => of(shape) + also(weighted, "-weighted"),
-        StageKey::LogNormalisers { shape, hoisted }
-        | StageKey::StatisticsGroups { shape, hoisted, .. } => {
-            of(shape) + also(hoisted, "-hoisted")
-        }
+            shape,
+            weighted,
+            reduction,
+        } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
+        StageKey::StatisticsGroups {
+            shape,
+            hoisted,
+            reduction,
+        } => of(shape) + also(hoisted, "-hoisted") + also(reduction.subgroups > 0, "-subgroups"),
         StageKey::MergeNormalisers { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }
@@ -307,11 +337,8 @@ fn name(key: StageKey) -> String {
         StageKey::NormaliseTiles { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }
-        StageKey::AccumulateTiles {
-            d,
-            tiles,
-            spherical,
-        } => {
+        StageKey::AccumulateTiles { d, tiles } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
             let name = format!("{}-d{d}-o{}", key.stem(), tiles.octets);
             name + also(spherical, "-spherical")
         }
@@ -352,14 +379,12 @@ fn minimum(key: StageKey) -> Option<usize> {
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
         StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
-        // Four features of eight components: features and responsibilities by fours; x - mu, S1, and for second
+        // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
         // moments r (x - mu) and its product.
-        StageKey::AccumulateTiles {
-            tiles, spherical, ..
-        } => {
+        StageKey::AccumulateTiles { tiles, .. } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
             let operations = if spherical { 2 } else { 4 };
-            let rows = tiles.unrolled(spherical);
-            Some(rows * (3 + operations * 4 * 8))
+            Some(tiles.unrolled() * (1 + tiles.pack / 4 + operations * 4 * tiles.pack))
         }
         _ => None,
     }
@@ -422,6 +447,7 @@ impl Problem {
             max_workgroups: 65_535,
             max_invocations: 256,
             workgroup_memory_bytes: 16_384,
+            least_subgroup: 32,
             software: false,
         };
         let (shape, n) = (self.shape, self.n);
@@ -431,16 +457,16 @@ impl Problem {
         let sums = layout.blocks.len() * plan.sums_per_block * 4;
         let step = |key, rounds, bytes| Step { key, rounds, bytes };
         match plan.regime {
-            Regime::Registers { workgroup } => {
+            Regime::Registers { reduction } => {
                 let key = StageKey::StatisticsRegisters {
                     shape,
                     weighted: false,
-                    workgroup,
+                    reduction,
                 };
                 vec![step(key, n, 4 * n * d + sums)]
             }
             Regime::Groups(Groups {
-                workgroup,
+                reduction,
                 score,
                 sum,
                 hoisted,
@@ -452,7 +478,7 @@ impl Problem {
                 };
                 let sum = StageKey::StatisticsGroups {
                     shape: shape.with(sum),
-                    workgroup,
+                    reduction,
                     hoisted,
                 };
                 let merge = StageKey::MergeNormalisers { d, weighted: false };
@@ -472,8 +498,7 @@ impl Problem {
                     let tiles = Tiles::of(shape);
                     let (octets, scores) = (k.div_ceil(8), 4 * n * k.next_multiple_of(8));
                     let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
-                    let spherical = shape.covariance_type == Spherical;
-                    let rows = tiles.slices * tiles.unrolled(spherical);
+                    let rows = tiles.slices * tiles.unrolled();
                     vec![
                         step(score, n / 4 * octets * quads(d), samples + scores),
                         step(normalise, n * octets, scores),

@@ -2,7 +2,7 @@
 
 use super::generate;
 use super::groups::GroupRange;
-use super::plan::{Tiles, UNIFORM_BYTES};
+use super::plan::{Reduction, Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -37,7 +37,7 @@ pub(super) enum StageKey {
     StatisticsRegisters {
         shape: Shape,
         weighted: bool,
-        workgroup: u32,
+        reduction: Reduction,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -51,7 +51,7 @@ pub(super) enum StageKey {
     /// Of a group of `shape.k` components.
     StatisticsGroups {
         shape: Shape,
-        workgroup: u32,
+        reduction: Reduction,
         hoisted: bool,
     },
     Whiten {
@@ -78,7 +78,6 @@ pub(super) enum StageKey {
     AccumulateTiles {
         d: usize,
         tiles: Tiles,
-        spherical: bool,
     },
     ReducePartials,
     MeasureBandwidth,
@@ -112,15 +111,15 @@ impl StageKey {
             Self::StatisticsRegisters {
                 shape,
                 weighted,
-                workgroup,
-            } => generate::statistics_registers(shape, weighted, workgroup),
+                reduction,
+            } => generate::statistics_registers(shape, weighted, reduction),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
                 shape,
-                workgroup,
+                reduction,
                 hoisted,
-            } => generate::statistics_groups(shape, hoisted, workgroup),
+            } => generate::statistics_groups(shape, hoisted, reduction),
             Self::Whiten { d } => generate::whiten(d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
@@ -131,11 +130,7 @@ impl StageKey {
             }
             Self::ScoreTiles { d } => generate::score_tiles(d),
             Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
-            Self::AccumulateTiles {
-                d,
-                tiles,
-                spherical,
-            } => generate::accumulate_tiles(d, tiles, spherical),
+            Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),
             Self::MeasureBandwidth => {
                 include_str!("../../../shaders/measure_bandwidth.wgsl").to_owned()
@@ -175,9 +170,9 @@ impl StageKey {
     /// The values of its overrides.
     pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
-            Self::StatisticsRegisters { workgroup, .. }
-            | Self::StatisticsGroups { workgroup, .. } => {
-                vec![("WORKGROUP", f64::from(workgroup))]
+            Self::StatisticsRegisters { reduction, .. }
+            | Self::StatisticsGroups { reduction, .. } => {
+                vec![("WORKGROUP", f64::from(reduction.workgroup))]
             }
             Self::MergeNormalisers { weighted, .. } | Self::NormaliseTiles { weighted, .. } => {
                 vec![("WEIGHTED", f64::from(u8::from(weighted)))]

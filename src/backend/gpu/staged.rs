@@ -37,7 +37,6 @@ use super::stage::{StageKey, bind_all, uniform_stride};
 use super::sums::Sums;
 use super::{Counters, encoder};
 use crate::backend::BackendError;
-use crate::mixture::CovarianceType;
 
 /// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
 #[repr(C)]
@@ -387,11 +386,8 @@ pub(super) fn statistics_stages(shape: Shape, weighted: bool) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
     if shape.is_diagonal() {
-        let accumulate = StageKey::AccumulateTiles {
-            d,
-            tiles: Tiles::of(shape),
-            spherical: shape.covariance_type == CovarianceType::Spherical,
-        };
+        let tiles = Tiles::of(shape);
+        let accumulate = StageKey::AccumulateTiles { d, tiles };
         let normalise = StageKey::NormaliseTiles { d, weighted };
         [StageKey::ScoreTiles { d }, normalise, accumulate, reduce]
     } else {

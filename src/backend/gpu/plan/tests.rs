@@ -7,6 +7,7 @@ const WEBGPU: DeviceLimits = DeviceLimits {
     max_workgroups: 65_535,
     max_invocations: 256,
     workgroup_memory_bytes: 16_384,
+    least_subgroup: 0,
     software: false,
 };
 const SOFTWARE: DeviceLimits = DeviceLimits {
@@ -130,7 +131,7 @@ fn short_statistics_keep_more_components_in_registers() {
 #[test]
 fn workgroups_follow_the_device() {
     let workgroup = |limits| match plan(1000, 2, 4, limits).1.regime {
-        Regime::Registers { workgroup } => workgroup,
+        Regime::Registers { reduction } => reduction.workgroup,
         _ => panic!("2 × 4 is small"),
     };
     assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 256));
@@ -139,6 +140,27 @@ fn workgroups_follow_the_device() {
         ..WEBGPU
     };
     assert_eq!(workgroup(&tight), 128);
+}
+
+#[test]
+fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
+    let subgroups = |least_subgroup, d, k| {
+        let limits = DeviceLimits {
+            least_subgroup,
+            ..WEBGPU
+        };
+        match plan(1000, d, k, &limits).1.regime {
+            Regime::Registers { reduction } => reduction.subgroups,
+            Regime::Groups(groups) => groups.reduction.subgroups,
+            Regime::Staged { .. } => panic!("{d} × {k} is small"),
+        }
+    };
+    assert_eq!(
+        [0, 8, 32, 64].map(|least| subgroups(least, 2, 4)),
+        [0, 32, 8, 4]
+    );
+    // 90 sums of 64 subgroups are 23 KB.
+    assert_eq!([4, 8].map(|least| subgroups(least, 4, 20)), [0, 32]);
 }
 
 #[test]
