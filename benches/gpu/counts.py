@@ -36,7 +36,8 @@ NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
 
 @dataclass
 class Compiled:
-    """One kernel on one chip; `mix` is of one round of the hot part."""
+    """One kernel on one chip; `mix` is of one round of the hot part, `once` and `others` are the instructions outside
+    all innermost loops, and of a round of each of those that are not hot."""
     chip: str
     wave: int
     registers: int
@@ -44,6 +45,17 @@ class Compiled:
     spills: int
     memory: int
     mix: dict = field(default_factory=dict)
+    once: int = 0
+    others: int = 0
+
+    def settle(self, loops, whole):
+        """From (whether it is innermost, counts, its multiply-adds) of each loop, and the whole kernel's count."""
+        if not loops:
+            return
+        hot = max(fma for _, _, fma in loops)
+        innermost = [(sum(counts.values()), fma) for leaf, counts, fma in loops if leaf]
+        self.once = max(0, whole - sum(n for n, _ in innermost))
+        self.others = sum(n for n, fma in innermost if fma < 0.9 * hot)
 
     def of(self, *names):
         return sum(self.mix.get(n, 0) for name in names for n in CLASSES[name])
@@ -64,20 +76,29 @@ def amd(program, file, variant):
     constants = [x for name, value in variant["constants"].items() for x in ("--const", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--chips", AMD_CHIPS, "--checks", "wgpu",
                              "--no-zero-init", "--loops", "40", *constants])
-    found, classes, open_ = [], [], False
-    for line in text.splitlines():
+    found, classes, open_, loops, whole = [], [], False, [], 0
+    for line in text.splitlines() + ["end   64 0 0 0 0v 0s 0 0"]:
         if line.startswith("  part"):
             classes = line.split()[4:]
         elif m := re.match(r"(\S.*?)\s+(32|64)\s+(\d+)\s+\d+\s+(\d+)\s+(\d+)v (\d+)s\s+(\d+)\s+(\S+)", line):
+            if found:
+                found[-1].settle(loops, whole)
+            loops = []
+            if m[1] == "end":
+                break
             # Scalar registers that spill go to vector registers, not to memory.
             found.append(Compiled(m[1], int(m[2]), int(m[3]), m[8], int(m[5]) + int(m[7]), int(m[4])))
             open_ = True
-        elif open_ and (m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line)):
+        elif m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line):
+            counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
+            vector = {c: n for c, n in counts.items() if c in AMD_VECTOR}
+            if m[1] == "whole":
+                whole = sum(vector.values())
+            else:
+                loops.append((m[1].startswith("inner"), vector, counts["fma"]))
             # Loops come the longest first.
-            if m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
-                counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
-                found[-1].mix = {c: n for c, n in counts.items() if c in AMD_VECTOR}
-                open_ = False
+            if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
+                found[-1].mix, open_ = vector, False
     return found
 
 
@@ -85,14 +106,23 @@ def nvidia(program, file, variant):
     """A loop's row leaves out the loops inside it."""
     constants = [x for name, value in variant["constants"].items() for x in ("--set", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--checked", "--arch", *NVIDIA_CHIPS, *constants])
-    found = []
-    for line in text.splitlines():
+    found, loops, whole = [], [], 0
+    for line in text.splitlines() + ["sm_end"]:
+        if line.startswith("sm_"):
+            if found:
+                found[-1].settle(loops, whole)
+            loops = []
         if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
             counts = {c: int(n) for c, n in (x.split(":") for x in m[3].split())}
             counts = {c: n for c, n in counts.items() if c not in NVIDIA_SCALAR}
-            if (m[1] == "whole") == (variant["hot"] == "whole") and counts.get("ffma", 0) >= found[-1].mix.get("ffma", 0):
+            if m[1] == "whole":
+                whole = sum(counts.values())
+            else:
+                loops.append((True, counts, counts.get("ffma", 0)))
+            size = lambda counts: (counts.get("ffma", 0), sum(counts.values()))
+            if (m[1] == "whole") == (variant["hot"] == "whole") and size(counts) >= size(found[-1].mix):
                 found[-1].mix = counts
     return found
 
@@ -178,7 +208,9 @@ def predictions(problems, kernels):
                 if kernel is None:
                     break
                 cycles, unit = chip.cycles(kernel)
-                busy = step["rounds"] / kernel.wave * cycles / (chip.simds * chip.clock)
+                issue = 1 if chip.beside else kernel.wave / chip.lanes
+                beside = step["invocations"] * (kernel.once + step["trips"] * kernel.others) * issue
+                busy = (step["rounds"] * cycles + beside) / kernel.wave / (chip.simds * chip.clock)
                 moved = step["bytes"] / chip.bandwidth
                 time = max(busy, moved)
                 longest = max(longest, (time, f"{step['variant']}: {unit if busy > moved else 'memory'}"))
@@ -201,15 +233,20 @@ def main():
     variants = [v for v in read("variants.json") if not args.names or v["name"] in args.names]
     routes = [(amd, "WGMM_GPU_ISA"), (nvidia, "WGMM_NVIDIA_ISA")]
     routes = [(route, shlex.split(os.environ[name])) for route, name in routes if os.environ.get(name)]
+    problems = read("problems.json")
+    steps = {step["variant"] for problem in problems for step in problem["steps"]}
     kernels, spilled = {}, False
     for variant in variants:
         for route, program in routes:
+            # The route to NVIDIA takes seconds a kernel.
+            if route is nvidia and not (variant["minimum"] or variant["name"] in args.names or variant["name"] in steps):
+                continue
             for kernel in route(program, args.folder / f"{variant['name']}.wgsl", variant):
                 kernels.setdefault(variant["name"], []).append(kernel)
                 if kernel.spills:
                     spilled = True
                     print(f"{variant['name']} spills {kernel.spills} on {kernel.chip}", file=sys.stderr, flush=True)
-    tables = {"counts": counts_table(variants, kernels), "predictions": predictions(read("problems.json"), kernels)}
+    tables = {"counts": counts_table(variants, kernels), "predictions": predictions(problems, kernels)}
     text = args.readme.read_text() if args.readme else ""
     for name, lines in tables.items():
         table = "\n".join(lines)

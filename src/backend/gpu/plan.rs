@@ -169,10 +169,14 @@ pub struct Plan {
     pub iterations: u64,
 }
 
+const fn alive(shape: Shape, weighted: bool) -> usize {
+    // A row's weight, and the responsibilities' factor that it makes.
+    shape.live_len() + 2 * weighted as usize
+}
+
 /// Whether all statistics of a shape, and what waits beside them, stay in registers.
 pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
-    // A row's weight, and the responsibilities' factor that it makes.
-    let alive = shape.live_len() + 2 * weighted as usize;
+    let alive = alive(shape, weighted);
     shape.statistics_len() <= MOST_IN_REGISTERS
         && alive <= MOST_ALIVE
         && shape.k * shape.parameters_len() <= MOST_PARAMETERS
@@ -305,7 +309,12 @@ impl Plan {
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
         let rows = layout.blocks.rows_per_block();
         let statistics = shape.statistics_len() + 2;
-        let reduction = Reduction::of(statistics, limits);
+        // An invocation's place in its subgroup takes registers, too.
+        let is_full = alive(shape, layout.columns > shape.d) + 2 > MOST_ALIVE;
+        let reduction = match Reduction::of(statistics, limits) {
+            reduction if is_full => reduction.without_subgroups(),
+            reduction => reduction,
+        };
         let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
         let flops = (rows * (shape.k * per_component + 60)) as f64;
         Self {
@@ -452,6 +461,14 @@ impl Reduction {
         Self {
             workgroup,
             subgroups: if fits { subgroups } else { 0 },
+        }
+    }
+
+    /// The same through workgroup memory.
+    fn without_subgroups(self) -> Self {
+        Self {
+            subgroups: 0,
+            ..self
         }
     }
 

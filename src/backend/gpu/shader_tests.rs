@@ -103,7 +103,7 @@ fn keys() -> Vec<StageKey> {
             hoisted: d == 10,
         });
     }
-    for (d, k) in [(2, 4), (4, 6), (8, 2)] {
+    for (d, k) in [(2, 4), (4, 5), (8, 2)] {
         let shape = Shape {
             covariance_type: Full,
             d,
@@ -116,7 +116,7 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::StatisticsGroups {
             shape,
-            reduction: reduction(64, 8),
+            reduction: reduction(256, 8),
             hoisted: false,
         });
     }
@@ -396,12 +396,15 @@ struct Problem {
     n: usize,
 }
 
-/// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, and the
-/// bytes that are read and written.
+/// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
+/// that are read and written, how many invocations do what stands outside that loop, and about how often each of them
+/// goes through the other loops.
 struct Step {
     key: StageKey,
     rounds: usize,
     bytes: usize,
+    invocations: usize,
+    trips: usize,
 }
 
 const PROBLEMS: [Problem; 9] = {
@@ -455,7 +458,14 @@ impl Problem {
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
         let plan = Plan::new(&layout, shape, &limits).expect("a plan");
         let sums = layout.blocks.len() * plan.sums_per_block * 4;
-        let step = |key, rounds, bytes| Step { key, rounds, bytes };
+        let blocks = layout.blocks.len();
+        let step = |key, rounds, bytes, (invocations, trips)| Step {
+            key,
+            rounds,
+            bytes,
+            invocations,
+            trips,
+        };
         match plan.regime {
             Regime::Registers { reduction } => {
                 let key = StageKey::StatisticsRegisters {
@@ -463,7 +473,8 @@ impl Problem {
                     weighted: false,
                     reduction,
                 };
-                vec![step(key, n, 4 * n * d + sums)]
+                let invocations = blocks * reduction.workgroup as usize;
+                vec![step(key, n, 4 * n * d + sums, (invocations, 8))]
             }
             Regime::Groups(Groups {
                 reduction,
@@ -482,11 +493,12 @@ impl Problem {
                     hoisted,
                 };
                 let merge = StageKey::MergeNormalisers { d, weighted: false };
+                let invocations = blocks * summed * reduction.workgroup as usize;
                 // Groups of one block run side by side: its rows are read from memory once.
                 vec![
-                    step(score, n * scored, 4 * n * d + 8 * n * scored),
-                    step(merge, n * scored, 8 * n * (scored + 1)),
-                    step(sum, n * summed, 4 * n * d + 8 * n + sums),
+                    step(score, n * scored, 4 * n * d + 8 * n * scored, (0, 0)),
+                    step(merge, n * scored, 8 * n * (scored + 1), (n, 8)),
+                    step(sum, n * summed, 4 * n * d + 8 * n + sums, (invocations, 8)),
                 ]
             }
             Regime::Staged { segment_rows, .. } => {
@@ -500,18 +512,40 @@ impl Problem {
                     let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
                     let rows = tiles.slices * tiles.unrolled();
                     vec![
-                        step(score, n / 4 * octets * quads(d), samples + scores),
-                        step(normalise, n * octets, scores),
-                        step(accumulate, n / rows * lanes, samples + scores + partials),
+                        step(
+                            score,
+                            n / 4 * octets * quads(d),
+                            samples + scores,
+                            (n / 4 * octets, 0),
+                        ),
+                        step(normalise, n * octets, scores, (n, octets)),
+                        step(
+                            accumulate,
+                            n / rows * lanes,
+                            samples + scores + partials,
+                            // Two vec4s of responsibilities and of features for each sixteen rows.
+                            (
+                                n.div_ceil(segment_rows) * lanes,
+                                2 * segment_rows / Tiles::ROWS,
+                            ),
+                        ),
                     ]
                 } else {
                     let tiling = Tiling::of(d);
                     let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
                     let rounds = n * k * tiling.groups * tiling.workgroup / tiling.slices / 4;
                     vec![
-                        step(score, n * k, samples + scores + whitened),
-                        step(normalise, 2 * n * k, 2 * scores),
-                        step(accumulate, rounds, scores + whitened + partials),
+                        step(score, n * k, samples + scores + whitened, (0, 0)),
+                        step(normalise, 2 * n * k, 2 * scores, (n, k)),
+                        step(
+                            accumulate,
+                            rounds,
+                            scores + whitened + partials,
+                            (
+                                n.div_ceil(segment_rows) * k * tiling.groups * tiling.workgroup,
+                                (tiling.rows * (quads(d) + 1)).div_ceil(tiling.workgroup),
+                            ),
+                        ),
                     ]
                 }
             }
@@ -567,7 +601,15 @@ fn shaders_are_written_for_other_compilers() {
     let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
         let steps: Vec<_> = steps
             .iter()
-            .map(|s| serde_json::json!({"variant": name(s.key), "rounds": s.rounds, "bytes": s.bytes}))
+            .map(|s| {
+                serde_json::json!({
+                    "variant": name(s.key),
+                    "rounds": s.rounds,
+                    "bytes": s.bytes,
+                    "invocations": s.invocations,
+                    "trips": s.trips,
+                })
+            })
             .collect();
         serde_json::json!({
             "name": problem.name(),

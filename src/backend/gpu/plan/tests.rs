@@ -159,6 +159,18 @@ fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
         [0, 8, 32, 64].map(|least| subgroups(least, 2, 4)),
         [0, 32, 8, 4]
     );
+    // Full registers have no room for them.
+    assert_eq!(subgroups(32, 4, 6), 8);
+    let unweighted = SampleLayout::new(1000, 4, false, &WEBGPU).expect("a block fits");
+    let limits = DeviceLimits {
+        least_subgroup: 32,
+        ..WEBGPU
+    };
+    let plan_of_all = Plan::new(&unweighted, shape(Full, 4, 6), &limits).expect("a plan");
+    assert!(matches!(
+        plan_of_all.regime,
+        Regime::Registers { reduction } if reduction.subgroups == 0
+    ));
     // 90 sums of 64 subgroups are 23 KB.
     assert_eq!([4, 8].map(|least| subgroups(least, 4, 20)), [0, 32]);
 }
