@@ -6,7 +6,7 @@
 //@ constants
 
 @group(0) @binding(0) var<uniform> range: GroupRange;
-@group(0) @binding(1) var<uniform> components: array<vec4<f32>, UNIFORM_LEN>;
+@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, UNIFORM_LEN / PARAMETERS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 // Groups x entries x rows.
@@ -19,7 +19,7 @@ fn log_normalisers(
 ) {
     let rows_per_block = range.rows_per_block;
     let block = blocks[group.z];
-    let parameters = group.y * PARAMETERS;
+    let model = group.y;
     let part = (range.first_group + group.y) * range.count + group.z;
 
     //@ parameters

@@ -9,7 +9,7 @@
 override WORKGROUP: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> range: GroupRange;
-@group(0) @binding(1) var<uniform> components: array<vec4<f32>, UNIFORM_LEN>;
+@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, UNIFORM_LEN / PARAMETERS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 // Entries x rows: the largest score, and the row's weight over its sum.
@@ -17,16 +17,17 @@ override WORKGROUP: u32 = 64u;
 // Entries x groups x statistics.
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>;
 
-//@ tree
+//@ reduction
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_groups(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+    //@ builtins
 ) {
     let rows_per_block = range.rows_per_block;
     let block = blocks[group.z];
-    let parameters = group.y * PARAMETERS;
+    let model = group.y;
 
     //@ accumulators
 

@@ -20,17 +20,18 @@ struct BlockRange {
 }
 
 @group(0) @binding(0) var<uniform> range: BlockRange;
-@group(0) @binding(1) var<uniform> components: array<vec4<f32>, PARAMETERS * MODELS>;
+@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;
 
-//@ tree
+//@ reduction
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_registers(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
+    //@ builtins
 ) {
     let index = group.x + group.y * range.width;
     if index >= range.count {
@@ -38,7 +39,7 @@ fn statistics_registers(
     }
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
-    let parameters = block.model * PARAMETERS;
+    let model = block.model;
 
     //@ accumulators
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""The table of what compilers for real GPUs make of the shaders, beside the least that the formulas need.
+"""What compilers for real GPUs make of the shaders, the least that the formulas need, and the times that follow.
 
-counts.py DIR [NAME...]: DIR is what `benches/gpu/check` exports, NAME the variants wanted (all that have a minimum).
-WGMM_GPU_ISA and WGMM_NVIDIA_ISA are the compilers, as in `benches/gpu/check`; one that is not set is left out.
-Exits with 1 where a kernel spills or uses scratch memory.
+counts.py DIR [--readme FILE] [NAME...]
+
+DIR is what `benches/gpu/check` exports: texts, `variants.json`, `problems.json`. Every variant (or those named) is
+compiled; one that spills or uses scratch memory makes the exit code 1. The tables show the typical ones and go to
+standard output, or between the marks in FILE. WGMM_GPU_ISA and WGMM_NVIDIA_ISA are the compilers, as in
+`benches/gpu/check`; one that is not set is left out.
 """
+import argparse
 import json
 import os
 import pathlib
@@ -12,12 +16,53 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass, field
 
-AMD_CHIPS = "vega10,vega20,navi10,navi21,gfx1100,renoir"
+AMD_CHIPS = "vega10,vega20,navi10,navi21,gfx1100,renoir,rembrandt"
 NVIDIA_CHIPS = ["sm_80", "sm_90"]
-# Instruction classes that occupy a vector unit, a memory unit or workgroup memory, as the two programs name them.
+# Classes of instructions, as the two programs name them.
+CLASSES = {
+    "fma": ("fma", "ffma"),
+    "add, mul": ("addmul", "fadd/mul"),
+    "exp, log, rcp": ("trans", "ex2", "lg2", "mufu"),
+    "compare": ("minmax", "fcmp"),
+    "move, integer": ("mov", "int", "lane", "shfl", "other"),
+    "load, store": ("vload", "vstore", "ldg", "stg", "local", "atom"),
+    "workgroup": ("lds", "sts"),
+}
 AMD_VECTOR = {"fma", "addmul", "trans", "f64", "minmax", "mov", "int", "lane", "lds", "vload", "vstore"}
 NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
+
+
+@dataclass
+class Compiled:
+    """One kernel on one chip; `mix` is of one round of the hot part, `once` and `others` are the instructions outside
+    all innermost loops, and of a round of each of those that are not hot."""
+    chip: str
+    wave: int
+    registers: int
+    waves: str
+    spills: int
+    memory: int
+    mix: dict = field(default_factory=dict)
+    once: int = 0
+    others: int = 0
+
+    def settle(self, loops, whole):
+        """From (whether it is innermost, counts, its multiply-adds) of each loop, and the whole kernel's count."""
+        if not loops:
+            return
+        hot = max(fma for _, _, fma in loops)
+        innermost = [(sum(counts.values()), fma) for leaf, counts, fma in loops if leaf]
+        self.once = max(0, whole - sum(n for n, _ in innermost))
+        self.others = sum(n for n, fma in innermost if fma < 0.9 * hot)
+
+    def of(self, *names):
+        return sum(self.mix.get(n, 0) for name in names for n in CLASSES[name])
+
+    @property
+    def total(self):
+        return sum(self.mix.values())
 
 
 def output(command):
@@ -28,64 +73,190 @@ def output(command):
 
 
 def amd(program, file, variant):
-    """Rows of (chip, registers, waves, spills and scratch, workgroup bytes, counts of the hot part)."""
     constants = [x for name, value in variant["constants"].items() for x in ("--const", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--chips", AMD_CHIPS, "--checks", "wgpu",
                              "--no-zero-init", "--loops", "40", *constants])
-    rows, classes, chip = [], [], None
-    for line in text.splitlines():
+    found, classes, open_, loops, whole = [], [], False, [], 0
+    for line in text.splitlines() + ["end   64 0 0 0 0v 0s 0 0"]:
         if line.startswith("  part"):
             classes = line.split()[4:]
         elif m := re.match(r"(\S.*?)\s+(32|64)\s+(\d+)\s+\d+\s+(\d+)\s+(\d+)v (\d+)s\s+(\d+)\s+(\S+)", line):
+            if found:
+                found[-1].settle(loops, whole)
+            loops = []
+            if m[1] == "end":
+                break
             # Scalar registers that spill go to vector registers, not to memory.
-            chip = [f"{m[1]} (wave{m[2]})", int(m[3]), m[8], int(m[5]) + int(m[7]), int(m[4])]
-            wanted = variant["hot"]
-        elif chip and (m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line)):
+            found.append(Compiled(m[1], int(m[2]), int(m[3]), m[8], int(m[5]) + int(m[7]), int(m[4])))
+            open_ = True
+        elif m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line):
+            counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
+            vector = {c: n for c, n in counts.items() if c in AMD_VECTOR}
+            if m[1] == "whole":
+                whole = sum(vector.values())
+            else:
+                loops.append((m[1].startswith("inner"), vector, counts["fma"]))
             # Loops come the longest first.
-            if m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[wanted]):
-                counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
-                rows.append((*chip, {c: n for c, n in counts.items() if c in AMD_VECTOR}, counts["fma"]))
-                chip = None
-    return rows
+            if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
+                found[-1].mix, open_ = vector, False
+    return found
 
 
 def nvidia(program, file, variant):
-    """The same from NVIDIA's assembler; a loop's row there leaves out the loops inside it."""
+    """A loop's row leaves out the loops inside it."""
     constants = [x for name, value in variant["constants"].items() for x in ("--set", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--checked", "--arch", *NVIDIA_CHIPS, *constants])
-    rows, chip, best = [], None, None
+    found, loops, whole = [], [], 0
     for line in text.splitlines() + ["sm_end"]:
         if line.startswith("sm_"):
-            if chip and best:
-                rows.append((*chip, best, best.get("ffma", 0)))
-            best = None
-            if m := re.match(r"(\w+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
-                chip = [m[1], int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])]
+            if found:
+                found[-1].settle(loops, whole)
+            loops = []
+        if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
+            found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
             counts = {c: int(n) for c, n in (x.split(":") for x in m[3].split())}
             counts = {c: n for c, n in counts.items() if c not in NVIDIA_SCALAR}
-            if (m[1] == "whole") == (variant["hot"] == "whole") and counts.get("ffma", 0) >= (best or {}).get("ffma", 0):
-                best = counts
-    return rows
+            if m[1] == "whole":
+                whole = sum(counts.values())
+            else:
+                loops.append((True, counts, counts.get("ffma", 0)))
+            size = lambda counts: (counts.get("ffma", 0), sum(counts.values()))
+            if (m[1] == "whole") == (variant["hot"] == "whole") and size(counts) >= size(found[-1].mix):
+                found[-1].mix = counts
+    return found
+
+
+@dataclass
+class Chip:
+    """Public figures; `simds` are the units that issue one instruction of a wave at a time."""
+    title: str
+    counts: str
+    simds: int
+    clock: float
+    bandwidth: float
+    # Lanes of single precision, of moves and comparisons, of exp and the like, and bytes of workgroup memory and
+    # of loads, each a cycle and SIMD.
+    lanes: int
+    other_lanes: int
+    special_lanes: int
+    local_bytes: int
+    # Whether moves and comparisons take a place of their own beside arithmetic.
+    beside: bool
+    # Bytes that a load of one number takes in the path to the caches, all lanes together, a cycle and SIMD.
+    load_bytes: int
+
+    def peak(self):
+        """Multiply-adds a second."""
+        return self.simds * self.lanes * self.clock
+
+    def cycles(self, kernel):
+        """Cycles that a round of one wave occupies its SIMD: of all units the one that is busy longest."""
+        w = kernel.wave
+        arithmetic = kernel.of("fma", "add, mul")
+        other = kernel.of("compare", "move, integer")
+        special = kernel.of("exp, log, rcp")
+        units = {
+            "arithmetic": arithmetic * w / self.lanes,
+            "other": other * w / self.other_lanes,
+            "special": special * w / self.special_lanes,
+            "workgroup memory": kernel.of("workgroup") * w * 16 / self.local_bytes,
+            "loads": kernel.of("load, store") * w * 4 / self.load_bytes,
+        }
+        if self.beside:
+            units["issue"] = kernel.total
+        else:
+            units = {"vector unit": units["arithmetic"] + units["other"] + units["special"],
+                     "workgroup memory": units["workgroup memory"], "loads": units["loads"]}
+        unit = max(units, key=units.get)
+        return units[unit], unit
+
+
+# NVIDIA's H100 SXM and A100 whitepapers; AMD's pages of the RX 7900 XTX and the Ryzen 6800U (680M, LPDDR5-6400).
+# Without RDNA3's dual issue, of which this compiler makes no use.
+CHIPS = [
+    Chip("H100", "sm_90", 132 * 4, 1.98e9, 3.35e12, 32, 16, 4, 32, True, 32),
+    Chip("RX 7900 XTX", "GFX1100", 96 * 2, 2.5e9, 0.96e12, 32, 32, 8, 64, False, 64),
+    Chip("Radeon 680M", "REMBRANDT", 12 * 2, 2.4e9, 0.1024e12, 32, 32, 8, 64, False, 64),
+    Chip("A100", "sm_80", 108 * 4, 1.41e9, 1.555e12, 16, 16, 4, 32, True, 32),
+]
+
+
+def counts_table(variants, kernels):
+    yield "| kernel | chips | registers | waves | spilled | workgroup bytes | " + " | ".join(CLASSES) + " | all | minimum | ratio |"
+    yield "|---|---|" + "---|" * (len(CLASSES) + 7)
+    for variant in variants:
+        if not variant["typical"]:
+            continue
+        rows = {}
+        for k in kernels.get(variant["name"], []):
+            row = [k.registers, k.waves, k.spills, k.memory, *(k.of(c) for c in CLASSES), k.total, variant["minimum"],
+                   f"{k.total / variant['minimum']:.2f}"]
+            rows.setdefault(" | ".join(map(str, row)), []).append(k.chip)
+        for row, chips in rows.items():
+            yield f"| {variant['name']} | {', '.join(chips)} | {row} |"
+
+
+def predictions(problems, kernels):
+    yield "| problem | GPU | kernels, ms | roofline, ms | share | what limits the longest kernel | bytes read, of one read of X |"
+    yield "|---|---|---|---|---|---|---|"
+    for problem in problems:
+        for chip in CHIPS:
+            total, longest = 0.0, (0.0, "")
+            for step in problem["steps"]:
+                kernel = next((k for k in kernels.get(step["variant"], []) if k.chip.startswith(chip.counts)), None)
+                if kernel is None:
+                    break
+                cycles, unit = chip.cycles(kernel)
+                issue = 1 if chip.beside else kernel.wave / chip.lanes
+                beside = step["invocations"] * (kernel.once + step["trips"] * kernel.others) * issue
+                busy = (step["rounds"] * cycles + beside) / kernel.wave / (chip.simds * chip.clock)
+                moved = step["bytes"] / chip.bandwidth
+                time = max(busy, moved)
+                longest = max(longest, (time, f"{step['variant']}: {unit if busy > moved else 'memory'}"))
+                total += time
+            else:
+                x_bytes = 4.0 * problem["n"] * problem["d"]
+                floor = max(x_bytes / chip.bandwidth, problem["n"] * problem["minimum"] / chip.peak())
+                moved = sum(step["bytes"] for step in problem["steps"])
+                yield (f"| {problem['name']} | {chip.title} | {1e3 * total:.3g} | {1e3 * floor:.3g} | {100 * floor / total:.0f} % "
+                       f"| {longest[1]} | {moved / x_bytes:.2f} |")
 
 
 def main():
-    folder, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
-    variants = [v for v in json.loads((folder / "variants.json").read_text()) if v["minimum"]]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--readme", type=pathlib.Path)
+    args = parser.parse_args()
+    read = lambda name: json.loads((args.folder / name).read_text())
+    variants = [v for v in read("variants.json") if not args.names or v["name"] in args.names]
     routes = [(amd, "WGMM_GPU_ISA"), (nvidia, "WGMM_NVIDIA_ISA")]
     routes = [(route, shlex.split(os.environ[name])) for route, name in routes if os.environ.get(name)]
-    print("| kernel | chip | registers | waves | spilled, scratch | workgroup bytes | vector instructions | of them fma | minimum | ratio |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    spilled = False
+    problems = read("problems.json")
+    steps = {step["variant"] for problem in problems for step in problem["steps"]}
+    kernels, spilled = {}, False
     for variant in variants:
-        if names and variant["name"] not in names:
-            continue
         for route, program in routes:
-            for chip, registers, waves, spills, memory, counts, fma in route(program, folder / f"{variant['name']}.wgsl", variant):
-                total = sum(counts.values())
-                spilled |= spills > 0
-                print(f"| {variant['name']} | {chip} | {registers} | {waves} | {spills} | {memory} | {total} | {fma} "
-                      f"| {variant['minimum']} | {total / variant['minimum']:.2f} |", flush=True)
+            # The route to NVIDIA takes seconds a kernel.
+            if route is nvidia and not (variant["minimum"] or variant["name"] in args.names or variant["name"] in steps):
+                continue
+            for kernel in route(program, args.folder / f"{variant['name']}.wgsl", variant):
+                kernels.setdefault(variant["name"], []).append(kernel)
+                if kernel.spills:
+                    spilled = True
+                    print(f"{variant['name']} spills {kernel.spills} on {kernel.chip}", file=sys.stderr, flush=True)
+    tables = {"counts": counts_table(variants, kernels), "predictions": predictions(problems, kernels)}
+    text = args.readme.read_text() if args.readme else ""
+    for name, lines in tables.items():
+        table = "\n".join(lines)
+        if args.readme:
+            mark = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
+            text = re.sub(mark, lambda m: f"{m[1]}\n{table}\n\n{m[2]}", text, flags=re.S)
+        else:
+            print(table, end="\n\n")
+    if args.readme:
+        args.readme.write_text(text)
     sys.exit(1 if spilled else 0)
 
 

@@ -13,12 +13,15 @@ const variants = JSON.parse(readFileSync(join(folder, 'variants.json'), 'utf8'))
 // Kept in scope: what it owns goes with it.
 const gpu = create(['backend=null']);
 const adapter = await gpu.requestAdapter();
-// Default limits: what every WebGPU device has.
-const device = await adapter.requestDevice();
+// Default limits: what every WebGPU device has; subgroups are for those that have them.
+const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
 let refused = 0;
 for (const { name, entry, constants } of variants) {
   device.pushErrorScope('validation');
-  const module = device.createShaderModule({ code: readFileSync(join(folder, `${name}.wgsl`), 'utf8') });
+  const text = readFileSync(join(folder, `${name}.wgsl`), 'utf8');
+  // naga knows subgroups without being told, and does not know how to be told.
+  const code = text.includes('subgroupAdd') ? `enable subgroups;${text}` : text;
+  const module = device.createShaderModule({ code });
   const { messages } = await module.getCompilationInfo();
   for (const m of messages) console.log(`${name}.wgsl:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`);
   const compute = { module, entryPoint: entry, constants };

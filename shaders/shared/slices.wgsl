@@ -1,6 +1,6 @@
-z[lane] = $column;
+$buffer[lane] = $column;
 workgroupBarrier();
 for (var s = 1u; s < $slices; s++) {
-    $column += z[lane % LANES + s * LANES];
+    $column += $buffer[lane % LANES + s * LANES];
 }
 workgroupBarrier();

@@ -41,6 +41,9 @@ pub struct DeviceInfo {
     pub precision: Precision,
     /// Threads used on the host.
     pub threads: usize,
+    /// How a GPU evaluated the last model, in words.
+    #[serde(skip)]
+    pub plan: Option<String>,
 }
 
 /// A model to evaluate, and on which summation blocks (all of them without a mask).

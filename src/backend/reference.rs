@@ -106,6 +106,7 @@ impl Backend for Reference<'_> {
             driver: String::new(),
             precision: Precision::F64,
             threads: 1,
+            plan: None,
         }
     }
 

@@ -302,7 +302,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DevicesArgs {
-    /// One small fit on each adapter against the reference, and a long loop
+    /// Each adapter's fit against the reference, its speed, and how much of that the kernels reach
     #[arg(long)]
     pub(crate) check: bool,
 }

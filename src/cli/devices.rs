@@ -5,7 +5,7 @@ use std::io::Write;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use wgmm::backend::gpu::{self, AdapterDescription, DeviceKind, Selection};
+use wgmm::backend::gpu::{self, AdapterDescription, DeviceKind, Measured, Selection};
 use wgmm::data::Samples;
 use wgmm::em::{self, DeviceChoice, GPU_PAYS, Init, Options};
 use wgmm::mixture::{Covariances, Difference, Mixture};
@@ -31,24 +31,35 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
         None if adapters.is_empty() => "auto: the CPU, since there is no adapter".to_owned(),
         None => "auto: the CPU, since all adapters are software; --device gpu takes one".to_owned(),
     };
-    let mut results: Vec<(&AdapterDescription, Option<Result<Difference, String>>)> =
+    let mut results: Vec<(&AdapterDescription, Option<Check>)> =
         adapters.iter().map(|a| (a, None)).collect();
     if args.check {
         let (samples, reference) = problem(shared)?;
         for (adapter, result) in &mut results {
-            *result = Some(check(adapter, &samples, &reference));
+            let selection = Selection::Named(adapter.index.to_string());
+            *result = Some(Check {
+                difference: check(&selection, &samples, &reference),
+                speed: gpu::measure(&selection).map_err(|e| e.to_string()),
+            });
         }
     }
-    let sound = results.iter().all(|(_, r)| r.as_ref().is_none_or(is_sound));
+    let sound = results
+        .iter()
+        .all(|(_, r)| r.as_ref().is_none_or(Check::is_sound));
     if shared.json {
         let listed: Vec<Value> = results
             .iter()
             .map(|(adapter, result)| {
                 let mut value = json!(adapter);
-                match result {
-                    Some(Ok(difference)) => value["check"] = json!(difference),
-                    Some(Err(error)) => value["error"] = json!(error),
-                    None => {}
+                if let Some(Check { difference, speed }) = result {
+                    match difference {
+                        Ok(difference) => value["check"] = json!(difference),
+                        Err(error) => value["error"] = json!(error),
+                    }
+                    match speed {
+                        Ok(speed) => value["measured"] = json!(speed),
+                        Err(error) => value["error"] = json!(error),
+                    }
                 }
                 value
             })
@@ -68,21 +79,8 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
                 "{}  {} ({:?}, {}; {})",
                 adapter.index, adapter.name, adapter.kind, adapter.api, adapter.driver
             )?;
-            match result {
-                Some(Ok(d)) => {
-                    let verdict = if is_sound(&Ok(*d)) {
-                        "sound"
-                    } else {
-                        "NOT SOUND"
-                    };
-                    writeln!(
-                        out,
-                        "   {verdict}: weights {:.1e}, means {:.1e}, covariances {:.1e} from the reference",
-                        d.weights, d.means, d.covariances
-                    )?;
-                }
-                Some(Err(error)) => writeln!(out, "   NOT SOUND: {error}")?,
-                None => {}
+            if let Some(check) = result {
+                write!(out, "{}", check.text(shared.verbose))?;
             }
         }
         writeln!(out, "{why}")?;
@@ -94,11 +92,59 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
     })
 }
 
-/// `compare`'s tolerances.
-fn is_sound(result: &Result<Difference, String>) -> bool {
-    result
-        .as_ref()
-        .is_ok_and(|d| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4)
+/// What was found on an adapter.
+struct Check {
+    /// A fit's distance from the reference.
+    difference: Result<Difference, String>,
+    speed: Result<Measured, String>,
+}
+
+impl Check {
+    /// By `compare`'s tolerances.
+    fn is_sound(&self) -> bool {
+        let close = |d: &Difference| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4;
+        self.difference.as_ref().is_ok_and(close) && self.speed.is_ok()
+    }
+
+    fn text(&self, verbose: bool) -> String {
+        let verdict = if self.is_sound() {
+            "sound"
+        } else {
+            "NOT SOUND"
+        };
+        let mut lines = vec![match &self.difference {
+            Ok(d) => format!(
+                "{verdict}: weights {:.1e}, means {:.1e}, covariances {:.1e} from the reference",
+                d.weights, d.means, d.covariances
+            ),
+            Err(error) => format!("{verdict}: {error}"),
+        }];
+        match &self.speed {
+            Ok(speed) => {
+                lines.push(format!(
+                    "reads {:.3} GB/s, {:.4} TFLOP/s of multiply-adds; passes, and how much of what these speeds allow:",
+                    speed.bytes_per_second / 1e9,
+                    2.0 * speed.fmas_per_second / 1e12
+                ));
+                for p in &speed.passes {
+                    lines.push(format!(
+                        "  {} N={} D={} K={}: {:.3} ms, {:.0} %",
+                        p.covariance_type,
+                        p.rows,
+                        p.features,
+                        p.components,
+                        1e3 * p.seconds,
+                        100.0 * p.roofline_share
+                    ));
+                    if verbose {
+                        lines.push(format!("    {}", p.plan));
+                    }
+                }
+            }
+            Err(error) => lines.push(format!("{verdict}: {error}")),
+        }
+        lines.iter().map(|line| format!("   {line}\n")).collect()
+    }
 }
 
 /// Samples of two overlapping components in three dimensions, and five iterations of the reference on them.
@@ -127,11 +173,11 @@ fn problem(shared: &Shared) -> Result<(Samples, (Options, Mixture)), Failure> {
 }
 
 fn check(
-    adapter: &AdapterDescription,
+    selection: &Selection,
     samples: &Samples,
     (options, reference): &(Options, Mixture),
 ) -> Result<Difference, String> {
-    let device = DeviceChoice::Gpu(Selection::Named(adapter.index.to_string()));
+    let device = DeviceChoice::Gpu(selection.clone());
     let fit = em::fit(
         samples,
         &Options {

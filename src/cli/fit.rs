@@ -58,6 +58,9 @@ pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
         let mut text = summary::fit(&fit, table.samples.len(), &table.features);
         if shared.verbose {
             let t = fit.times;
+            if let Some(plan) = &fit.device.plan {
+                text.push_str(&format!("\non the GPU: {plan}\n"));
+            }
             text.push_str(&format!(
                 "\nseconds: read {:.3}, prepare {:.3}, start {:.3}, EM {:.3} ({:.2} ms a pass)\n",
                 read.as_secs_f64(),

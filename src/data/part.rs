@@ -25,3 +25,11 @@ pub(super) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut start: u64) -
     }
     Ok(())
 }
+
+/// Fills `bytes` from byte `start` of the file. Where there is no reading at a place there are no threads either.
+#[cfg(not(any(unix, windows)))]
+pub(super) fn read_exact_at(mut file: &File, bytes: &mut [u8], start: u64) -> io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(bytes)
+}

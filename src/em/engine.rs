@@ -337,6 +337,7 @@ mod tests {
                 driver: String::new(),
                 precision: Precision::F32,
                 threads: 1,
+                plan: None,
             }
         }
 

@@ -298,6 +298,7 @@ impl Backend for Cpu<'_> {
             driver: String::new(),
             precision: self.precision(),
             threads: rayon::current_num_threads(),
+            plan: None,
         }
     }
 

@@ -18,6 +18,8 @@ pub struct Options {
     pub sentinel: Option<u32>,
     /// Opens the adapter with the least limits that wgpu knows of (its downlevel defaults) instead of all it has.
     pub least_limits: bool,
+    /// Does without subgroup operations, as adapters do that have none. For tests.
+    pub no_subgroups: bool,
     /// Takes the adapter for hardware, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: bool,
 }
@@ -88,8 +90,18 @@ impl Device {
         } else {
             adapter.limits()
         };
+        let least_subgroup = match adapter.features().contains(wgpu::Features::SUBGROUP) {
+            true if !options.no_subgroups && !options.least_limits => {
+                adapter.get_info().subgroup_min_size
+            }
+            _ => 0,
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgmm"),
+            required_features: match least_subgroup {
+                0 => wgpu::Features::empty(),
+                _ => wgpu::Features::SUBGROUP,
+            },
             required_limits: limits.clone(),
             ..Default::default()
         }))
@@ -125,6 +137,7 @@ impl Device {
                         .max_compute_invocations_per_workgroup
                         .min(limits.max_compute_workgroup_size_x),
                     workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+                    least_subgroup,
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
                 },
                 device,

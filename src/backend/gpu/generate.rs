@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
-use super::plan::{LONGEST_RUN, SEGMENTS, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch};
+use super::plan::{
+    LONGEST_RUN, Reduction, SEGMENTS, Tiles, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch,
+};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -21,7 +23,9 @@ const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
 const BLOCK: &str = include_str!("../../../shaders/shared/block.wgsl");
 const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
+const SUBGROUPS: &str = include_str!("../../../shaders/shared/subgroups.wgsl");
 const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
+const POWERS: &str = include_str!("../../../shaders/shared/powers.wgsl");
 const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
 
 /// Appends one formatted line. Writing to a `String` cannot fail.
@@ -94,6 +98,22 @@ fn unrolled_whitening(d: usize) -> String {
     text
 }
 
+/// The text of `measure_fma`.
+pub(super) fn measure_fma() -> String {
+    let [mut chains, mut steps] = [const { String::new() }; 2];
+    for c in 0..8 {
+        line!(chains, "var c{c} = start + vec4({c}.0);");
+    }
+    for c in (0..4).flat_map(|_| 0..8) {
+        line!(steps, "c{c} = fma(c{c}, a, b);");
+    }
+    let sum = "let sum = ((c0 + c1) + (c2 + c3)) + ((c4 + c5) + (c6 + c7));";
+    fill(
+        include_str!("../../../shaders/measure_fma.wgsl"),
+        &[("chains", &chains), ("steps", &steps), ("sum", sum)],
+    )
+}
+
 /// The text of `accumulate` for D features.
 pub(super) fn accumulate(d: usize) -> String {
     let tiling = Tiling::of(d);
@@ -118,6 +138,7 @@ pub(super) fn accumulate(d: usize) -> String {
         stretches += "workgroupBarrier();\n";
         for c in 0..4 {
             let repeated = [
+                ("buffer", "z".to_owned()),
                 ("column", format!("column_{c}")),
                 ("slices", format!("{}u", tiling.slices)),
             ];
@@ -130,6 +151,184 @@ pub(super) fn accumulate(d: usize) -> String {
     let text = include_str!("../../../shaders/accumulate.wgsl");
     let text = fill(&staged(text, d), &[("stretches", &stretches)]);
     text.replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// The text of `score_tiles` for D features.
+pub(super) fn score_tiles(d: usize) -> String {
+    let [mut squares, mut features, mut scores] = [const { String::new() }; 3];
+    for part in 0..4 {
+        let feature = format!("min(4u * i + {part}u, D - 1u)");
+        line!(features, "let x{part} = samples[at + {feature} * stride];");
+    }
+    for c in 0..8 {
+        line!(squares, "var m{c} = vec4(0.0);");
+        for (name, quad) in [
+            ("mean", "0u"),
+            ("remainder", "QUADS"),
+            ("factor", "2u * QUADS"),
+        ] {
+            let at = format!("parameters + {c}u * COMPONENT + {quad}");
+            line!(features, "let {name}{c} = components[{at}];");
+        }
+        for (part, name) in PARTS.iter().enumerate() {
+            line!(
+                features,
+                "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
+            );
+        }
+        // Four squares at a time, which rounds the long sum less often.
+        let sum = (1..4).fold(format!("y{c}_0 * y{c}_0"), |sum, part| {
+            format!("fma(y{c}_{part}, y{c}_{part}, {sum})")
+        });
+        line!(features, "m{c} += {sum};");
+        line!(
+            scores,
+            "let q{c} = components[first + {c}u * COMPONENT].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
+        );
+    }
+    for (row, part) in PARTS.iter().enumerate() {
+        for half in 0..2 {
+            let q = [0, 1, 2, 3].map(|c| format!("q{}.{part}", 4 * half + c));
+            line!(
+                scores,
+                "scores[to + {}u] = vec4({});",
+                2 * row + half,
+                q.join(", ")
+            );
+        }
+    }
+    let text = include_str!("../../../shaders/score_tiles.wgsl");
+    let parts = [
+        ("squares", squares),
+        ("features", features),
+        ("scores", scores),
+    ];
+    // Before the function of that name would be put in.
+    let text = fill(
+        text,
+        &parts.each_ref().map(|(name, part)| (*name, part.as_str())),
+    );
+    staged(&text, d)
+}
+
+/// The text of `normalise_tiles` for D features.
+pub(super) fn normalise_tiles(d: usize) -> String {
+    let text = staged(include_str!("../../../shaders/normalise_tiles.wgsl"), d);
+    text.replacen("@group(0)", &format!("{POWERS}\n@group(0)"), 1)
+}
+
+/// The text of `accumulate_tiles` for D features.
+pub(super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
+    let Tiles {
+        workgroup,
+        pack,
+        octets,
+        features,
+        slices,
+    } = tiles;
+    let spherical = pack == Tiles::PACK_OF_SPHERICAL;
+    let constants = format!(
+        "// Invocations; octets of components, in packs, and vec4s of features that they share out once, and slices of rows.\n\
+         const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst PACK: u32 = {pack}u;\n\
+         const PACKS: u32 = 8u * OCTETS / PACK;\nconst FEATURES: u32 = {features}u;\n\
+         const SLICES: u32 = {slices}u;\nconst LANES: u32 = PACKS * FEATURES;\n\
+         // Rows in workgroup memory.\nconst ROWS: u32 = {}u;\n\
+         // Whether one second moment a component is wanted, the sum of squared distances that scores tell.\n\
+         const SPHERICAL: bool = {spherical};\n\n{POWERS}",
+        Tiles::ROWS
+    );
+    let mut sums = String::new();
+    let mut names = Vec::new();
+    for c in 0..pack {
+        line!(sums, "let mean{c} = components[mean + {c}u * COMPONENT];");
+        names.push(format!("s1_{c}"));
+        if !spherical {
+            names.push(format!("s2_{c}"));
+        }
+    }
+    sums += &names.iter().fold(String::new(), |mut text, name| {
+        line!(text, "var {name} = vec4(0.0);");
+        text
+    });
+    let walk = tile_walk(tiles.unrolled(), pack, spherical);
+    let mut shared = String::new();
+    if slices > 1 {
+        for name in &names {
+            let repeated = [
+                ("buffer", "shares".to_owned()),
+                ("column", name.clone()),
+                ("slices", format!("{slices}u")),
+            ];
+            let text = include_str!("../../../shaders/shared/slices.wgsl");
+            shared += &named(text, &repeated);
+        }
+    }
+    let [mut partials, mut tails] = [const { String::new() }; 2];
+    line!(partials, "if slice == 0u && quad < QUADS {{");
+    for c in 0..pack {
+        line!(partials, "    if own + {c}u < batch.n_components {{");
+        line!(
+            partials,
+            "        let to = (part + own + {c}u) * length + quad;"
+        );
+        line!(partials, "        partials[to] = s1_{c};");
+        if !spherical {
+            line!(partials, "        partials[to + QUADS] = s2_{c};");
+        }
+        line!(partials, "    }}");
+    }
+    line!(partials, "}}");
+    for (c, part) in PARTS.iter().enumerate() {
+        line!(tails, "if k + {c}u < batch.n_components {{");
+        line!(
+            tails,
+            "    partials[(part + k + {c}u) * length + length - 1u] = vec4(s0.{part}, squares.{part}, 0.0, 0.0);"
+        );
+        line!(tails, "}}");
+    }
+    let text = fill(
+        include_str!("../../../shaders/accumulate_tiles.wgsl"),
+        &[
+            ("sums", &sums),
+            ("walk", &walk),
+            ("slices", &shared),
+            ("partials", &partials),
+            ("tails", &tails),
+        ],
+    );
+    staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// Adds the rows in workgroup memory, so many of them written out.
+fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
+    let mut text = String::new();
+    line!(
+        text,
+        "for (var row = slice; row < ROWS; row += {unrolled}u * SLICES) {{"
+    );
+    for n in 0..unrolled {
+        line!(text, "    let at{n} = row + {n}u * SLICES;");
+        line!(text, "    let x{n} = rows_of[at{n} * FEATURES + own_quad];");
+        for half in 0..pack / 4 {
+            line!(
+                text,
+                "    let r{n}_{half} = shares[at{n} * PAIRS + PACK / 4u * own_pack + {half}u];"
+            );
+        }
+        for c in 0..pack {
+            let r = format!("r{n}_{}.{}", c / 4, PARTS[c % 4]);
+            line!(text, "    let d{n}_{c} = x{n} - mean{c};");
+            if spherical {
+                line!(text, "    s1_{c} = fma(vec4({r}), d{n}_{c}, s1_{c});");
+            } else {
+                line!(text, "    let t{n}_{c} = {r} * d{n}_{c};");
+                line!(text, "    s1_{c} += t{n}_{c};");
+                line!(text, "    s2_{c} = fma(t{n}_{c}, d{n}_{c}, s2_{c});");
+            }
+        }
+    }
+    line!(text, "}}");
+    text
 }
 
 /// Replaces each `$name` by its text.
@@ -153,10 +352,9 @@ fn batch() -> String {
 }
 
 /// The text of `statistics_registers` for a shape.
-pub(super) fn statistics_registers(shape: Shape, weighted: bool, workgroup: u32) -> String {
+pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Reduction) -> String {
     let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
     let unrolled = Unrolled::new(shape, weighted, hoisted);
-    let chunk = chunk(workgroup);
     // Without weights the sum of logarithms is the logarithm of a product.
     let (product, logs) = match weighted {
         true => ("", ""),
@@ -177,13 +375,14 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool, workgroup: u32)
         include_str!("../../../shaders/statistics_registers.wgsl"),
         &[
             ("constants", &constants),
-            ("tree", &tree(chunk)),
+            ("builtins", builtins(reduction)),
+            ("reduction", &shared_memory(reduction)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.row()),
             ("product", product),
             ("logs", logs),
-            ("sums", &sums(&names, chunk)),
+            ("sums", &sums(&names, reduction)),
         ],
     )
 }
@@ -219,18 +418,19 @@ pub(super) fn merge_normalisers(d: usize) -> String {
 }
 
 /// The text of `statistics_groups` for a group of components.
-pub(super) fn statistics_groups(group: Shape, hoisted: bool, workgroup: u32) -> String {
+pub(super) fn statistics_groups(group: Shape, hoisted: bool, reduction: Reduction) -> String {
     let unrolled = Unrolled::new(group, false, hoisted);
-    let (names, chunk) = (unrolled.names(), chunk(workgroup));
+    let names = unrolled.names();
     fill(
         include_str!("../../../shaders/statistics_groups.wgsl"),
         &[
             ("constants", &unrolled.group_constants()),
-            ("tree", &tree(chunk)),
+            ("builtins", builtins(reduction)),
+            ("reduction", &shared_memory(reduction)),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.normalised_row()),
-            ("sums", &sums(&names, chunk)),
+            ("sums", &sums(&names, reduction)),
         ],
     )
 }
@@ -329,7 +529,7 @@ impl Unrolled {
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
-        format!("components[parameters + {}u].{}", at / 4, PARTS[at % 4])
+        format!("components[model][{}u].{}", at / 4, PARTS[at % 4])
     }
 
     fn parameter(&self, k: usize, i: usize) -> String {
@@ -490,14 +690,55 @@ fn accumulators(names: &[String]) -> String {
     })
 }
 
-/// What sums over a workgroup, `chunk` statistics at a time.
-fn tree(chunk: usize) -> String {
-    fill(TREE, &[("chunk", &format!("const CHUNK: u32 = {chunk}u;"))])
+/// What a kernel that sums over a workgroup asks of it.
+fn builtins(reduction: Reduction) -> &'static str {
+    match reduction.subgroups {
+        0 => "",
+        _ => {
+            "@builtin(subgroup_invocation_id) subgroup_lane: u32,\n\
+             @builtin(subgroup_id) subgroup: u32,\n\
+             @builtin(num_subgroups) subgroups: u32,"
+        }
+    }
 }
 
-/// Sums over the workgroup, `chunk` statistics at a time: two barriers each.
-fn sums(names: &[String], chunk: usize) -> String {
+/// Memory for sums over a workgroup.
+fn shared_memory(reduction: Reduction) -> String {
+    match reduction.subgroups {
+        0 => {
+            let chunk = format!("const CHUNK: u32 = {}u;", chunk(reduction.workgroup));
+            fill(TREE, &[("chunk", &chunk)])
+        }
+        most => {
+            let most = format!("// The most of them.\nconst SUBGROUPS: u32 = {most}u;");
+            fill(SUBGROUPS, &[("subgroups", &most)])
+        }
+    }
+}
+
+/// Sums over the workgroup: by subgroups with one barrier, or some statistics at a time with two barriers each.
+fn sums(names: &[String], reduction: Reduction) -> String {
     let mut text = String::new();
+    if reduction.subgroups > 0 {
+        for (s, name) in names.iter().enumerate() {
+            line!(text, "let sum_{s} = subgroupAdd({name});");
+        }
+        line!(text, "if subgroup_lane == 0u {{");
+        for s in 0..names.len() {
+            line!(text, "    found[{s}u * SUBGROUPS + subgroup] = sum_{s};");
+        }
+        line!(text, "}}\nworkgroupBarrier();");
+        line!(
+            text,
+            "for (var s = lane; s < STATISTICS; s += WORKGROUP) {{"
+        );
+        line!(text, "    var sum = 0.0;");
+        line!(text, "    for (var i = 0u; i < subgroups; i++) {{");
+        line!(text, "        sum += found[s * SUBGROUPS + i];\n    }}");
+        line!(text, "    partials[partial + s] = sum;\n}}");
+        return text;
+    }
+    let chunk = chunk(reduction.workgroup);
     for (c, names) in names.chunks(chunk).enumerate() {
         for (s, name) in names.iter().enumerate() {
             line!(text, "tree[{s}u * ROW + lane] = {name};");
@@ -527,7 +768,11 @@ mod tests {
             d,
             k,
         };
-        statistics_registers(shape, true, 64)
+        let reduction = Reduction {
+            workgroup: 64,
+            subgroups: 0,
+        };
+        statistics_registers(shape, true, reduction)
     }
 
     #[test]

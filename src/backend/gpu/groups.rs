@@ -55,7 +55,7 @@ pub(super) fn statistics_groups(
     choose: impl Fn(usize) -> bool,
 ) -> Result<Sums, BackendError> {
     let Groups {
-        workgroup,
+        reduction,
         score,
         sum,
         hoisted,
@@ -70,7 +70,7 @@ pub(super) fn statistics_groups(
         device.stage(StageKey::MergeNormalisers { d, weighted })?,
         device.stage(StageKey::StatisticsGroups {
             shape: shape.with(sum),
-            workgroup,
+            reduction,
             hoisted,
         })?,
     ];

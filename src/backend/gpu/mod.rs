@@ -6,8 +6,10 @@
 mod adapter;
 mod buffers;
 mod device;
+mod explain;
 mod generate;
 mod groups;
+mod measure;
 mod parameters;
 mod plan;
 mod samples;
@@ -28,6 +30,7 @@ pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
 #[doc(hidden)]
 pub use device::Fault;
 pub use device::{Device, Options};
+pub use measure::{Measured, MeasuredPass, measure};
 
 use super::{
     Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
@@ -65,6 +68,8 @@ pub struct Gpu {
     samples: LoadedSamples,
     pool: Pool,
     counters: Counters,
+    /// How the last model was evaluated.
+    last: Option<(Plan, Shape)>,
 }
 
 fn encoder(device: &Device) -> wgpu::CommandEncoder {
@@ -90,6 +95,7 @@ impl Gpu {
             device: device.clone(),
             pool: Pool::default(),
             counters: Counters::default(),
+            last: None,
         })
     }
 
@@ -111,12 +117,12 @@ impl Gpu {
         models: Vec<(Parameters<'_>, Option<&BlockMask>)>,
     ) -> Result<Vec<Statistics>, BackendError> {
         let all = match plan.regime {
-            Regime::Registers { workgroup } => statistics_registers::statistics_registers(
+            Regime::Registers { reduction } => statistics_registers::statistics_registers(
                 &self.device,
                 &mut self.pool,
                 &mut self.counters,
                 &self.samples,
-                (plan, workgroup),
+                (plan, reduction),
                 &models,
             )?,
             Regime::Groups(groups) => models
@@ -157,12 +163,7 @@ impl Gpu {
         }
         let weight_unit = self.samples.weight_unit;
         let statistics = models.iter().zip(all).map(|((parameters, _), sums)| {
-            sums.into_statistics(
-                plan.regime,
-                parameters.shape,
-                parameters.reference,
-                weight_unit,
-            )
+            sums.into_statistics(plan.regime, parameters, weight_unit)
         });
         Ok(statistics.collect())
     }
@@ -192,6 +193,9 @@ impl Backend for Gpu {
             driver: about.driver.clone(),
             precision: Precision::F32,
             threads: rayon::current_num_threads(),
+            plan: self
+                .last
+                .map(|(plan, shape)| explain::explain(&plan, &self.samples.layout, shape)),
         }
     }
 
@@ -202,7 +206,9 @@ impl Backend for Gpu {
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
         let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
         for group in by_shape(models) {
-            let plan = self.plan(models[group[0]].components)?;
+            let components = models[group[0]].components;
+            let plan = self.plan(components)?;
+            self.last = Some((plan, Shape::of(components)));
             let prepared = |&m: &usize| (Parameters::new(models[m].components), models[m].mask);
             let found = self.evaluate(&plan, group.iter().map(prepared).collect())?;
             for (m, statistics) in group.into_iter().zip(found) {

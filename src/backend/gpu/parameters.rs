@@ -111,7 +111,8 @@ impl<'a> Parameters<'a> {
     }
 
     /// For the staged regime: per component the constant, mean and remainder padded to vec4s, and the factor as
-    /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal.
+    /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal. Components with diagonal factors are filled
+    /// up to whole octets by others of weight 0.
     pub fn tiled(&self) -> Vec<f32> {
         let padded = 4 * quads(self.shape.d);
         let mut tiled = Vec::new();
@@ -130,7 +131,35 @@ impl<'a> Parameters<'a> {
                 push_tiles(&factor, self.shape.d, &mut tiled);
             }
         }
+        if self.shape.is_diagonal() {
+            let len = 4 * self.shape.staged_parameters_len();
+            for _ in self.shape.k..self.shape.k.next_multiple_of(8) {
+                let end = tiled.len() + len;
+                tiled.push((LOG_ZERO * std::f64::consts::LOG2_E) as f32);
+                tiled.resize(end, 0.0);
+            }
+        }
         tiled
+    }
+
+    /// Whitens sums of r (x − μ_hi), and of r (x − μ_hi)² where those of features are kept, to sums of r y and r y²,
+    /// with the diagonal U that the device uses.
+    pub fn whiten_sums(&self, k: usize, s0: f64, s1: &mut [f64], s2: Option<&mut [f64]>) {
+        let (_, remainder) = self.mean(k);
+        let factor = self.factor(k);
+        let used: Vec<(f64, f64)> = factor
+            .iter()
+            .zip(&remainder)
+            .map(|(&u, &e)| (f64::from(u), f64::from(e)))
+            .collect();
+        if let Some(s2) = s2 {
+            for ((s2, s1), (u, e)) in s2.iter_mut().zip(&*s1).zip(&used) {
+                *s2 = u * u * *s2 - 2.0 * u * e * s1 + e * e * s0;
+            }
+        }
+        for (s1, (u, e)) in s1.iter_mut().zip(&used) {
+            *s1 = u * *s1 - e * s0;
+        }
     }
 }
 

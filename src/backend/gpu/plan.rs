@@ -1,18 +1,26 @@
 //! How a model is evaluated on a device: regime, sizes, numbers of dispatches. Pure functions of shapes and
 //! limits, no device in sight.
 //!
-//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K, the covariance type and the
-//! device alone; how many blocks share a buffer, a batch or a submission depends on limits as well and changes
-//! no bit.
+//! What decides bits (regime, workgroup size, rows of a segment) depends on D, K, the covariance type, whether
+//! there are weights, and the device alone; how many blocks share a buffer, a batch or a submission depends on
+//! limits as well and changes no bit.
 
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
-use crate::mixture::triangle;
+use crate::mixture::{CovarianceType, triangle};
 
 /// The most statistics, K·F, that invocations keep in registers.
 pub const MOST_IN_REGISTERS: usize = 90;
-/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count.
-pub const MOST_ALIVE: usize = 150;
+/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count. What
+/// the compiler for RDNA3 that has the fewest registers to give keeps without spilling.
+pub const MOST_ALIVE: usize = 120;
+/// The most parameters of a model there: compilers read them into registers before the walk, as many as they can
+/// and now and then one more.
+const MOST_PARAMETERS: usize = 120;
+/// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
+const MOST_ALIVE_ALONE: usize = 150;
+/// The most parameters of a group there, which no other component's coordinates stand beside.
+const MOST_GROUP_PARAMETERS: usize = 240;
 /// Scratch memory for whitened coordinates and responsibilities, bytes.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
 /// Memory for partial sums that are alive at once, bytes.
@@ -49,6 +57,8 @@ pub struct DeviceLimits {
     pub max_invocations: u32,
     /// Memory shared by a workgroup, bytes.
     pub workgroup_memory_bytes: u32,
+    /// The fewest invocations of a subgroup, 0 where there are none.
+    pub least_subgroup: u32,
     /// Whether the adapter computes on the processor.
     pub software: bool,
 }
@@ -91,8 +101,8 @@ impl SampleLayout {
 /// How components are grouped in the middle regime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Groups {
-    /// Invocations of a workgroup of `statistics_groups`.
-    pub workgroup: u32,
+    /// How workgroups of `statistics_groups` add up.
+    pub reduction: Reduction,
     /// Components that an invocation of `log_normalisers` scores.
     pub score: usize,
     /// Components that an invocation of `statistics_groups` sums.
@@ -108,15 +118,17 @@ impl Groups {
         let (k, d) = (shape.k, shape.d);
         // Samples and the coordinates of one component are alive beside the sums.
         let alone = shape.with(1).statistics_len();
-        if alone > MOST_IN_REGISTERS || alone + 2 * d > MOST_ALIVE {
+        if alone > MOST_IN_REGISTERS || alone + 2 * d > MOST_ALIVE_ALONE {
             return None;
         }
-        let most_sums = (MOST_IN_REGISTERS - shape.pooled_len()) / shape.component_len();
+        let most_sums = MOST_IN_REGISTERS.min(MOST_ALIVE.saturating_sub(2 * d));
+        let most_sums = most_sums.saturating_sub(shape.pooled_len()) / shape.component_len();
+        let most_sums = most_sums.min(MOST_GROUP_PARAMETERS / shape.parameters_len());
         let most_scores = GROUP_OPERATIONS / (shape.factor_len() + 3 * d + 8);
         // Groups of one size, so that the last is not a small rest.
         let even = |most: usize| k.div_ceil(k.div_ceil(most.clamp(1, k)));
         Some(Self {
-            workgroup: workgroup(limits),
+            reduction: Reduction::of(shape.with(even(most_sums)).statistics_len(), limits),
             score: even(most_scores.min(MOST_SCORES)),
             sum: even(most_sums),
             hoisted: limits.software,
@@ -129,8 +141,8 @@ impl Groups {
 pub enum Regime {
     /// `statistics_registers`: one workgroup a block, all statistics in registers.
     Registers {
-        /// Invocations of a workgroup.
-        workgroup: u32,
+        /// How workgroups add up.
+        reduction: Reduction,
     },
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
@@ -157,6 +169,19 @@ pub struct Plan {
     pub iterations: u64,
 }
 
+const fn alive(shape: Shape, weighted: bool) -> usize {
+    // A row's weight, and the responsibilities' factor that it makes.
+    shape.live_len() + 2 * weighted as usize
+}
+
+/// Whether all statistics of a shape, and what waits beside them, stay in registers.
+pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
+    let alive = alive(shape, weighted);
+    shape.statistics_len() <= MOST_IN_REGISTERS
+        && alive <= MOST_ALIVE
+        && shape.k * shape.parameters_len() <= MOST_PARAMETERS
+}
+
 /// How many models of a shape share a dispatch of the registers regime.
 pub const fn models_per_dispatch(shape: Shape) -> usize {
     let fit = UNIFORM_BYTES / (16 * (shape.k * shape.parameters_len()).div_ceil(4));
@@ -173,7 +198,7 @@ impl Plan {
     /// The plan for a model on samples laid out like this, or `None` if the device's limits do not allow even
     /// the smallest pieces.
     pub fn new(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
-        if shape.statistics_len() <= MOST_IN_REGISTERS && shape.live_len() <= MOST_ALIVE {
+        if fits_registers(shape, layout.columns > shape.d) {
             return Some(Self::registers(layout, shape, limits));
         }
         match Groups::of(shape, limits) {
@@ -189,7 +214,7 @@ impl Plan {
         limits: &DeviceLimits,
     ) -> Option<Self> {
         let Groups {
-            workgroup,
+            reduction,
             score,
             sum,
             ..
@@ -200,7 +225,7 @@ impl Plan {
         let sums_per_block = summed * statistics;
         let normaliser_bytes = (scored * rows * 8) as u64;
         let iterations = (2 * scored + 8)
-            .max(rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup));
+            .max(rows.div_ceil(reduction.workgroup as usize) + reduction.iterations(statistics));
         let most = limits.max_workgroups as usize;
         if 4 * sums_per_block as u64 > PARTIALS_BYTES
             || normaliser_bytes > limits.max_binding_bytes
@@ -230,7 +255,8 @@ impl Plan {
         let parameter_bytes = (k * shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
-            rows @ 0..64 => rows,
+            // `score_tiles` takes four at a time.
+            rows @ 0..64 => rows / 4 * 4,
             rows => (rows / 64 * 64).min(LONGEST_RUN),
         };
         if segment_rows == 0
@@ -258,8 +284,8 @@ impl Plan {
         let iterations = [
             whitening,
             3 * k + 16,
-            // And what pads the sums of `accumulate_diagonal`.
-            segment_rows + 3,
+            // And what brings the rows into workgroup memory.
+            2 * segment_rows,
             rows.div_ceil(segment_rows) * (len.copies.max(1) + 1),
         ]
         .into_iter()
@@ -281,17 +307,22 @@ impl Plan {
     }
 
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
-        let workgroup = workgroup(limits);
         let rows = layout.blocks.rows_per_block();
         let statistics = shape.statistics_len() + 2;
+        // An invocation's place in its subgroup takes registers, too.
+        let is_full = alive(shape, layout.columns > shape.d) + 2 > MOST_ALIVE;
+        let reduction = match Reduction::of(statistics, limits) {
+            reduction if is_full => reduction.without_subgroups(),
+            reduction => reduction,
+        };
         let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
         let flops = (rows * (shape.k * per_component + 60)) as f64;
         Self {
-            regime: Regime::Registers { workgroup },
+            regime: Regime::Registers { reduction },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, 4 * statistics as u64, limits),
-            iterations: (rows.div_ceil(workgroup as usize) + tree_iterations(statistics, workgroup))
-                as u64,
+            iterations: (rows.div_ceil(reduction.workgroup as usize)
+                + reduction.iterations(statistics)) as u64,
         }
     }
 }
@@ -335,6 +366,61 @@ impl Tiling {
     }
 }
 
+/// How `accumulate_tiles` shares out some components by four features an invocation: a function of the shape alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tiles {
+    /// Invocations of a workgroup.
+    pub workgroup: usize,
+    /// Components of an invocation: what registers allow.
+    pub pack: usize,
+    /// Octets of components of a workgroup.
+    pub octets: usize,
+    /// vec4s of features of a workgroup.
+    pub features: usize,
+    /// How many invocations share the rows of a tile.
+    pub slices: usize,
+}
+
+impl Tiles {
+    /// Rows in workgroup memory at once: 8 KiB for the largest tiles.
+    pub const ROWS: usize = 16;
+    /// Components of an invocation that keeps no second moments of features.
+    pub const PACK_OF_SPHERICAL: usize = 8;
+
+    /// The tiles of a shape.
+    pub fn of(shape: Shape) -> Self {
+        let spherical = shape.covariance_type == CovarianceType::Spherical;
+        let pack = if spherical {
+            Self::PACK_OF_SPHERICAL
+        } else {
+            4
+        };
+        let octets = shape.k.div_ceil(8).next_power_of_two().min(8);
+        let packs = 8 * octets / pack;
+        let features = quads(shape.d).next_power_of_two().min(128 / packs).min(16);
+        let workgroup = (packs * features).max(64);
+        Self {
+            workgroup,
+            pack,
+            octets,
+            features,
+            slices: (workgroup / (packs * features)).min(Self::ROWS),
+        }
+    }
+
+    /// How many rows are written out.
+    pub const fn unrolled(self) -> usize {
+        let rows = Self::ROWS / self.slices;
+        if rows < 4 { rows } else { 4 }
+    }
+
+    /// Workgroups of a segment, by features and by components.
+    pub fn groups(self, shape: Shape) -> [usize; 2] {
+        let (quads, octets) = (quads(shape.d), shape.k.div_ceil(8));
+        [quads.div_ceil(self.features), octets.div_ceil(self.octets)]
+    }
+}
+
 /// Invocations of a workgroup that sums in registers.
 fn workgroup(limits: &DeviceLimits) -> u32 {
     let fits = |workgroup: u32| {
@@ -355,10 +441,46 @@ pub const fn chunk(workgroup: u32) -> usize {
     if workgroup > 64 { 8 } else { 16 }
 }
 
-/// Loop iterations of an invocation that helps to sum so many statistics over a workgroup.
-fn tree_iterations(statistics: usize, workgroup: u32) -> usize {
-    let chunk = chunk(workgroup);
-    statistics.div_ceil(chunk) * (chunk + workgroup as usize / chunk)
+/// How the invocations of a workgroup add up what each has summed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reduction {
+    /// Invocations.
+    pub workgroup: u32,
+    /// The most subgroups that they make, 0 where they add up through workgroup memory instead.
+    pub subgroups: u32,
+}
+
+impl Reduction {
+    fn of(statistics: usize, limits: &DeviceLimits) -> Self {
+        let workgroup = workgroup(limits);
+        let subgroups = match limits.least_subgroup {
+            0 => 0,
+            least => workgroup.div_ceil(least),
+        };
+        let fits = 4 * statistics as u32 * subgroups <= limits.workgroup_memory_bytes;
+        Self {
+            workgroup,
+            subgroups: if fits { subgroups } else { 0 },
+        }
+    }
+
+    /// The same through workgroup memory.
+    fn without_subgroups(self) -> Self {
+        Self {
+            subgroups: 0,
+            ..self
+        }
+    }
+
+    /// Loop iterations of an invocation that helps to add up so many statistics.
+    fn iterations(self, statistics: usize) -> usize {
+        let workgroup = self.workgroup as usize;
+        if self.subgroups > 0 {
+            return statistics.div_ceil(workgroup) * (self.subgroups as usize + 1);
+        }
+        let chunk = chunk(self.workgroup);
+        statistics.div_ceil(chunk) * (chunk + workgroup / chunk)
+    }
 }
 
 /// Workgroup memory of `statistics_registers`, bytes.

@@ -8,12 +8,22 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
+use super::plan::{
+    DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Tiles, Tiling, fits_registers,
+};
 use super::shape::{Shape, quads};
 use super::stage::StageKey;
-use super::staged::{Batch, Span};
+use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 use crate::mixture::triangle;
+
+fn reduction(workgroup: u32, subgroups: u32) -> Reduction {
+    Reduction {
+        workgroup,
+        subgroups,
+    }
+}
 
 /// A representative set of all texts that can be generated.
 fn keys() -> Vec<StageKey> {
@@ -24,12 +34,12 @@ fn keys() -> Vec<StageKey> {
             &[
                 (1, 1),
                 (1, 2),
-                (1, 30),
+                (1, 24),
                 (2, 1),
                 (2, 4),
-                (2, 15),
+                (2, 13),
                 (3, 4),
-                (3, 9),
+                (3, 8),
                 (4, 6),
                 (5, 4),
                 (6, 3),
@@ -39,26 +49,31 @@ fn keys() -> Vec<StageKey> {
         ),
         (
             Tied,
-            &[(1, 1), (1, 37), (2, 4), (2, 24), (4, 14), (8, 6), (11, 1)],
+            &[(1, 1), (1, 29), (2, 4), (2, 15), (4, 6), (8, 2), (11, 1)],
         ),
-        (Diag, &[(1, 1), (1, 30), (2, 18), (4, 10), (16, 2), (44, 1)]),
+        (Diag, &[(1, 1), (1, 24), (2, 15), (4, 8), (16, 2), (39, 1)]),
         (
             Spherical,
-            &[(1, 1), (1, 30), (2, 21), (4, 13), (16, 4), (73, 1)],
+            &[(1, 1), (1, 20), (2, 15), (4, 9), (16, 2), (39, 1)],
         ),
     ];
     for (covariance_type, d, k, weighted) in shapes.into_iter().flat_map(|(t, sizes)| {
         let sizes = sizes.iter();
         sizes.flat_map(move |&(d, k)| [false, true].map(|weighted| (t, d, k, weighted)))
     }) {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        if !fits_registers(shape, weighted) {
+            assert!(weighted, "{shape:?}");
+            continue;
+        }
         keys.push(StageKey::StatisticsRegisters {
-            shape: Shape {
-                covariance_type,
-                d,
-                k,
-            },
+            shape,
             weighted,
-            workgroup: if weighted { 64 } else { 256 },
+            reduction: reduction(if weighted { 64 } else { 256 }, 0),
         });
     }
     for (covariance_type, d, score, sum) in [
@@ -66,11 +81,11 @@ fn keys() -> Vec<StageKey> {
         (Full, 4, 20, 6),
         (Full, 10, 15, 1),
         (Full, 11, 13, 1),
-        (Tied, 4, 20, 16),
+        (Tied, 4, 20, 12),
         (Tied, 10, 15, 3),
         (Diag, 16, 20, 2),
         (Diag, 37, 9, 1),
-        (Spherical, 16, 20, 5),
+        (Spherical, 16, 20, 4),
         (Spherical, 49, 7, 1),
     ] {
         let shape = |k| Shape {
@@ -84,8 +99,25 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::StatisticsGroups {
             shape: shape(sum),
-            workgroup: if d == 10 { 64 } else { 256 },
+            reduction: reduction(if d == 10 { 64 } else { 256 }, 0),
             hoisted: d == 10,
+        });
+    }
+    for (d, k) in [(2, 4), (4, 5), (8, 2)] {
+        let shape = Shape {
+            covariance_type: Full,
+            d,
+            k,
+        };
+        keys.push(StageKey::StatisticsRegisters {
+            shape,
+            weighted: d == 2,
+            reduction: reduction(256, 8),
+        });
+        keys.push(StageKey::StatisticsGroups {
+            shape,
+            reduction: reduction(256, 8),
+            hoisted: false,
         });
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
@@ -98,9 +130,22 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::MergeNormalisers { d, weighted: true });
         keys.push(StageKey::Accumulate { d });
-        keys.extend([false, true].map(|spherical| StageKey::AccumulateDiagonal { d, spherical }));
+        keys.push(StageKey::ScoreTiles { d });
+        keys.push(StageKey::NormaliseTiles { d, weighted: true });
+        for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
+            let shape = Shape {
+                covariance_type: if spherical { Spherical } else { Diag },
+                d,
+                k,
+            };
+            keys.push(staged::statistics_stages(shape, false)[2]);
+        }
     }
-    keys.push(StageKey::ReducePartials);
+    keys.extend([
+        StageKey::ReducePartials,
+        StageKey::MeasureBandwidth,
+        StageKey::MeasureFma,
+    ]);
     keys
 }
 
@@ -108,7 +153,7 @@ fn parse(key: StageKey) -> (Module, ModuleInfo) {
     let text = key.source();
     let module = naga::front::wgsl::parse_str(&text)
         .unwrap_or_else(|error| panic!("{key:?}: {}", error.emit_to_string(&text)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::default())
+    let info = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
     (module, info)
@@ -138,6 +183,8 @@ fn every_text_validates_and_becomes_metal_and_directx() {
         assert!(text.contains(key.stem()));
         let mut text = String::new();
         let options = hlsl::Options {
+            // What subgroups need.
+            shader_model: hlsl::ShaderModel::V6_0,
             fake_missing_bindings: true,
             ..Default::default()
         };
@@ -187,7 +234,7 @@ fn structs_match_wgsl() {
             k: 4,
         },
         weighted: true,
-        workgroup: 64,
+        reduction: reduction(64, 0),
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
@@ -203,18 +250,17 @@ fn structs_match_wgsl() {
     assert_same_layout!(&module, Span: first, count, row, continued);
 }
 
-/// Whether a barrier stands inside an `if`, a `switch` or a loop.
-fn hides_barrier(block: &naga::Block, nested: bool) -> bool {
+/// Whether a barrier stands inside an `if`, a `switch` or, if they count, a loop.
+fn hides_barrier(block: &naga::Block, nested: bool, loops: bool) -> bool {
+    let hides = |block, nested| hides_barrier(block, nested, loops);
     block.iter().any(|statement| match statement {
         Statement::ControlBarrier(_) | Statement::MemoryBarrier(_) => nested,
-        Statement::Block(inner) => hides_barrier(inner, nested),
-        Statement::If { accept, reject, .. } => {
-            hides_barrier(accept, true) || hides_barrier(reject, true)
-        }
-        Statement::Switch { cases, .. } => cases.iter().any(|c| hides_barrier(&c.body, true)),
+        Statement::Block(inner) => hides(inner, nested),
+        Statement::If { accept, reject, .. } => hides(accept, true) || hides(reject, true),
+        Statement::Switch { cases, .. } => cases.iter().any(|c| hides(&c.body, true)),
         Statement::Loop {
             body, continuing, ..
-        } => hides_barrier(body, true) || hides_barrier(continuing, true),
+        } => hides(body, nested || loops) || hides(continuing, nested || loops),
         _ => false,
     })
 }
@@ -223,22 +269,33 @@ fn hides_barrier(block: &naga::Block, nested: bool) -> bool {
 fn barriers_stand_in_no_branch_and_no_loop() {
     for key in keys() {
         let (module, _) = parse(key);
-        assert!(
-            !hides_barrier(&module.entry_points[0].function.body, false),
-            "{key:?}"
-        );
+        // Its loop ends where the segment does, for all of a workgroup at once; Tint proves that.
+        let loops = !matches!(key, StageKey::AccumulateTiles { .. });
+        let body = &module.entry_points[0].function.body;
+        assert!(!hides_barrier(body, false, loops), "{key:?}");
         assert!(
             module
                 .functions
                 .iter()
-                .all(|(_, f)| !hides_barrier(&f.body, true)),
+                .all(|(_, f)| !hides_barrier(&f.body, true, true)),
             "{key:?}"
         );
     }
-    let hidden = "@compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {
-        if i < 3u { workgroupBarrier(); } }";
-    let module = naga::front::wgsl::parse_str(hidden).expect("valid WGSL");
-    assert!(hides_barrier(&module.entry_points[0].function.body, false));
+    for (hidden, loops) in [
+        ("if i < 3u { workgroupBarrier(); }", false),
+        (
+            "for (var j = 0u; j < 3u; j++) { workgroupBarrier(); }",
+            true,
+        ),
+    ] {
+        let text = format!(
+            "@compute @workgroup_size(8) fn main(@builtin(local_invocation_index) i: u32) {{ {hidden} }}"
+        );
+        let module = naga::front::wgsl::parse_str(&text).expect("valid WGSL");
+        let body = &module.entry_points[0].function.body;
+        assert!(hides_barrier(body, false, true));
+        assert_eq!(hides_barrier(body, false, false), !loops);
+    }
 }
 
 /// A name for a file: the stage and what its text and overrides depend on.
@@ -250,64 +307,249 @@ fn name(key: StageKey) -> String {
     let also = |yes: bool, word: &'static str| if yes { word } else { "" };
     match key {
         StageKey::StatisticsRegisters {
-            shape, weighted, ..
-        } => of(shape) + also(weighted, "-weighted"),
-        StageKey::LogNormalisers { shape, hoisted }
-        | StageKey::StatisticsGroups { shape, hoisted, .. } => {
-            of(shape) + also(hoisted, "-hoisted")
+            shape,
+            weighted,
+            reduction,
+        } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
+        StageKey::StatisticsGroups {
+            shape,
+            hoisted,
+            reduction,
+        } => of(shape) + also(hoisted, "-hoisted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::MergeNormalisers { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }
-        StageKey::MergeNormalisers { d, .. }
-        | StageKey::Whiten { d }
-        | StageKey::Responsibilities { d, .. }
+        StageKey::Responsibilities {
+            d,
+            weighted,
+            each_row,
+        } => {
+            let name = format!("{}-d{d}", key.stem());
+            name + also(weighted, "-weighted") + also(each_row, "-rows")
+        }
+        StageKey::Whiten { d }
         | StageKey::Accumulate { d }
-        | StageKey::ScoreDiagonal { d } => format!("{}-d{d}", key.stem()),
-        StageKey::AccumulateDiagonal { d, spherical } => {
-            format!("{}-d{d}", key.stem()) + also(spherical, "-spherical")
+        | StageKey::ScoreDiagonal { d }
+        | StageKey::ScoreTiles { d } => {
+            format!("{}-d{d}", key.stem())
         }
-        StageKey::ReducePartials => key.stem().to_owned(),
+        StageKey::NormaliseTiles { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
+        }
+        StageKey::AccumulateTiles { d, tiles } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
+            let name = format!("{}-d{d}-o{}", key.stem(), tiles.octets);
+            name + also(spherical, "-spherical")
+        }
+        StageKey::ReducePartials | StageKey::MeasureBandwidth | StageKey::MeasureFma => {
+            key.stem().to_owned()
+        }
     }
 }
 
-/// The fewest instructions that one round of the hot loop takes by the formulas, each operation on one number one
-/// instruction and a multiply and add a single one; benches/gpu/README.md derives them. `None` where the loop is
-/// not the one to look at.
+/// The fewest instructions of one round of a stage's hot loop, as [`Shape::least_operations`].
 fn minimum(key: StageKey) -> Option<usize> {
-    // x - mu, whitening (the remainder is the first addend), squares, the score.
-    let score = |s: Shape| 2 * s.d + s.factor_len() + 1;
-    // The difference from the largest and its power; r, S0.
-    let share = 4;
-    // r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
-    let moments = |s: Shape| match s.covariance_type {
-        Full | Tied => 2 * s.d + s.factor_len(),
-        Diag => 3 * s.d,
-        Spherical => s.d + 1,
-    };
     match key {
-        // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
         StageKey::StatisticsRegisters {
             shape,
             weighted: false,
             ..
-        } => Some(
-            shape.d + shape.k * (score(shape) + share + moments(shape)) + 2 * (shape.k - 1) + 4,
-        ),
+        } => Some(shape.least_operations()),
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
             shape,
             hoisted: false,
-        } => Some(shape.d + shape.k * (score(shape) + 2) + 2 * (shape.k - 1) + 1),
+        } => Some(shape.d + shape.k * (shape.least_score() + 2) + 2 * (shape.k - 1) + 1),
         StageKey::StatisticsGroups {
             shape,
             hoisted: false,
             ..
-        } => Some(shape.d + 1 + shape.k * (score(shape) + share + moments(shape))),
+        } => Some(
+            shape.d
+                + 1
+                + shape.k * (shape.least_score() + Shape::LEAST_SHARE + shape.least_moments()),
+        ),
         // Reads and differences, U, squares, the score; what is written.
         StageKey::Whiten { d } if d <= 64 => {
             Some(3 * d + triangle::packed_len(d) + 1 + quads(d) + 1)
         }
         // Four rows of a 4 x 4 tile, two vec4s read for each.
         StageKey::Accumulate { .. } => Some(4 * (16 + 2)),
+        // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
+        // of features; x - mu, whitening, the square.
+        StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
+        // moments r (x - mu) and its product.
+        StageKey::AccumulateTiles { tiles, .. } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
+            let operations = if spherical { 2 } else { 4 };
+            Some(tiles.unrolled() * (1 + tiles.pack / 4 + operations * 4 * tiles.pack))
+        }
         _ => None,
+    }
+}
+
+/// A fit whose time per iteration is predicted.
+struct Problem {
+    shape: Shape,
+    n: usize,
+}
+
+/// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
+/// that are read and written, how many invocations do what stands outside that loop, and about how often each of them
+/// goes through the other loops.
+struct Step {
+    key: StageKey,
+    rounds: usize,
+    bytes: usize,
+    invocations: usize,
+    trips: usize,
+}
+
+const PROBLEMS: [Problem; 9] = {
+    const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        Problem {
+            shape,
+            n: 1_000_000,
+        }
+    }
+    [
+        problem(Full, 2, 4),
+        problem(Full, 4, 6),
+        problem(Full, 8, 2),
+        problem(Full, 4, 20),
+        problem(Full, 11, 13),
+        problem(Full, 32, 16),
+        problem(Full, 64, 64),
+        problem(Diag, 16, 20),
+        problem(Spherical, 128, 1024),
+    ]
+};
+
+impl Problem {
+    fn name(&self) -> String {
+        let Shape {
+            covariance_type,
+            d,
+            k,
+        } = self.shape;
+        format!("{} N={} D={d} K={k}", covariance_type.name(), self.n)
+    }
+
+    /// What the plan for a GPU with WebGPU's default limits does, samples and scratch read from memory each time.
+    fn steps(&self) -> Vec<Step> {
+        let limits = DeviceLimits {
+            max_binding_bytes: 128 << 20,
+            max_samples_bytes: 128 << 20,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            workgroup_memory_bytes: 16_384,
+            least_subgroup: 32,
+            software: false,
+        };
+        let (shape, n) = (self.shape, self.n);
+        let (k, d) = (shape.k, shape.d);
+        let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
+        let plan = Plan::new(&layout, shape, &limits).expect("a plan");
+        let sums = layout.blocks.len() * plan.sums_per_block * 4;
+        let blocks = layout.blocks.len();
+        let step = |key, rounds, bytes, (invocations, trips)| Step {
+            key,
+            rounds,
+            bytes,
+            invocations,
+            trips,
+        };
+        match plan.regime {
+            Regime::Registers { reduction } => {
+                let key = StageKey::StatisticsRegisters {
+                    shape,
+                    weighted: false,
+                    reduction,
+                };
+                let invocations = blocks * reduction.workgroup as usize;
+                vec![step(key, n, 4 * n * d + sums, (invocations, 8))]
+            }
+            Regime::Groups(Groups {
+                reduction,
+                score,
+                sum,
+                hoisted,
+            }) => {
+                let (scored, summed) = (k.div_ceil(score), k.div_ceil(sum));
+                let score = StageKey::LogNormalisers {
+                    shape: shape.with(score),
+                    hoisted,
+                };
+                let sum = StageKey::StatisticsGroups {
+                    shape: shape.with(sum),
+                    reduction,
+                    hoisted,
+                };
+                let merge = StageKey::MergeNormalisers { d, weighted: false };
+                let invocations = blocks * summed * reduction.workgroup as usize;
+                // Groups of one block run side by side: its rows are read from memory once.
+                vec![
+                    step(score, n * scored, 4 * n * d + 8 * n * scored, (0, 0)),
+                    step(merge, n * scored, 8 * n * (scored + 1), (n, 8)),
+                    step(sum, n * summed, 4 * n * d + 8 * n + sums, (invocations, 8)),
+                ]
+            }
+            Regime::Staged { segment_rows, .. } => {
+                let len = shape.staged_len();
+                let partials = n.div_ceil(segment_rows) * len.partials() * 16;
+                let [score, normalise, accumulate, _] = staged::statistics_stages(shape, false);
+                let samples = 4 * n * d;
+                if shape.is_diagonal() {
+                    let tiles = Tiles::of(shape);
+                    let (octets, scores) = (k.div_ceil(8), 4 * n * k.next_multiple_of(8));
+                    let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
+                    let rows = tiles.slices * tiles.unrolled();
+                    vec![
+                        step(
+                            score,
+                            n / 4 * octets * quads(d),
+                            samples + scores,
+                            (n / 4 * octets, 0),
+                        ),
+                        step(normalise, n * octets, scores, (n, octets)),
+                        step(
+                            accumulate,
+                            n / rows * lanes,
+                            samples + scores + partials,
+                            // Two vec4s of responsibilities and of features for each sixteen rows.
+                            (
+                                n.div_ceil(segment_rows) * lanes,
+                                2 * segment_rows / Tiles::ROWS,
+                            ),
+                        ),
+                    ]
+                } else {
+                    let tiling = Tiling::of(d);
+                    let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
+                    let rounds = n * k * tiling.groups * tiling.workgroup / tiling.slices / 4;
+                    vec![
+                        step(score, n * k, samples + scores + whitened, (0, 0)),
+                        step(normalise, 2 * n * k, 2 * scores, (n, k)),
+                        step(
+                            accumulate,
+                            rounds,
+                            scores + whitened + partials,
+                            (
+                                n.div_ceil(segment_rows) * k * tiling.groups * tiling.workgroup,
+                                (tiling.rows * (quads(d) + 1)).div_ceil(tiling.workgroup),
+                            ),
+                        ),
+                    ]
+                }
+            }
+        }
     }
 }
 
@@ -318,30 +560,64 @@ fn shaders_are_written_for_other_compilers() {
     let named = std::env::var_os("WGMM_SHADERS").map(std::path::PathBuf::from);
     let folder = named.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).expect("a folder");
-    let variants: Vec<serde_json::Value> = keys()
+    let write = |name: &str, value: serde_json::Value| {
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        std::fs::write(folder.join(name), text).expect("a file");
+    };
+    let steps: Vec<Vec<Step>> = PROBLEMS.iter().map(Problem::steps).collect();
+    let typical: Vec<String> = steps.iter().flatten().map(|step| name(step.key)).collect();
+    let mut variants = std::collections::BTreeMap::new();
+    for key in keys()
         .into_iter()
-        .map(|key| {
-            let path = folder.join(format!("{}.wgsl", name(key)));
-            assert!(!path.exists(), "two variants called {}", name(key));
-            std::fs::write(path, key.source()).expect("a file");
-            let constants: serde_json::Map<_, _> = key
-                .constants()
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.into()))
-                .collect();
-            serde_json::json!({
-                "name": name(key),
-                "entry": key.stem(),
-                "constants": constants,
-                "hot": match key {
-                    StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
-                    StageKey::Accumulate { .. } => "inner",
-                    _ => "loop",
-                },
-                "minimum": minimum(key),
+        .chain(steps.iter().flatten().map(|s| s.key))
+    {
+        let constants: serde_json::Map<_, _> = key
+            .constants()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let (name, text) = (name(key), key.source());
+        let variant = serde_json::json!({
+            "name": name,
+            "entry": key.stem(),
+            "constants": constants,
+            "hot": match key {
+                StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
+                StageKey::Accumulate { .. } | StageKey::AccumulateTiles { .. } => "inner",
+                _ => "loop",
+            },
+            "minimum": minimum(key),
+            "typical": typical.contains(&name) && minimum(key).is_some(),
+        });
+        std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
+        let same = variants.insert(name.clone(), (variant.clone(), text.clone()));
+        assert!(
+            same.is_none_or(|other| other == (variant, text)),
+            "two variants called {name}"
+        );
+    }
+    let variants = variants.into_values().map(|(variant, _)| variant).collect();
+    write("variants.json", variants);
+    let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|s| {
+                serde_json::json!({
+                    "variant": name(s.key),
+                    "rounds": s.rounds,
+                    "bytes": s.bytes,
+                    "invocations": s.invocations,
+                    "trips": s.trips,
+                })
             })
+            .collect();
+        serde_json::json!({
+            "name": problem.name(),
+            "n": problem.n,
+            "d": problem.shape.d,
+            "minimum": problem.shape.least_operations(),
+            "steps": steps,
         })
-        .collect();
-    let list = serde_json::to_string_pretty(&variants).expect("JSON");
-    std::fs::write(folder.join("variants.json"), list).expect("a file");
+    });
+    write("problems.json", problems.collect());
 }

@@ -108,9 +108,35 @@ impl Shape {
     }
 
     /// Numbers that an invocation of the registers regime holds at once: the sums, and all components' whitened
-    /// coordinates and scores, which wait for the responsibilities.
+    /// coordinates and scores (squares, too, where they are summed), which wait for the responsibilities.
     pub const fn live_len(self) -> usize {
-        self.statistics_len() + self.k * (self.d + 1)
+        let squares = matches!(self.covariance_type, CovarianceType::Spherical) as usize;
+        self.statistics_len() + self.k * (self.d + 1 + squares)
+    }
+
+    /// The fewest instructions that a row takes by the formulas, each operation on one number one instruction and a
+    /// multiply and add a single one: the roofline of arithmetic. benches/gpu/README.md derives it.
+    pub const fn least_operations(self) -> usize {
+        let component = self.least_score() + Self::LEAST_SHARE + self.least_moments();
+        // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
+        self.d + self.k * component + 2 * (self.k - 1) + 4
+    }
+
+    /// x − μ, whitening (the remainder is the first addend), squares, the score.
+    pub const fn least_score(self) -> usize {
+        2 * self.d + self.factor_len() + 1
+    }
+
+    /// The difference from the largest score and its power; r, S0.
+    pub const LEAST_SHARE: usize = 4;
+
+    /// r y, S1 and S2; where there is but one square, S1 takes r and y as they are.
+    pub const fn least_moments(self) -> usize {
+        match self.covariance_type {
+            CovarianceType::Full | CovarianceType::Tied => 2 * self.d + self.factor_len(),
+            CovarianceType::Diag => 3 * self.d,
+            CovarianceType::Spherical => self.d + 1,
+        }
     }
 
     /// vec4s of a component's parameters in the staged regime: constant, mean, remainder, factor.
@@ -125,19 +151,18 @@ impl Shape {
     }
 
     /// Bytes of scratch memory that a row takes in the staged regime: its scores, and its whitened coordinates
-    /// where it costs more than a multiply-add to have each of them again.
+    /// where it costs more than a multiply-add to have each of them again. There scores come in octets, and a row
+    /// has a normaliser.
     pub const fn scratch_bytes_per_row(self) -> usize {
-        let whitened = if self.is_diagonal() {
-            0
+        if self.is_diagonal() {
+            4 * self.k.next_multiple_of(8) + 8
         } else {
-            16 * quads(self.d)
-        };
-        self.k * (4 + whitened)
+            self.k * (4 + 16 * quads(self.d))
+        }
     }
 
     /// Sums of a segment in the staged regime. Per component: S1 and S0, then its 4 × 4 tiles of second
-    /// moments; for diagonal factors S1, the second moments and S0, where a
-    /// spherical component has one second moment a vec4 of features.
+    /// moments; for diagonal factors S1, the second moments of features, and S0 with the squared distances.
     pub fn staged_len(self) -> StagedLen {
         let (k, q) = (self.k, quads(self.d));
         let tiles = 4 * triangle::packed_len(q);
@@ -154,7 +179,7 @@ impl Shape {
                 copies: k,
             },
             CovarianceType::Diag => alone(k * (2 * q + 1)),
-            CovarianceType::Spherical => alone(k * (q + quads(q + 1))),
+            CovarianceType::Spherical => alone(k * (q + 1)),
         }
     }
 }
@@ -193,7 +218,7 @@ mod tests {
         assert_eq!(len(Full, 5, 3).partials(), 3 * (2 + 1 + 12));
         assert_eq!(len(Diag, 5, 3).partials(), 3 * (2 + 2 + 1));
         assert_eq!(len(Spherical, 5, 3).partials(), 3 * (2 + 1));
-        assert_eq!(len(Spherical, 16, 3).partials(), 3 * (4 + 2));
+        assert_eq!(len(Spherical, 16, 3).partials(), 3 * (4 + 1));
         let tied = len(Tied, 5, 9);
         assert_eq!((tied.partials(), tied.sums()), (9 * (3 + 12), 9 * 3 + 12));
     }

@@ -2,7 +2,7 @@
 
 use super::generate;
 use super::groups::GroupRange;
-use super::plan::UNIFORM_BYTES;
+use super::plan::{Reduction, Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -37,7 +37,7 @@ pub(super) enum StageKey {
     StatisticsRegisters {
         shape: Shape,
         weighted: bool,
-        workgroup: u32,
+        reduction: Reduction,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -51,7 +51,7 @@ pub(super) enum StageKey {
     /// Of a group of `shape.k` components.
     StatisticsGroups {
         shape: Shape,
-        workgroup: u32,
+        reduction: Reduction,
         hoisted: bool,
     },
     Whiten {
@@ -68,11 +68,20 @@ pub(super) enum StageKey {
     ScoreDiagonal {
         d: usize,
     },
-    AccumulateDiagonal {
+    ScoreTiles {
         d: usize,
-        spherical: bool,
+    },
+    NormaliseTiles {
+        d: usize,
+        weighted: bool,
+    },
+    AccumulateTiles {
+        d: usize,
+        tiles: Tiles,
     },
     ReducePartials,
+    MeasureBandwidth,
+    MeasureFma,
 }
 
 impl StageKey {
@@ -87,8 +96,12 @@ impl StageKey {
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
             Self::ScoreDiagonal { .. } => "score_diagonal",
-            Self::AccumulateDiagonal { .. } => "accumulate_diagonal",
+            Self::ScoreTiles { .. } => "score_tiles",
+            Self::NormaliseTiles { .. } => "normalise_tiles",
+            Self::AccumulateTiles { .. } => "accumulate_tiles",
             Self::ReducePartials => "reduce_partials",
+            Self::MeasureBandwidth => "measure_bandwidth",
+            Self::MeasureFma => "measure_fma",
         }
     }
 
@@ -98,15 +111,15 @@ impl StageKey {
             Self::StatisticsRegisters {
                 shape,
                 weighted,
-                workgroup,
-            } => generate::statistics_registers(shape, weighted, workgroup),
+                reduction,
+            } => generate::statistics_registers(shape, weighted, reduction),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
                 shape,
-                workgroup,
+                reduction,
                 hoisted,
-            } => generate::statistics_groups(shape, hoisted, workgroup),
+            } => generate::statistics_groups(shape, hoisted, reduction),
             Self::Whiten { d } => generate::whiten(d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
@@ -115,10 +128,14 @@ impl StageKey {
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
-            Self::AccumulateDiagonal { d, .. } => {
-                generate::staged(include_str!("../../../shaders/accumulate_diagonal.wgsl"), d)
-            }
+            Self::ScoreTiles { d } => generate::score_tiles(d),
+            Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
+            Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),
+            Self::MeasureBandwidth => {
+                include_str!("../../../shaders/measure_bandwidth.wgsl").to_owned()
+            }
+            Self::MeasureFma => generate::measure_fma(),
         }
     }
 
@@ -142,19 +159,22 @@ impl StageKey {
             Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
             Self::Accumulate { .. } => &[BATCH, Read, Read, Write],
             Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],
-            Self::AccumulateDiagonal { .. } => &[BATCH, Read, Read, Read, Write],
+            Self::ScoreTiles { .. } => &[BATCH, Read, Read, Write],
+            Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
+            Self::AccumulateTiles { .. } => &[BATCH, Read, Read, Read, Read, Write],
             Self::ReducePartials => &[BATCH, Read, Read, Write],
+            Self::MeasureBandwidth | Self::MeasureFma => &[Read, Write],
         }
     }
 
     /// The values of its overrides.
     pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
-            Self::StatisticsRegisters { workgroup, .. }
-            | Self::StatisticsGroups { workgroup, .. } => {
-                vec![("WORKGROUP", f64::from(workgroup))]
+            Self::StatisticsRegisters { reduction, .. }
+            | Self::StatisticsGroups { reduction, .. } => {
+                vec![("WORKGROUP", f64::from(reduction.workgroup))]
             }
-            Self::MergeNormalisers { weighted, .. } => {
+            Self::MergeNormalisers { weighted, .. } | Self::NormaliseTiles { weighted, .. } => {
                 vec![("WEIGHTED", f64::from(u8::from(weighted)))]
             }
             Self::Responsibilities {
@@ -163,9 +183,6 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
-            Self::AccumulateDiagonal { spherical, .. } => {
-                vec![("SPHERICAL", f64::from(u8::from(spherical)))]
-            }
             _ => vec![],
         }
     }

@@ -1,6 +1,7 @@
 //! The general path: `whiten`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
-//! Where factors are diagonal, `score_diagonal` and `accumulate_diagonal` take the places of `whiten` and
-//! `accumulate`, and no whitened coordinates are kept.
+//! Where factors are diagonal, `score_tiles`, `normalise_tiles` and `accumulate_tiles` take the places of the first
+//! three (`score_diagonal` that of `whiten` where responsibilities themselves are wanted), and no whitened coordinates
+//! are kept.
 //!
 //! A segment is at most 256 consecutive rows of one block; as many as scratch memory holds make a batch. A
 //! segment's sums do not depend on its batch, and a block's segments are added in their order, so batches and
@@ -14,8 +15,10 @@
 //! | `spans` | [`Span`] | host |
 //! | `whitened` | segments × K × ⌈D/4⌉ × rows, vec4s | `whiten` |
 //! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten` or `score_diagonal`, `responsibilities` |
-//! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` |
-//! | `partials` | segments × [`StagedLen::partials`], vec4s | `accumulate` or `accumulate_diagonal` |
+//! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` |
+//! | `normalisers` | segments × rows, vec2s | `normalise_tiles` |
+//! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
+//! | `partials` | segments × [`StagedLen::partials`], vec4s | `accumulate` or `accumulate_tiles` |
 //! | `sums` | blocks × [`StagedLen::sums`], vec4s | `reduce_partials` |
 
 use std::ops::Range;
@@ -25,7 +28,7 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{Plan, SEGMENTS, Tiling};
+use super::plan::{Plan, SEGMENTS, Tiles, Tiling};
 use super::samples::LoadedSamples;
 #[cfg(doc)]
 use super::shape::StagedLen;
@@ -34,7 +37,6 @@ use super::stage::{StageKey, bind_all, uniform_stride};
 use super::sums::Sums;
 use super::{Counters, encoder};
 use crate::backend::BackendError;
-use crate::mixture::CovarianceType;
 
 /// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
 #[repr(C)]
@@ -180,15 +182,13 @@ impl Staged<'_> {
         let device = self.device;
         let shape = parameters.shape;
         let (k, d) = (shape.k, shape.d);
+        let [score, normalise, accumulate, reduce] =
+            statistics_stages(shape, self.samples.weighted);
         let stages = [
-            device.stage(score(shape))?,
-            device.stage(StageKey::Responsibilities {
-                d,
-                weighted: self.samples.weighted,
-                each_row: false,
-            })?,
-            device.stage(accumulate(shape))?,
-            device.stage(StageKey::ReducePartials)?,
+            device.stage(score)?,
+            device.stage(normalise)?,
+            device.stage(accumulate)?,
+            device.stage(reduce)?,
         ];
 
         let mut spans = Vec::new();
@@ -203,44 +203,48 @@ impl Staged<'_> {
             spans.extend(these);
         }
         let at_once = self.segments_per_batch.min(pieces.len());
-        let slots = at_once * k * self.segment_rows;
+        let slots = at_once * self.segment_rows;
         let logs_len = pieces.len() * self.row_groups() * 2;
         let len = shape.staged_len();
 
-        let row_groups = self.row_groups() as u32;
+        let row_groups = self.row_groups();
         let pool = &mut *self.pool;
         let batch = &pool.uniforms(device, "batch", &uniforms)?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
         let spans = &pool.input(device, "spans", &spans)?;
-        let scores = &pool.output(device, "scores", (slots * 4) as u64)?;
+        let octets = k.div_ceil(8);
+        let scored = if shape.is_diagonal() { 8 * octets } else { k };
+        let scores = &pool.output(device, "scores", (slots * scored * 4) as u64)?;
         let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
-        let densities = &pool.output(device, "densities", 8)?;
         let partials = &pool.output(device, "tiles", (at_once * len.partials() * 16) as u64)?;
         let sums = &pool.output(device, "sums", (rows * len.sums() * 16) as u64)?;
-        let whitened = &match shape.is_diagonal() {
-            true => None,
-            false => Some(pool.output(device, "whitened", (slots * quads(d) * 16) as u64)?),
+        // Coordinates, or normalisers where there are no coordinates; densities go unused.
+        let between = &match shape.is_diagonal() {
+            true => pool.output(device, "normalisers", (slots * 8) as u64)?,
+            false => pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?,
         };
-        let responsibilities = vec![batch, samples, scores, logs, densities];
+        let densities = &pool.output(device, "densities", 8)?;
         let reduce = vec![batch, spans, partials, sums];
-        let bindings = match whitened {
-            Some(whitened) => [
-                vec![batch, samples, tiled, whitened, scores],
-                responsibilities,
-                vec![batch, whitened, scores, partials],
-                reduce,
-            ],
-            None => [
+        let bindings = match shape.is_diagonal() {
+            true => [
                 vec![batch, samples, tiled, scores],
-                responsibilities,
-                vec![batch, samples, tiled, scores, partials],
+                vec![batch, samples, scores, between, logs],
+                vec![batch, samples, tiled, scores, between, partials],
+                reduce,
+            ],
+            false => [
+                vec![batch, samples, tiled, between, scores],
+                vec![batch, samples, scores, logs, densities],
+                vec![batch, between, scores, partials],
                 reduce,
             ],
         };
-        let accumulate_groups = match shape.is_diagonal() {
-            true => [(k * quads(d)).div_ceil(64) as u32, 1],
-            false => [Tiling::of(d).groups as u32, k as u32],
+        let (score_groups, accumulate_groups) = match shape.is_diagonal() {
+            true => ([1, octets], Tiles::of(shape).groups(shape)),
+            false => ([row_groups, k], [Tiling::of(d).groups, k]),
         };
+        let [score_groups, accumulate_groups] =
+            [score_groups, accumulate_groups].map(|groups| groups.map(|g| g as u32));
         let reduce_groups = len.sums().div_ceil(64) as u32;
         let commands = device.guarded("statistics", 0, || {
             let bound = bind_all(device.raw(), &stages, &bindings);
@@ -249,8 +253,8 @@ impl Staged<'_> {
             for (at, &(segments, spans)) in batches.iter().enumerate() {
                 let (segments, spans) = (segments as u32, spans as u32);
                 let groups = [
-                    [row_groups, k as u32, segments],
-                    [row_groups, 1, segments],
+                    [score_groups[0], score_groups[1], segments],
+                    [row_groups as u32, 1, segments],
                     [accumulate_groups[0], accumulate_groups[1], segments],
                     [reduce_groups, 1, spans],
                 ];
@@ -368,7 +372,7 @@ impl Staged<'_> {
     }
 }
 
-/// The stage that writes scores.
+/// The stage that writes scores, one number a row and component.
 fn score(shape: Shape) -> StageKey {
     let d = shape.d;
     match shape.is_diagonal() {
@@ -377,16 +381,27 @@ fn score(shape: Shape) -> StageKey {
     }
 }
 
-/// The stage that sums the rows of a segment.
-fn accumulate(shape: Shape) -> StageKey {
+/// The stages of a pass in their order.
+pub(super) fn statistics_stages(shape: Shape, weighted: bool) -> [StageKey; 4] {
     let d = shape.d;
-    match shape.covariance_type {
-        CovarianceType::Full | CovarianceType::Tied => StageKey::Accumulate { d },
-        CovarianceType::Diag => StageKey::AccumulateDiagonal {
+    let reduce = StageKey::ReducePartials;
+    if shape.is_diagonal() {
+        let tiles = Tiles::of(shape);
+        let accumulate = StageKey::AccumulateTiles { d, tiles };
+        let normalise = StageKey::NormaliseTiles { d, weighted };
+        [StageKey::ScoreTiles { d }, normalise, accumulate, reduce]
+    } else {
+        let responsibilities = StageKey::Responsibilities {
             d,
-            spherical: false,
-        },
-        CovarianceType::Spherical => StageKey::AccumulateDiagonal { d, spherical: true },
+            weighted,
+            each_row: false,
+        };
+        [
+            score(shape),
+            responsibilities,
+            StageKey::Accumulate { d },
+            reduce,
+        ]
     }
 }
 

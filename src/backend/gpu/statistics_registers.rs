@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
-use super::plan::{Plan, grid, models_per_dispatch};
+use super::plan::{Plan, Reduction, grid, models_per_dispatch};
 use super::samples::LoadedSamples;
 use super::stage::StageKey;
 use super::sums::Sums;
@@ -53,13 +53,13 @@ pub(super) fn statistics_registers(
     pool: &mut Pool,
     counters: &mut Counters,
     samples: &LoadedSamples,
-    (plan, workgroup): (&Plan, u32),
+    (plan, reduction): (&Plan, Reduction),
     models: &[(Parameters<'_>, Option<&BlockMask>)],
 ) -> Result<Vec<Sums>, BackendError> {
     let stage = device.stage(StageKey::StatisticsRegisters {
         shape: models[0].0.shape,
         weighted: samples.weighted,
-        workgroup,
+        reduction,
     })?;
     let len = plan.sums_per_block;
     let mut sums: Vec<Sums> = models.iter().map(|_| Sums::zero(len - 2)).collect();

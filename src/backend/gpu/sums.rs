@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::parameters::Parameters;
 use super::plan::Regime;
 use super::shape::{Shape, quads};
 use crate::backend::Statistics;
@@ -53,10 +54,10 @@ impl Sums {
     pub fn into_statistics(
         self,
         regime: Regime,
-        shape: Shape,
-        reference: f64,
+        parameters: &Parameters<'_>,
         weight_unit: f64,
     ) -> Statistics {
+        let (shape, reference) = (parameters.shape, parameters.reference);
         let mut statistics = Statistics::zero(shape.covariance_type, shape.k, shape.d);
         let bit = std::f64::consts::LN_2 * weight_unit;
         statistics.log_likelihood = (self.tops + self.logs) * bit + reference * self.weight;
@@ -70,7 +71,7 @@ impl Sums {
                 from_groups(&self.components, shape, groups.sum, &mut statistics);
             }
             Regime::Staged { .. } if shape.is_diagonal() => {
-                from_diagonals(&self.components, shape, &mut statistics);
+                from_diagonals(&self.components, parameters, &mut statistics);
             }
             Regime::Staged { .. } => from_tiles(&self.components, shape, &mut statistics),
         }
@@ -100,20 +101,27 @@ fn from_groups(sums: &[f64], shape: Shape, group: usize, to: &mut Statistics) {
     }
 }
 
-/// Per component S1, its second moments and S0, all but S0 padded to vec4s; a spherical component's second
-/// moment comes in parts.
-fn from_diagonals(sums: &[f64], shape: Shape, to: &mut Statistics) {
+/// log₂(e) / 2, by which the device multiplies squared distances.
+const HALF_LOG2_E: f64 = 0.721_347_52_f32 as f64;
+
+/// Per component the sums of r (x − μ) and, where features have second moments of their own, of r (x − μ)², padded
+/// to vec4s; then S0 and the squared distances in bits.
+fn from_diagonals(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
+    let shape = parameters.shape;
     let (d, q) = (shape.d, quads(shape.d));
     let len = 4 * shape.staged_len().own / shape.k;
     for (k, from) in sums.chunks_exact(len).enumerate() {
-        let (first, rest) = from.split_at(4 * q);
-        to.s1[k * d..(k + 1) * d].copy_from_slice(&first[..d]);
+        let (moments, tail) = from.split_at(len - 4);
+        to.s0[k] = tail[0];
+        let s1 = &mut to.s1[k * d..(k + 1) * d];
+        s1.copy_from_slice(&moments[..d]);
         if shape.covariance_type == CovarianceType::Spherical {
-            to.s2[k] = rest[..q].iter().sum();
-            to.s0[k] = rest[q];
+            to.s2[k] = tail[1] / HALF_LOG2_E;
+            parameters.whiten_sums(k, tail[0], s1, None);
         } else {
-            to.s2[k * d..(k + 1) * d].copy_from_slice(&rest[..d]);
-            to.s0[k] = rest[4 * q];
+            let s2 = &mut to.s2[k * d..(k + 1) * d];
+            s2.copy_from_slice(&moments[4 * q..4 * q + d]);
+            parameters.whiten_sums(k, tail[0], s1, Some(s2));
         }
     }
 }

@@ -7,6 +7,7 @@ const WEBGPU: DeviceLimits = DeviceLimits {
     max_workgroups: 65_535,
     max_invocations: 256,
     workgroup_memory_bytes: 16_384,
+    least_subgroup: 0,
     software: false,
 };
 const SOFTWARE: DeviceLimits = DeviceLimits {
@@ -99,16 +100,20 @@ fn tilings_keep_most_invocations_busy() {
 }
 
 fn in_registers(covariance_type: CovarianceType, d: usize, k: usize) -> bool {
-    let (_, plan) = plan_of(covariance_type, (1000, d, k), &WEBGPU);
-    matches!(plan.regime, Regime::Registers { .. })
+    let layout = SampleLayout::new(1000, d, false, &WEBGPU).expect("a block fits");
+    let plan = Plan::new(&layout, shape(covariance_type, d, k), &WEBGPU);
+    matches!(plan.expect("a plan").regime, Regime::Registers { .. })
 }
 
 #[test]
-fn regimes_meet_at_ninety_statistics() {
-    assert!(in_registers(Full, 4, 6) && in_registers(Full, 8, 2) && in_registers(Full, 2, 15));
-    assert!(!in_registers(Full, 4, 7) && !in_registers(Full, 2, 16));
+fn regimes_meet_where_registers_end() {
+    assert!(in_registers(Full, 4, 6) && in_registers(Full, 8, 2) && in_registers(Full, 2, 13));
+    assert!(!in_registers(Full, 4, 7) && !in_registers(Full, 2, 14));
     assert!(!in_registers(Full, 12, 1));
-    assert!(in_registers(Full, 1, 30) && !in_registers(Full, 1, 31));
+    assert!(in_registers(Full, 1, 24) && !in_registers(Full, 1, 25));
+    // A weight takes registers, too.
+    let (_, weighted) = plan(1000, 4, 6, &WEBGPU);
+    assert!(matches!(weighted.regime, Regime::Groups(_)));
 }
 
 #[test]
@@ -116,17 +121,17 @@ fn short_statistics_keep_more_components_in_registers() {
     // The most components of one feature, two, four, and so on.
     let most =
         |t| [1, 2, 4, 8, 16, 32].map(|d| (1..100).take_while(|&k| in_registers(t, d, k)).count());
-    assert_eq!(most(Full), [30, 15, 6, 2, 0, 0]);
-    assert_eq!(most(Diag), [30, 18, 10, 5, 2, 1]);
+    assert_eq!(most(Full), [24, 13, 6, 2, 0, 0]);
+    assert_eq!(most(Diag), [24, 15, 8, 4, 2, 1]);
     // Coordinates that wait for responsibilities take registers, too.
-    assert_eq!(most(Spherical), [30, 21, 13, 7, 4, 2]);
-    assert_eq!(most(Tied), [37, 24, 14, 6, 0, 0]);
+    assert_eq!(most(Spherical), [20, 15, 9, 4, 2, 1]);
+    assert_eq!(most(Tied), [29, 15, 6, 2, 0, 0]);
 }
 
 #[test]
 fn workgroups_follow_the_device() {
     let workgroup = |limits| match plan(1000, 2, 4, limits).1.regime {
-        Regime::Registers { workgroup } => workgroup,
+        Regime::Registers { reduction } => reduction.workgroup,
         _ => panic!("2 × 4 is small"),
     };
     assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 256));
@@ -135,6 +140,39 @@ fn workgroups_follow_the_device() {
         ..WEBGPU
     };
     assert_eq!(workgroup(&tight), 128);
+}
+
+#[test]
+fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
+    let subgroups = |least_subgroup, d, k| {
+        let limits = DeviceLimits {
+            least_subgroup,
+            ..WEBGPU
+        };
+        match plan(1000, d, k, &limits).1.regime {
+            Regime::Registers { reduction } => reduction.subgroups,
+            Regime::Groups(groups) => groups.reduction.subgroups,
+            Regime::Staged { .. } => panic!("{d} × {k} is small"),
+        }
+    };
+    assert_eq!(
+        [0, 8, 32, 64].map(|least| subgroups(least, 2, 4)),
+        [0, 32, 8, 4]
+    );
+    // Full registers have no room for them.
+    assert_eq!(subgroups(32, 4, 6), 8);
+    let unweighted = SampleLayout::new(1000, 4, false, &WEBGPU).expect("a block fits");
+    let limits = DeviceLimits {
+        least_subgroup: 32,
+        ..WEBGPU
+    };
+    let plan_of_all = Plan::new(&unweighted, shape(Full, 4, 6), &limits).expect("a plan");
+    assert!(matches!(
+        plan_of_all.regime,
+        Regime::Registers { reduction } if reduction.subgroups == 0
+    ));
+    // 90 sums of 64 subgroups are 23 KB.
+    assert_eq!([4, 8].map(|least| subgroups(least, 4, 20)), [0, 32]);
 }
 
 #[test]

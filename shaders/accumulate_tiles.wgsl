@@ -1,0 +1,106 @@
+// Stage `accumulate_tiles`: the statistics of one segment where factors are diagonal, as a product of two matrices.
+//
+// Responsibilities and samples pass through workgroup memory, ROWS rows at a time; an invocation has eight
+// components (four where features have second moments) by four features of the sums, and slices of the rows share out what invocations are left. Sums are
+// of x - mu; the host whitens them. src/backend/gpu/generate.rs writes out what is done with a few rows.
+
+//@ constants
+
+@group(0) @binding(0) var<uniform> batch: Batch;
+@group(0) @binding(1) var<storage, read> samples: array<f32>;
+// Per component, filled up to whole octets: log constant, mean, whitened remainder of the mean, diagonal of U.
+@group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
+// Segments x octets of components x rows, two vec4s each.
+@group(0) @binding(3) var<storage, read> scores: array<vec4<f32>>;
+// Segments x rows: the largest score, and the row's weight over its sum.
+@group(0) @binding(4) var<storage, read> normalisers: array<vec2<f32>>;
+// Per (segment, component): S1, the second moments of features, and one vec4 of S0 and the squared distances.
+@group(0) @binding(5) var<storage, read_write> partials: array<vec4<f32>>;
+
+const COMPONENT: u32 = 1u + 3u * QUADS;
+// vec4s of components in a row of responsibilities.
+const PAIRS: u32 = 2u * OCTETS;
+
+var<workgroup> shares: array<vec4<f32>, max(ROWS * PAIRS, WORKGROUP)>;
+var<workgroup> rows_of: array<vec4<f32>, max(ROWS * FEATURES, WORKGROUP)>;
+
+//@ features
+
+@compute @workgroup_size(WORKGROUP)
+fn accumulate_tiles(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let segment = segment_of(group.z);
+    let octets = (batch.n_components + 7u) / 8u;
+    // The components and the four features whose sums this invocation has, and its slice of the rows.
+    let own_pack = lane % PACKS;
+    let own_quad = lane / PACKS % FEATURES;
+    let slice = lane / LANES;
+    let own = 8u * OCTETS * group.y + PACK * own_pack;
+    let quad = group.x * FEATURES + own_quad;
+    let mean = min(own, 8u * octets - PACK) * COMPONENT + 1u + min(quad, QUADS - 1u);
+    // The pair of vec4s whose responsibilities it makes.
+    let pair = lane % PAIRS;
+    let made_octet = group.y * OCTETS + pair / 2u;
+    let made = min(made_octet, octets - 1u);
+    let constant = (8u * made + 4u * (pair % 2u)) * COMPONENT;
+    let constants = vec4(
+        components[constant].x,
+        components[constant + COMPONENT].x,
+        components[constant + 2u * COMPONENT].x,
+        components[constant + 3u * COMPONENT].x,
+    );
+    let scores_at = 2u * (group.z * octets + made) * batch.segment_rows + pair % 2u;
+    let normalisers_at = group.z * batch.segment_rows;
+    var s0 = vec4(0.0);
+    var squares = vec4(0.0);
+
+    //@ sums
+
+    // All of the workgroup goes through it equally often.
+    for (var first = 0u; first < segment.rows; first += ROWS) {
+        workgroupBarrier();
+        for (var at = lane; at < ROWS * PAIRS; at += WORKGROUP) {
+            let row = first + at / PAIRS;
+            var r = vec4(0.0);
+            if row < segment.rows && made_octet < octets {
+                let normaliser = normalisers[normalisers_at + row];
+                let q = scores[scores_at + 2u * row];
+                r = powers(q - normaliser.x) * normaliser.y;
+                s0 += r;
+                if SPHERICAL {
+                    squares += r * (constants - q);
+                }
+            }
+            shares[at] = r;
+        }
+        for (var at = lane; at < ROWS * FEATURES; at += WORKGROUP) {
+            let row = at % ROWS;
+            let quad = min(group.x * FEATURES + at / ROWS, QUADS - 1u);
+            rows_of[row * FEATURES + at / ROWS] = features(segment.first + min(first + row, segment.rows - 1u), quad);
+        }
+        workgroupBarrier();
+        //@ walk
+    }
+    workgroupBarrier();
+
+    //@ slices
+
+    let length = batch.own / batch.n_components;
+    let part = group.z * batch.n_components;
+    //@ partials
+
+    // S0 and the squared distances: the invocations that made a pair add up.
+    shares[lane] = s0;
+    rows_of[lane] = squares;
+    workgroupBarrier();
+    if group.x == 0u && lane < PAIRS && made_octet < octets {
+        for (var other = lane + PAIRS; other < WORKGROUP; other += PAIRS) {
+            s0 += shares[other];
+            squares += rows_of[other];
+        }
+        let k = 8u * made_octet + 4u * (pair % 2u);
+        //@ tails
+    }
+}

@@ -1,0 +1,125 @@
+//! A plan in words, for people who ask how their mixture is evaluated.
+
+use super::plan::{Groups, Plan, Reduction, Regime, SampleLayout};
+use super::shape::Shape;
+
+/// What the cost model chose: the regime and its kernels, sizes, and what stays in the device's memory.
+pub fn explain(plan: &Plan, layout: &SampleLayout, shape: Shape) -> String {
+    let how = match plan.regime {
+        Regime::Registers { reduction } => format!(
+            "all {} sums in registers, one read of the samples, {}",
+            shape.statistics_len(),
+            workgroups(reduction)
+        ),
+        Regime::Groups(Groups {
+            reduction,
+            score,
+            sum,
+            ..
+        }) => {
+            let (scored, summed) = (shape.k.div_ceil(score), shape.k.div_ceil(sum));
+            format!(
+                "components scored in {scored} {} of {score}, then summed in {summed} {} of {sum} in registers, {}",
+                plural(scored, "group"),
+                plural(summed, "group"),
+                workgroups(reduction)
+            )
+        }
+        Regime::Staged {
+            segment_rows,
+            segments_per_batch,
+        } => format!(
+            "scores, responsibilities and sums as matrix products, {segments_per_batch} segments of {segment_rows} rows at a time \
+             with {} of scratch memory",
+            bytes(segments_per_batch * segment_rows * shape.scratch_bytes_per_row())
+        ),
+    };
+    let blocks = layout.blocks.len();
+    let buffers = blocks.div_ceil(layout.blocks_per_buffer);
+    format!(
+        "{how}; {blocks} {} of {} rows, {} a submission; samples stay on the device, {} in {buffers} {}",
+        plural(blocks, "block"),
+        layout.blocks.rows_per_block(),
+        plan.blocks_per_submission.min(layout.blocks_per_buffer),
+        bytes(4 * blocks * layout.block_len()),
+        plural(buffers, "buffer"),
+    )
+}
+
+fn workgroups(reduction: Reduction) -> String {
+    let how = match reduction.subgroups {
+        0 => "workgroup memory",
+        _ => "subgroups",
+    };
+    format!("workgroups of {} that add up by {how}", reduction.workgroup)
+}
+
+fn plural(count: usize, word: &str) -> String {
+    format!("{word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// So many bytes in a unit that leaves few digits.
+fn bytes(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", bytes as f64 / size as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::DeviceLimits;
+    use super::*;
+    use crate::mixture::CovarianceType::{Diag, Full};
+
+    const LIMITS: DeviceLimits = DeviceLimits {
+        max_binding_bytes: 128 << 20,
+        max_samples_bytes: 4 << 20,
+        max_workgroups: 65_535,
+        max_invocations: 256,
+        workgroup_memory_bytes: 16_384,
+        least_subgroup: 32,
+        software: false,
+    };
+
+    fn words(covariance_type: crate::mixture::CovarianceType, d: usize, k: usize) -> String {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        let layout = SampleLayout::new(1_000_000, d, false, &LIMITS).expect("a block fits");
+        let plan = Plan::new(&layout, shape, &LIMITS).expect("a plan");
+        explain(&plan, &layout, shape)
+    }
+
+    #[test]
+    fn each_regime_says_what_it_does_and_what_stays() {
+        assert_eq!(
+            words(Full, 2, 4),
+            "all 24 sums in registers, one read of the samples, workgroups of 256 that add up by subgroups; \
+             245 blocks of 4096 rows, 128 a \
+             submission; samples stay on the device, 7.7 MiB in 2 buffers"
+        );
+        let groups = words(Full, 4, 20);
+        assert!(
+            groups.starts_with("components scored in 1 group of 20, then summed in 4 groups of 5"),
+            "{groups}"
+        );
+        let staged = words(Diag, 128, 1024);
+        assert!(
+            staged.contains("64 segments of 192 rows") || staged.contains("of 256 rows"),
+            "{staged}"
+        );
+        assert!(staged.contains("MiB of scratch memory"), "{staged}");
+    }
+
+    #[test]
+    fn bytes_have_a_unit() {
+        assert_eq!(
+            [8, 2048, 3 << 20].map(bytes),
+            ["8 bytes", "2.0 KiB", "3.0 MiB"]
+        );
+    }
+}
