@@ -1,7 +1,7 @@
 //! Passes and seconds to the optimum: plain EM, the default fit from one start, and from 16.
 //!
-//! `cargo bench --bench solution` runs all problems; `-- NAME …` those whose names contain one of the words. A pass
-//! is one evaluation of all rows; an evaluation of a part counts as that part. The optimum of a run is where the
+//! `cargo bench --bench solution` runs all problems; `-- NAME …` those whose names contain one of the words, `-- FILE:K` a
+//! table of samples with K components. A pass is one evaluation of all rows; an evaluation of a part counts as that part. The optimum of a run is where the
 //! accelerated fit in f64 goes from the run's end with a tolerance of 1e-12; "gap" is how far below it the run ended, "over
 //! EM" how far above plain EM's optimum; "!" marks a run that did not claim to have converged.
 
@@ -43,15 +43,15 @@ fn main() {
         "gap",
         "over EM"
     );
-    for index in 0..problems::NAMES.len() {
-        let chosen = words.is_empty()
-            || words
-                .iter()
-                .any(|w| problems::NAMES[index].contains(w.as_str()));
-        if !chosen {
-            continue;
-        }
-        let problem = problems::problem(index);
+    let chosen = |index: &usize| {
+        let named = |word: &String| problems::NAMES[*index].contains(word.as_str());
+        words.is_empty() || words.iter().any(named)
+    };
+    let drawn = (0..problems::NAMES.len())
+        .filter(chosen)
+        .map(problems::problem);
+    let files = words.iter().filter_map(|word| problems::of_file(word));
+    for problem in drawn.chain(files) {
         for seed in SEEDS {
             let options = Options {
                 device: DeviceChoice::Cpu,
@@ -107,9 +107,17 @@ fn main() {
         passes.sort_by(f64::total_cmp);
         println!(
             "{name}: median {:.1}, worst {:.1} passes",
-            passes[passes.len() / 2],
-            passes.last().unwrap_or(&0.0)
+            median(&passes),
+            passes.last().unwrap_or(&f64::NAN)
         );
+    }
+}
+
+/// Of sorted numbers, the middle or the mean of the two in the middle.
+fn median(sorted: &[f64]) -> f64 {
+    match sorted.len() {
+        0 => f64::NAN,
+        n => 0.5 * (sorted[(n - 1) / 2] + sorted[n / 2]),
     }
 }
 

@@ -4,11 +4,11 @@ use nalgebra::DMatrix;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
-use wgmm::data::Samples;
+use wgmm::data::{ReadOptions, Samples, read};
 
 /// Samples, and how many components to fit.
 pub(crate) struct Problem {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) k: usize,
     pub(crate) samples: Samples,
 }
@@ -206,8 +206,20 @@ pub(crate) fn problem(index: usize) -> Problem {
     };
     let samples = Samples::new(values, d).expect("finite values");
     Problem {
-        name: NAMES[index],
+        name: NAMES[index].to_owned(),
         k,
         samples,
     }
+}
+
+/// The samples of a file, of which K components are asked: `FILE:K`; `None` for a word that is no such thing.
+pub(crate) fn of_file(word: &str) -> Option<Problem> {
+    let (path, k) = word.rsplit_once(':')?;
+    let path = std::path::Path::new(path);
+    let table = read(path, &ReadOptions::default()).expect("a table");
+    Some(Problem {
+        name: path.file_stem()?.to_string_lossy().into_owned(),
+        k: k.parse().ok()?,
+        samples: table.samples,
+    })
 }
