@@ -34,6 +34,15 @@ pub(super) struct Stop {
     pub(super) resolution: f64,
 }
 
+/// A look at the curvature where steps have ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    /// Rows that the Hessian looks at; 0 for no look.
+    pub(super) rows: usize,
+    /// Whether only steps that crept are looked at, not those that converged.
+    pub(super) at_creeping: bool,
+}
+
 /// What to evaluate next.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -72,8 +81,8 @@ pub(super) struct Acceleration {
     negligible: usize,
     /// The estimated gain still to be had, nats per sample; infinite where nothing is known.
     pub(super) remaining: f64,
-    /// How many rows the Hessian looks at once steps have ended; 0 for no look.
-    pub(super) look: usize,
+    /// The look at the curvature once steps have ended.
+    pub(super) look: Look,
 }
 
 #[derive(Clone, Debug)]
@@ -151,14 +160,14 @@ impl Acceleration {
             unseen: 0,
             negligible: 0,
             remaining: f64::INFINITY,
-            look: 0,
+            look: Look::default(),
         }
     }
 
-    /// The same, with a look at the curvature of so many rows at its end.
+    /// The same, with a look at the curvature at its end.
     #[must_use]
-    pub(super) fn that_looks_at(self, rows: usize) -> Self {
-        Self { look: rows, ..self }
+    pub(super) fn with(self, look: Look) -> Self {
+        Self { look, ..self }
     }
 
     /// Goes on over other rows with what is known of the curvature.
@@ -192,7 +201,7 @@ impl Acceleration {
 
     /// Begins anew: something else has moved the parameters.
     pub(super) fn restart(&mut self) {
-        *self = Self::new(self.stop).that_looks_at(self.look);
+        *self = Self::new(self.stop).with(self.look);
     }
 
     /// Whether the trial that was evaluated stands.

@@ -206,12 +206,15 @@ impl<'a> Run<'a> {
         else {
             return Ok(ended);
         };
-        let Some(summit) = engine.look(components, acceleration.look) else {
+        if acceleration.look.at_creeping && !matches!(ended, Step::Resolved) {
+            return Ok(ended);
+        }
+        let Some(summit) = engine.look(components, acceleration.look.rows) else {
             return Ok(ended);
         };
         self.looks += 1;
         if self.looks == LOOKS {
-            acceleration.look = 0;
+            acceleration.look.rows = 0;
         }
         let is_sound = |c: &Components| self.maximisation.is_sound(c);
         let sides: Vec<&Components> = summit.sides.iter().filter(|side| is_sound(side)).collect();

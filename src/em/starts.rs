@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::FitError;
-use super::accelerate::{Acceleration, Stop};
+use super::accelerate::{Acceleration, Look, Stop};
 use super::engine::Engine;
 use super::init::{self, Start};
 use super::maximise::Past;
@@ -54,13 +54,13 @@ impl Going {
         }
     }
 
-    /// Goes on over other rows; once it has ended, with a look at the curvature of so many.
-    pub(super) fn accelerate(&mut self, stop: Stop, look: usize) {
+    /// Goes on over other rows; once it has ended, with a look at the curvature.
+    pub(super) fn accelerate(&mut self, stop: Stop, look: Look) {
         let acceleration = match self.acceleration.take() {
             Some(acceleration) => acceleration.over_other_rows(stop),
             None => Acceleration::new(stop),
         };
-        self.acceleration = Some(acceleration.that_looks_at(look));
+        self.acceleration = Some(acceleration.with(look));
     }
 }
 

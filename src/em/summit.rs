@@ -15,6 +15,7 @@ const LENGTHS: [f64; 2] = [0.1, 0.5];
 /// parameter. From more than so many, and so many a parameter, the fits of `benches/solution` take as many passes; from
 /// fewer some took flat directions for steep ones and ended early.
 const PASSES: f64 = 0.5;
+const PASSES_WHERE_STEPS_CREPT: f64 = 2.0;
 const LEAST_ROWS: usize = 20;
 const MOST_ROWS: usize = 500;
 const MOST_ROWS_AT_LEAST: usize = 20_000;
@@ -33,14 +34,24 @@ pub(super) struct Summit {
 /// How many of a subsample's `rows` rows to look at on the way to a fit to `all` rows; 0 where that is dearer than
 /// what it tells.
 pub(super) fn rows_of_part(layout: Layout, rows: usize, all: usize) -> usize {
-    let affordable = (PASSES * all as f64 / hessian::cost(layout)) as usize;
-    let most = affordable
+    affordable(layout, rows, PASSES * all as f64)
+}
+
+/// The same where steps over all rows crept.
+pub(super) fn rows_where_steps_crept(layout: Layout, all: usize) -> usize {
+    affordable(layout, all, PASSES_WHERE_STEPS_CREPT * all as f64)
+}
+
+/// How many of `rows` rows to look at for the price of `price` rows' statistics.
+fn affordable(layout: Layout, rows: usize, price: f64) -> usize {
+    let most = MOST_ROWS_AT_LEAST.max(MOST_ROWS * layout.len());
+    let looked_at = ((price / hessian::cost(layout)) as usize)
         .min(rows)
-        .min(MOST_ROWS_AT_LEAST.max(MOST_ROWS * layout.len()));
-    if most < LEAST_ROWS * layout.len() {
+        .min(most);
+    if looked_at < LEAST_ROWS * layout.len() {
         0
     } else {
-        most
+        looked_at
     }
 }
 

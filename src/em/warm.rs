@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use super::accelerate::{Acceleration, Stop};
+use super::accelerate::{Acceleration, Look, Stop};
 use super::chart::Layout;
 use super::engine::Engine;
 use super::init::{self, Start, shuffled};
@@ -25,6 +25,8 @@ const ROWS: usize = 1000;
 const ALONE: usize = 2;
 /// Samples that are not so many times more than that are fitted all at once: little is saved.
 const FEW: usize = 4;
+/// One row in so many is cheap enough always, and shows small components of large samples.
+const SMALL_PART: usize = 250;
 /// How many times fewer starts the next stage has.
 const HALVING: usize = 4;
 /// How many times more rows, and how many times more where the samples are at least so many.
@@ -80,6 +82,7 @@ fn plan(rows: usize, parameters: usize, starts: usize, grows: bool) -> Vec<Plan>
     if starts == 1 {
         n *= ALONE;
     }
+    n = n.max(rows / SMALL_PART);
     let grows = grows && (starts > 1 || n <= rows / FEW);
     while left > 1 || (grows && n <= rows / 2) {
         stages.push(Plan {
@@ -153,12 +156,15 @@ pub(super) fn warm_up(
                 gain: enough,
                 resolution: 0.0,
             };
-            let look = if starts == 1 {
-                summit::rows_of_part(layout, subsample.len(), samples.len())
-            } else {
-                0
+            let rows = match starts {
+                1 => summit::rows_of_part(layout, subsample.len(), samples.len()),
+                _ => 0,
             };
-            looked |= look > 0;
+            let look = Look {
+                rows,
+                at_creeping: false,
+            };
+            looked |= rows > 0;
             going
                 .iter_mut()
                 .for_each(|going| going.accelerate(stop, look));
@@ -199,12 +205,17 @@ pub(super) fn warm_up(
         }
         None => cold(options, samples),
     };
-    let look = if looked {
-        0
-    } else {
-        summit::rows_of_all(layout, samples.len())
+    let look = match summit::rows_of_all(layout, samples.len()) {
+        rows if rows > 0 && !looked => Look {
+            rows,
+            at_creeping: false,
+        },
+        _ => Look {
+            rows: summit::rows_where_steps_crept(layout, samples.len()),
+            at_creeping: true,
+        },
     };
-    let acceleration = acceleration.map(|acceleration| acceleration.that_looks_at(look));
+    let acceleration = acceleration.map(|acceleration| acceleration.with(look));
     if let Some(restarts) = &mut restarts {
         restarts.best = winner.number;
     }
@@ -254,11 +265,11 @@ mod tests {
         };
         assert_eq!(
             stages(1_000_000, 23, 1, true),
-            [[2000, 1], [20_000, 1], [200_000, 1]]
+            [[4000, 1], [40_000, 1], [400_000, 1]]
         );
         assert_eq!(
             stages(1_000_000, 23, 16, true),
-            [[1000, 16], [10_000, 4], [100_000, 1]]
+            [[4000, 16], [40_000, 4], [400_000, 1]]
         );
         assert_eq!(stages(50_000, 100, 16, true), [[2000, 16], [8000, 4]]);
         assert_eq!(stages(150, 20, 16, false), [[150, 16], [150, 4]]);
