@@ -8,8 +8,11 @@ use crate::mixture::{CovarianceType, triangle};
 /// The most features of the fused shape.
 pub(super) const FUSED_FEATURES: usize = 8;
 /// The most bytes that the fused shape may go through for each panel, about twice a first-level cache: at D = 2, K = 64
-/// (74 KiB) it is a third faster than the tiled one, at D = 8, K = 20 (81 KiB) a third slower.
+/// (74 KiB) it is a third faster than the tiled one.
 const FUSED_BYTES: usize = 76 << 10;
+/// The same of more than four features: at D = 6, K = 20 (54 KiB) it is as fast, at D = 8, K = 14 (55 KiB) and 16 (63 KiB)
+/// by 20 and 30 % slower.
+const FUSED_BYTES_OF_MANY: usize = 54 << 10;
 /// The most rows of a factor that are worked at once.
 pub(super) const WHITENED_ROWS: usize = 6;
 /// Means may be folded into a bias, y = U x + b, while no |U| |μ| exceeds this: rounding of y grows with it.
@@ -231,7 +234,12 @@ fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
     // Per component its sums, and coordinates and a density of the vectors that are worked at once.
     let at_once = if d <= 4 { 4 } else { 2 };
     let vectors = 1 + d + triangle::packed_len(d) + at_once * (d + 1);
-    if d <= FUSED_FEATURES && k * vectors * lanes * size_of::<T>() <= FUSED_BYTES {
+    let most = if d <= 4 {
+        FUSED_BYTES
+    } else {
+        FUSED_BYTES_OF_MANY
+    };
+    if d <= FUSED_FEATURES && k * vectors * lanes * size_of::<T>() <= most {
         return Shape::Fused;
     }
     // A noise component has a factor of its own.

@@ -202,15 +202,9 @@ fn to_panel<S: Simd, T: Real>(simd: S, by_rows: &[T], d: usize, panel: usize, x:
     let lanes = Vector::<S, T>::LEN;
     match d {
         1 => x.copy_from_slice(&by_rows[..panel]),
-        2 => {
-            let (first, second) = x.split_at_mut(panel);
-            for v in 0..panel / lanes {
-                let low = load::<S, T>(simd, by_rows, 2 * v);
-                let high = load::<S, T>(simd, by_rows, 2 * v + 1);
-                store::<S, T>(low.unzip_low(high), first, v);
-                store::<S, T>(low.unzip_high(high), second, v);
-            }
-        }
+        2 => part::<S, T, 2>(simd, by_rows, panel, x),
+        4 => part::<S, T, 4>(simd, by_rows, panel, x),
+        8 => part::<S, T, 8>(simd, by_rows, panel, x),
         _ => {
             for v in 0..panel / lanes {
                 let rows = &by_rows[v * lanes * d..];
@@ -226,6 +220,32 @@ fn to_panel<S: Simd, T: Real>(simd: S, by_rows: &[T], d: usize, panel: usize, x:
                     }
                 }
             }
+        }
+    }
+}
+
+/// The same for D features, a power of two: numbers of even and of odd places are parted until each feature is alone.
+#[inline(always)]
+fn part<S: Simd, T: Real, const D: usize>(simd: S, by_rows: &[T], panel: usize, x: &mut [T]) {
+    for v in 0..panel / Vector::<S, T>::LEN {
+        let mut vectors = [splat(simd, T::from_f64(0.0)); D];
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            *vector = load::<S, T>(simd, by_rows, D * v + i);
+        }
+        let steps = D.trailing_zeros();
+        for step in 0..steps {
+            let (from, half) = (vectors, D >> (step + 1));
+            for i in 0..D / 2 {
+                let (stream, at) = (i / half, i % half);
+                let (a, b) = (from[2 * i], from[2 * i + 1]);
+                vectors[2 * stream * half + at] = a.unzip_low(b);
+                vectors[(2 * stream + 1) * half + at] = a.unzip_high(b);
+            }
+        }
+        for (i, vector) in vectors.iter().enumerate() {
+            // The first step parted by the last bit of the feature.
+            let feature = i.reverse_bits() >> (usize::BITS - steps);
+            store::<S, T>(*vector, &mut x[feature * panel..], v);
         }
     }
 }
