@@ -457,7 +457,8 @@ impl Problem {
             max_workgroups: 65_535,
             max_invocations: 256,
             workgroup_memory_bytes: 16_384,
-            least_subgroup: 32,
+            // The route to NVIDIA's assembler does without.
+            least_subgroup: 0,
             software: false,
         };
         let (shape, n) = (self.shape, self.n);

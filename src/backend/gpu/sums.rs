@@ -102,7 +102,7 @@ fn from_groups(sums: &[f64], shape: Shape, group: usize, to: &mut Statistics) {
 }
 
 /// log₂(e) / 2, by which the device multiplies squared distances.
-const HALF_LOG2_E: f64 = 0.721_347_52_f32 as f64;
+const HALF_LOG2_E: f64 = 0.721_347_5_f32 as f64;
 
 /// Per component the sums of r (x − μ) and, where features have second moments of their own, of r (x − μ)², padded
 /// to vec4s; then S0 and the squared distances in bits.
