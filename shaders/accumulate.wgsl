@@ -3,7 +3,7 @@
 // z is the segment's whitened coordinates times the roots of the responsibilities, and one more vec4 that holds
 // the root itself. Z'Z is then S2, S1 and S0 at once. Its lower triangle is cut into 4 x 4 tiles, one an
 // invocation; where a workgroup has more invocations than tiles, slices of the rows share them out. Rows pass
-// through workgroup memory, ROWS at a time; src/backend/gpu/generate.rs repeats the stretches of text.
+// through workgroup memory, ROWS at a time.
 
 //@ constants
 
@@ -47,7 +47,55 @@ fn accumulate(
     var column_1 = vec4(0.0);
     var column_2 = vec4(0.0);
     var column_3 = vec4(0.0);
-    //@ stretches
+    // All of the workgroup goes through it equally often.
+    for (var start = 0u; start < rows; start += ROWS) {
+        workgroupBarrier();
+        for (var at = lane; at < ROWS * VEC4S; at += WORKGROUP) {
+            let row = start + at % ROWS;
+            let quad = at / ROWS;
+            var value = vec4(0.0);
+            if row < rows {
+                let root = sqrt(scores[first + row]);
+                if quad < QUADS {
+                    value = root * whitened[first * QUADS + quad * batch.segment_rows + row];
+                } else {
+                    value.x = root;
+                }
+            }
+            z[at % ROWS * STRIDE + quad] = value;
+        }
+        workgroupBarrier();
+        if slice < SLICES {
+            for (var four = slice; four < ROWS / 4u; four += SLICES) {
+                let at = 4u * four * STRIDE;
+                let a0 = z[at + i];
+                let b0 = z[at + j];
+                column_0 = fma(a0, vec4(b0.x), column_0);
+                column_1 = fma(a0, vec4(b0.y), column_1);
+                column_2 = fma(a0, vec4(b0.z), column_2);
+                column_3 = fma(a0, vec4(b0.w), column_3);
+                let a1 = z[at + STRIDE + i];
+                let b1 = z[at + STRIDE + j];
+                column_0 = fma(a1, vec4(b1.x), column_0);
+                column_1 = fma(a1, vec4(b1.y), column_1);
+                column_2 = fma(a1, vec4(b1.z), column_2);
+                column_3 = fma(a1, vec4(b1.w), column_3);
+                let a2 = z[at + 2u * STRIDE + i];
+                let b2 = z[at + 2u * STRIDE + j];
+                column_0 = fma(a2, vec4(b2.x), column_0);
+                column_1 = fma(a2, vec4(b2.y), column_1);
+                column_2 = fma(a2, vec4(b2.z), column_2);
+                column_3 = fma(a2, vec4(b2.w), column_3);
+                let a3 = z[at + 3u * STRIDE + i];
+                let b3 = z[at + 3u * STRIDE + j];
+                column_0 = fma(a3, vec4(b3.x), column_0);
+                column_1 = fma(a3, vec4(b3.y), column_1);
+                column_2 = fma(a3, vec4(b3.z), column_2);
+                column_3 = fma(a3, vec4(b3.w), column_3);
+            }
+        }
+    }
+    //@ slices
 
     if slice > 0u || group.x * WORKGROUP + lane >= TILES {
         return;

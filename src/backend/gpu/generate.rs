@@ -5,9 +5,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{
-    LONGEST_RUN, Reduction, SEGMENTS, Tiles, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch,
-};
+use super::plan::{Reduction, SEGMENTS, Tiles, Tiling, UNIFORM_BYTES, chunk, models_per_dispatch};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -120,36 +118,27 @@ pub(super) fn accumulate(d: usize) -> String {
     let rows = tiling.rows;
     let constants = format!(
         "// Invocations, those that share out the tiles once, rows in workgroup memory.\n\
-         const WORKGROUP: u32 = {}u;\nconst LANES: u32 = {}u;\nconst ROWS: u32 = {rows}u;\n",
-        tiling.workgroup, tiling.lanes
+         const WORKGROUP: u32 = {}u;\nconst LANES: u32 = {}u;\nconst ROWS: u32 = {rows}u;\n\
+         // How many invocations share the rows of a tile.\nconst SLICES: u32 = {}u;\n",
+        tiling.workgroup, tiling.lanes, tiling.slices
     );
-    let mut stretches = String::new();
-    for first in (0..LONGEST_RUN).step_by(rows) {
-        let repeated = [
-            ("first", format!("{first}u")),
-            ("slices", format!("{}u", tiling.slices)),
-        ];
-        stretches += &named(
-            include_str!("../../../shaders/shared/stretch.wgsl"),
-            &repeated,
-        );
-    }
+    let mut shared = String::new();
     if tiling.slices > 1 {
-        stretches += "workgroupBarrier();\n";
+        shared += "workgroupBarrier();\n";
         for c in 0..4 {
             let repeated = [
                 ("buffer", "z".to_owned()),
                 ("column", format!("column_{c}")),
                 ("slices", format!("{}u", tiling.slices)),
             ];
-            stretches += &named(
+            shared += &named(
                 include_str!("../../../shaders/shared/slices.wgsl"),
                 &repeated,
             );
         }
     }
     let text = include_str!("../../../shaders/accumulate.wgsl");
-    let text = fill(&staged(text, d), &[("stretches", &stretches)]);
+    let text = fill(&staged(text, d), &[("slices", &shared)]);
     text.replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
 }
 
