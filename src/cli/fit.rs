@@ -55,7 +55,7 @@ pub(crate) fn run(shared: &Shared, args: &FitArgs) -> Result<Outcome, Failure> {
             read,
         ))?;
     } else if !shared.quiet {
-        let mut text = summary::fit(&fit, table.samples.len(), &table.features);
+        let mut text = summary::fit(&fit, &options, table.samples.len(), &table.features);
         if shared.verbose {
             let t = fit.times;
             if let Some(plan) = &fit.device.plan {

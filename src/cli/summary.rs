@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use wgmm::em::Fit;
+use wgmm::em::{Fit, Options};
 use wgmm::mixture::Mixture;
 
 /// A few features are written out, the rest counted.
 const SHOWN: usize = 6;
 
-/// What a fit did, and its mixture.
-pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
+/// What a fit by these options did, and its mixture.
+pub(crate) fn fit(fit: &Fit, options: &Options, rows: usize, features: &[String]) -> String {
     let mut text = String::new();
     let device = &fit.device;
     let precision = format!("{:?}", device.precision).to_lowercase();
@@ -24,9 +24,14 @@ pub(crate) fn fit(fit: &Fit, rows: usize, features: &[String]) -> String {
     );
     let _ = writeln!(
         text,
-        "{} after {} iterations; mean log-likelihood {:.6} (start {:.6})",
+        "{} after {} iterations{}; mean log-likelihood {:.6} (start {:.6})",
         ending(fit),
         fit.iterations,
+        if options.is_accelerated(rows) {
+            ""
+        } else {
+            " of plain EM"
+        },
         fit.mean_log_likelihood,
         fit.trace[0]
     );

@@ -30,6 +30,26 @@ fn fitted(dir: &Dir, more: &[&str]) -> Value {
 }
 
 #[test]
+fn what_is_left_to_plain_em_is_said() {
+    let dir = Dir::new();
+    // Ten times the rows: enough to be accelerated.
+    let table = table();
+    let (head, rows) = table.split_once('\n').expect("a head");
+    dir.create("t.csv", format!("{head}\n{}", rows.repeat(10)));
+    for (more, plain) in [
+        (vec![], false),
+        (vec!["--prior"], true),
+        (vec!["--plain"], true),
+        (vec!["--reg-covar", "1e-6"], true),
+    ] {
+        let fit = ["fit", "t.csv", "--columns", "x,y", "-k", "2"];
+        let finished = dir.wgmm().args(fit).args(&more).run();
+        let text = &finished.assert_success().stdout;
+        assert_eq!(text.contains(" of plain EM;"), plain, "{more:?}: {text}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     let dir = Dir::new();
     dir.create("t.csv", table());
