@@ -25,8 +25,9 @@ const ROWS: usize = 1000;
 const ALONE: usize = 2;
 /// Samples that are not so many times more than that are fitted all at once: little is saved.
 const FEW: usize = 4;
-/// One row in so many is cheap enough always, and shows small components of large samples.
+/// One row in so many is cheap enough always, up to so many rows, and shows small components of large samples.
 const SMALL_PART: usize = 250;
+const SMALL_PART_ROWS: usize = 20_000;
 /// How many times fewer starts the next stage has.
 const HALVING: usize = 4;
 /// How many times more rows, and how many times more where the samples are at least so many.
@@ -82,7 +83,7 @@ fn plan(rows: usize, parameters: usize, starts: usize, grows: bool) -> Vec<Plan>
     if starts == 1 {
         n *= ALONE;
     }
-    n = n.max(rows / SMALL_PART);
+    n = n.max(SMALL_PART_ROWS.min(rows / SMALL_PART));
     let grows = grows && (starts > 1 || n <= rows / FEW);
     while left > 1 || (grows && n <= rows / 2) {
         stages.push(Plan {
