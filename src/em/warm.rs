@@ -47,6 +47,7 @@ const UNSEEN: f64 = 0.01;
 /// A fit ends when its estimate of the gain still to be had is this many times below the tolerance: estimates are blind
 /// for flat directions that were not walked yet.
 const SAFETY: f64 = 100.0;
+
 /// Where the fit to all rows begins.
 pub(super) struct Warm {
     /// The parameters.

@@ -1,0 +1,184 @@
+//! Diagonal and spherical mixtures of many components, as products of matrices.
+
+use std::fmt::Write;
+
+use super::super::plan::Tiles;
+use super::{PARTS, POWERS, fill, named, staged};
+
+/// The text of `score_tiles` for D features.
+pub(in super::super) fn score_tiles(d: usize) -> String {
+    let [mut squares, mut features, mut scores] = [const { String::new() }; 3];
+    for part in 0..4 {
+        let feature = format!("min(4u * i + {part}u, D - 1u)");
+        line!(features, "let x{part} = samples[at + {feature} * stride];");
+    }
+    for c in 0..8 {
+        line!(squares, "var m{c} = vec4(0.0);");
+        for (name, quad) in [
+            ("mean", "0u"),
+            ("remainder", "QUADS"),
+            ("factor", "2u * QUADS"),
+        ] {
+            let at = format!("parameters + {c}u * COMPONENT + {quad}");
+            line!(features, "let {name}{c} = components[{at}];");
+        }
+        for (part, name) in PARTS.iter().enumerate() {
+            line!(
+                features,
+                "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
+            );
+        }
+        // Four squares at a time, which rounds the long sum less often.
+        let sum = (1..4).fold(format!("y{c}_0 * y{c}_0"), |sum, part| {
+            format!("fma(y{c}_{part}, y{c}_{part}, {sum})")
+        });
+        line!(features, "m{c} += {sum};");
+        line!(
+            scores,
+            "let q{c} = components[first + {c}u * COMPONENT].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
+        );
+    }
+    for (row, part) in PARTS.iter().enumerate() {
+        for half in 0..2 {
+            let q = [0, 1, 2, 3].map(|c| format!("q{}.{part}", 4 * half + c));
+            line!(
+                scores,
+                "scores[to + {}u] = vec4({});",
+                2 * row + half,
+                q.join(", ")
+            );
+        }
+    }
+    let text = include_str!("../../../../shaders/score_tiles.wgsl");
+    let parts = [
+        ("squares", squares),
+        ("features", features),
+        ("scores", scores),
+    ];
+    // Before the function of that name would be put in.
+    let text = fill(
+        text,
+        &parts.each_ref().map(|(name, part)| (*name, part.as_str())),
+    );
+    staged(&text, d)
+}
+
+/// The text of `normalise_tiles` for D features.
+pub(in super::super) fn normalise_tiles(d: usize) -> String {
+    let text = staged(include_str!("../../../../shaders/normalise_tiles.wgsl"), d);
+    text.replacen("@group(0)", &format!("{POWERS}\n@group(0)"), 1)
+}
+
+/// The text of `accumulate_tiles` for D features.
+pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
+    let Tiles {
+        workgroup,
+        pack,
+        octets,
+        features,
+        slices,
+    } = tiles;
+    let spherical = pack == Tiles::PACK_OF_SPHERICAL;
+    let constants = format!(
+        "// Invocations; octets of components, in packs, and vec4s of features that they share out once, and slices of rows.\n\
+         const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst PACK: u32 = {pack}u;\n\
+         const PACKS: u32 = 8u * OCTETS / PACK;\nconst FEATURES: u32 = {features}u;\n\
+         const SLICES: u32 = {slices}u;\nconst LANES: u32 = PACKS * FEATURES;\n\
+         // Rows in workgroup memory.\nconst ROWS: u32 = {}u;\n\
+         // Whether one second moment a component is wanted, the sum of squared distances that scores tell.\n\
+         const SPHERICAL: bool = {spherical};\n\n{POWERS}",
+        Tiles::ROWS
+    );
+    let mut sums = String::new();
+    let mut names = Vec::new();
+    for c in 0..pack {
+        line!(sums, "let mean{c} = components[mean + {c}u * COMPONENT];");
+        names.push(format!("s1_{c}"));
+        if !spherical {
+            names.push(format!("s2_{c}"));
+        }
+    }
+    sums += &names.iter().fold(String::new(), |mut text, name| {
+        line!(text, "var {name} = vec4(0.0);");
+        text
+    });
+    let walk = tile_walk(tiles.unrolled(), pack, spherical);
+    let mut shared = String::new();
+    if slices > 1 {
+        for name in &names {
+            let repeated = [
+                ("buffer", "shares".to_owned()),
+                ("column", name.clone()),
+                ("slices", format!("{slices}u")),
+            ];
+            let text = include_str!("../../../../shaders/shared/slices.wgsl");
+            shared += &named(text, &repeated);
+        }
+    }
+    let [mut partials, mut tails] = [const { String::new() }; 2];
+    line!(partials, "if slice == 0u && quad < QUADS {{");
+    for c in 0..pack {
+        line!(partials, "    if own + {c}u < batch.n_components {{");
+        line!(
+            partials,
+            "        let to = (part + own + {c}u) * length + quad;"
+        );
+        line!(partials, "        partials[to] = s1_{c};");
+        if !spherical {
+            line!(partials, "        partials[to + QUADS] = s2_{c};");
+        }
+        line!(partials, "    }}");
+    }
+    line!(partials, "}}");
+    for (c, part) in PARTS.iter().enumerate() {
+        line!(tails, "if k + {c}u < batch.n_components {{");
+        line!(
+            tails,
+            "    partials[(part + k + {c}u) * length + length - 1u] = vec4(s0.{part}, squares.{part}, 0.0, 0.0);"
+        );
+        line!(tails, "}}");
+    }
+    let text = fill(
+        include_str!("../../../../shaders/accumulate_tiles.wgsl"),
+        &[
+            ("sums", &sums),
+            ("walk", &walk),
+            ("slices", &shared),
+            ("partials", &partials),
+            ("tails", &tails),
+        ],
+    );
+    staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// Adds the rows in workgroup memory, so many of them written out.
+fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
+    let mut text = String::new();
+    line!(
+        text,
+        "for (var row = slice; row < ROWS; row += {unrolled}u * SLICES) {{"
+    );
+    for n in 0..unrolled {
+        line!(text, "    let at{n} = row + {n}u * SLICES;");
+        line!(text, "    let x{n} = rows_of[at{n} * FEATURES + own_quad];");
+        for half in 0..pack / 4 {
+            line!(
+                text,
+                "    let r{n}_{half} = shares[at{n} * PAIRS + PACK / 4u * own_pack + {half}u];"
+            );
+        }
+        for c in 0..pack {
+            let r = format!("r{n}_{}.{}", c / 4, PARTS[c % 4]);
+            line!(text, "    let d{n}_{c} = x{n} - mean{c};");
+            if spherical {
+                line!(text, "    s1_{c} = fma(vec4({r}), d{n}_{c}, s1_{c});");
+            } else {
+                line!(text, "    let t{n}_{c} = {r} * d{n}_{c};");
+                line!(text, "    s1_{c} += t{n}_{c};");
+                line!(text, "    s2_{c} = fma(t{n}_{c}, d{n}_{c}, s2_{c});");
+            }
+        }
+    }
+    line!(text, "}}");
+    text
+}
