@@ -70,3 +70,44 @@ fn small_bindings_take_more_dispatches() {
     // 40 blocks of 512 rows, 4 KiB each: four to a binding.
     assert_eq!(dispatches(&small), 10);
 }
+
+#[test]
+fn models_of_every_regime_share_a_submission() {
+    use CovarianceType::{Diag, Full, Spherical};
+    let d = 17;
+    let (samples, map) = samples(1000, d, true);
+    // In registers, two of them in one dispatch; in groups; staged.
+    let models = [
+        components(d, 2, Spherical),
+        components(d, 9, Diag),
+        components(d, 3, Full),
+        components(d, 2, Spherical),
+        components(d, 5, Full),
+    ];
+    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let all: Vec<_> = models.iter().map(Into::into).collect();
+    let together = gpu.statistics(&all).expect("statistics");
+    assert_eq!(gpu.counters().submissions, 1);
+    for (model, together) in all.iter().zip(&together) {
+        let alone = gpu.statistics(&[*model]).expect("statistics");
+        assert_eq!(&alone[0], together);
+    }
+    assert_eq!(gpu.counters().submissions, 1 + 5);
+    // Per model and block (four, of 256 rows) the sums, and those of logarithms.
+    let spherical = 2 * (1 + d + 1) + 2;
+    gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    gpu.statistics(&[all[0], all[3]]).expect("statistics");
+    assert_eq!(gpu.counters().bytes_read, (2 * 4 * spherical * 4) as u64);
+}
+
+#[test]
+fn what_costs_too_much_at_once_takes_several_submissions() {
+    // 20,003 rows by 33 components of 15 tiles each are 0.14 s of a slow device.
+    let (samples, map) = samples(20_003, 17, false);
+    let model = components(17, 33, CovarianceType::Full);
+    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let models = [(&model).into(), (&model).into()];
+    let both = gpu.statistics(&models).expect("statistics");
+    assert!(gpu.counters().submissions >= 2);
+    assert_eq!(both[0], both[1]);
+}

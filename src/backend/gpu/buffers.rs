@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 
+use super::Counters;
 use super::device::Device;
+use super::recording::Recording;
 use super::stage::uniform_stride;
 use crate::backend::BackendError;
 
@@ -20,12 +22,41 @@ const FILL_BYTES: u64 = 4 << 20;
 /// Named buffers, each as large as was ever needed.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    buffers: HashMap<&'static str, wgpu::Buffer>,
+    /// One of each name, which all recordings of a submission write in turn.
+    outputs: HashMap<&'static str, wgpu::Buffer>,
+    /// As many of each name as a submission reads.
+    inputs: HashMap<&'static str, Vec<Input>>,
+    /// Counts submissions.
+    submission: u64,
     /// Where results are mapped.
     read_back: Option<wgpu::Buffer>,
 }
 
+/// A buffer that the host fills.
+#[derive(Debug)]
+struct Input {
+    buffer: wgpu::Buffer,
+    /// The last submission that reads it. What the host writes meanwhile comes before all of that.
+    read_by: u64,
+}
+
 impl Pool {
+    /// Begins a submission: all that was submitted is done.
+    pub fn begin(&mut self) {
+        self.submission += 1;
+    }
+
+    /// Keeps what a recording reads from being filled anew before it ran.
+    pub fn keep(&mut self, recording: &Recording) {
+        for input in self.inputs.values_mut().flatten() {
+            let reads = |buffers: &[wgpu::Buffer]| buffers.contains(&input.buffer);
+            let mut dispatches = recording.dispatches.iter();
+            if dispatches.any(|dispatch| reads(dispatch.bound.buffers())) {
+                input.read_by = self.submission;
+            }
+        }
+    }
+
     /// The output buffer `name` with room for `bytes`.
     pub fn output(
         &mut self,
@@ -36,16 +67,24 @@ impl Pool {
         let usage = wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_SRC
             | wgpu::BufferUsages::COPY_DST;
-        let grown = self.buffers.get(name).is_none_or(|b| b.size() < bytes);
-        let buffer = self.get(device, name, bytes, usage)?;
+        let found = self.outputs.get(name).filter(|b| b.size() >= bytes);
+        let (buffer, is_new) = match found {
+            Some(buffer) => (buffer.clone(), false),
+            None => {
+                self.outputs.remove(name);
+                let buffer = create(device, name, bytes, usage)?;
+                self.outputs.insert(name, buffer.clone());
+                (buffer, true)
+            }
+        };
         let pattern = device.options().sentinel;
-        if grown || pattern.is_some() {
+        if is_new || pattern.is_some() {
             fill(device, &buffer, pattern.unwrap_or(UNWRITTEN))?;
         }
         Ok(buffer)
     }
 
-    /// The input buffer `name`, holding `content` once what is submitted next runs.
+    /// An input buffer `name`, holding `content` once what is submitted next runs.
     pub fn input<T: Pod>(
         &mut self,
         device: &Device,
@@ -56,7 +95,7 @@ impl Pool {
         self.filled(device, name, bytemuck::cast_slice(content), usage)
     }
 
-    /// The uniform buffer `name`, holding `content`.
+    /// A uniform buffer `name`, holding `content`.
     pub fn uniform<T: Pod>(
         &mut self,
         device: &Device,
@@ -67,7 +106,7 @@ impl Pool {
         self.filled(device, name, bytemuck::cast_slice(content), usage)
     }
 
-    /// The uniform buffer `name`, holding the structs of `content` one [`uniform_stride`] apart.
+    /// A uniform buffer `name`, holding the structs of `content` one [`uniform_stride`] apart.
     pub fn uniforms<T: Pod>(
         &mut self,
         device: &Device,
@@ -91,37 +130,52 @@ impl Pool {
         bytes: &[u8],
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer, BackendError> {
-        let buffer = self.get(device, name, bytes.len() as u64, usage)?;
+        let buffer = self.free(device, name, bytes.len() as u64, usage)?;
         device.guarded(name, bytes.len() as u64, || {
             device.queue().write_buffer(&buffer, 0, bytes);
         })?;
         Ok(buffer)
     }
 
-    fn get(
+    /// An input buffer that nothing reads which has not run yet.
+    fn free(
         &mut self,
         device: &Device,
         name: &'static str,
         bytes: u64,
         usage: wgpu::BufferUsages,
     ) -> Result<wgpu::Buffer, BackendError> {
-        if let Some(buffer) = self.buffers.get(name).filter(|b| b.size() >= bytes) {
-            return Ok(buffer.clone());
+        let now = self.submission;
+        let inputs = self.inputs.entry(name).or_default();
+        let is_free = |input: &Input| input.read_by < now;
+        let fits = |input: &Input| is_free(input) && input.buffer.size() >= bytes;
+        if let Some(input) = inputs.iter_mut().find(|input| fits(input)) {
+            input.read_by = now;
+            return Ok(input.buffer.clone());
         }
-        self.buffers.remove(name);
+        if let Some(small) = inputs.iter().position(is_free) {
+            inputs.swap_remove(small);
+        }
         let buffer = create(device, name, bytes, usage)?;
-        self.buffers.insert(name, buffer.clone());
+        inputs.push(Input {
+            buffer: buffer.clone(),
+            read_by: now,
+        });
         Ok(buffer)
     }
 
-    /// Submits the commands, waits, and hands back the first numbers of each buffer as f32.
-    pub fn submit_and_read(
+    /// Submits the recordings, waits, and hands back what each wants, as f32.
+    pub fn run(
         &mut self,
         device: &Device,
-        mut encoder: wgpu::CommandEncoder,
-        wanted: &[(&wgpu::Buffer, usize)],
-    ) -> Result<Vec<Vec<f32>>, BackendError> {
-        let bytes: u64 = wanted.iter().map(|&(_, len)| 4 * len as u64).sum();
+        counters: &mut Counters,
+        recordings: &[Recording],
+    ) -> Result<Vec<Vec<Vec<f32>>>, BackendError> {
+        let lens = |recording: &Recording| -> Vec<usize> {
+            recording.wanted.iter().map(|&(_, len)| len).collect()
+        };
+        let len: usize = recordings.iter().flat_map(lens).sum();
+        let bytes = 4 * len as u64;
         let target = match self.read_back.take().filter(|b| b.size() >= bytes) {
             Some(buffer) => buffer,
             None => create(
@@ -133,18 +187,14 @@ impl Pool {
         };
         let (mapped, outcome) = mpsc::channel();
         device.guarded("submission", bytes, || {
-            let mut at = 0;
-            for (buffer, len) in wanted {
-                let len = 4 * *len as u64;
-                encoder.copy_buffer_to_buffer(buffer, 0, &target, at, len);
-                at += len;
-            }
-            device.queue().submit([encoder.finish()]);
+            let commands = encode(device, recordings, &target);
+            device.queue().submit([commands]);
             target.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
                 // The receiver is gone only if this evaluation failed already.
                 let _ = mapped.send(result);
             });
         })?;
+        counters.count(recordings, bytes);
         loop {
             device.wait()?;
             // Another thread that waits for the device may be the one that brings the answer, a little later.
@@ -162,19 +212,45 @@ impl Pool {
                 .get_mapped_range(0..bytes)
                 .map_err(|error| device.blame("reading back", error))?;
             let mut rest: &[u8] = &view;
-            wanted
+            let mut take = |len: usize| {
+                let (now, later) = rest.split_at(4 * len);
+                rest = later;
+                bytemuck::pod_collect_to_vec(now)
+            };
+            recordings
                 .iter()
-                .map(|&(_, len)| {
-                    let (now, later) = rest.split_at(4 * len);
-                    rest = later;
-                    bytemuck::pod_collect_to_vec(now)
-                })
+                .map(|recording| lens(recording).into_iter().map(&mut take).collect())
                 .collect()
         };
         target.unmap();
         self.read_back = Some(target);
         Ok(results)
     }
+}
+
+/// The commands of some recordings; what each wants is copied to `target`, one after the other.
+fn encode(device: &Device, recordings: &[Recording], target: &wgpu::Buffer) -> wgpu::CommandBuffer {
+    let mut encoder = device
+        .raw()
+        .create_command_encoder(&wgpu::CommandEncoderDescriptor {
+            label: Some("wgmm"),
+        });
+    let mut at = 0;
+    for recording in recordings {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for dispatch in &recording.dispatches {
+            dispatch
+                .bound
+                .dispatch(&mut pass, &dispatch.offsets, dispatch.groups);
+        }
+        drop(pass);
+        for (buffer, len) in &recording.wanted {
+            let len = 4 * *len as u64;
+            encoder.copy_buffer_to_buffer(buffer, 0, target, at, len);
+            at += len;
+        }
+    }
+    encoder.finish()
 }
 
 /// A new buffer.

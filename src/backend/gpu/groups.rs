@@ -14,15 +14,12 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::buffers::Pool;
-use super::device::Device;
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
+use super::recording::{Recording, Submission};
 use super::samples::LoadedSamples;
 use super::stage::{StageKey, bind_all, uniform_stride};
 use super::statistics_registers::Block;
-use super::sums::Sums;
-use super::{Counters, encoder};
 use crate::backend::BackendError;
 
 /// Uniform `range`: which groups of which blocks a dispatch works on. Mirrors `struct GroupRange`.
@@ -44,16 +41,15 @@ pub(super) struct GroupRange {
     pub padding_2: u32,
 }
 
-/// One pass over the chosen blocks.
-pub(super) fn statistics_groups(
-    device: &Device,
-    pool: &mut Pool,
-    counters: &mut Counters,
+/// Records one pass of model `m` over the chosen blocks.
+pub(super) fn record(
+    submission: &mut Submission<'_>,
     samples: &LoadedSamples,
     (plan, groups): (&Plan, Groups),
-    parameters: &Parameters<'_>,
+    (m, parameters): (usize, &Parameters<'_>),
     choose: impl Fn(usize) -> bool,
-) -> Result<Sums, BackendError> {
+) -> Result<(), BackendError> {
+    let device = submission.device;
     let Groups {
         reduction,
         score,
@@ -75,14 +71,15 @@ pub(super) fn statistics_groups(
         })?,
     ];
     let [scored, summed] = [score, sum].map(|group| parameters.chunks(group, UNIFORM_BYTES / 16));
+    let pool = &mut *submission.pool;
     let score_components = &pool.uniform(device, "score_components", &scored.numbers)?;
     let sum_components = &pool.uniform(device, "sum_components", &summed.numbers)?;
     let len = plan.sums_per_block;
-    let mut sums = Sums::zero(len);
     let rows_per_block = samples.layout.blocks.rows_per_block();
     let row_groups = rows_per_block.div_ceil(64);
     for group in samples.groups(plan.blocks_per_submission, choose) {
         let count = group.len();
+        submission.make_room(count as f64 / plan.blocks_per_submission as f64)?;
         let blocks: Vec<Block> = group
             .iter()
             .map(|&b| Block {
@@ -110,6 +107,7 @@ pub(super) fn statistics_groups(
             .chain(&sum_firsts)
             .map(|&f| range(f))
             .collect();
+        let pool = &mut *submission.pool;
         let range = &pool.uniforms(device, "group_range", &ranges)?;
         let samples_at = &samples.buffers[samples.place(group[0]).0];
         let blocks = &pool.input(device, "blocks", &blocks)?;
@@ -129,50 +127,41 @@ pub(super) fn statistics_groups(
                 partials,
             ],
         ];
-        let commands = device.guarded("statistics_groups", 0, || {
-            let bound = bind_all(device.raw(), &stages, &bindings);
-            let mut encoder = encoder(device);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let (x, z) = (row_groups as u32, count as u32);
-            let offsets = |range: usize, chunk: usize| {
-                [
-                    range * uniform_stride::<GroupRange>(),
-                    chunk * UNIFORM_BYTES,
-                ]
-            };
-            for c in 0..scored.len() {
-                let walkers = if hoisted { 1 } else { x };
-                let groups = [walkers, scored.groups_of(c) as u32, z];
-                stages[0].dispatch(&mut pass, &bound[0], &offsets(c, c), groups);
-            }
-            stages[1].dispatch(&mut pass, &bound[1], &[0], [x, 1, z]);
-            for c in 0..summed.len() {
-                let groups = [1, summed.groups_of(c) as u32, z];
-                let offsets = offsets(scored.len() + c, c);
-                stages[2].dispatch(&mut pass, &bound[2], &offsets, groups);
-            }
-            drop(pass);
-            encoder
+        let bound = device.guarded("statistics_groups", 0, || {
+            bind_all(device.raw(), &stages, &bindings)
         })?;
-        for (buffers, dispatches) in bindings.iter().zip([scored.len(), 1, summed.len()]) {
-            counters.count(dispatches as u64, buffers);
+        let mut recording = Recording::default();
+        let (x, z) = (row_groups as u32, count as u32);
+        let offsets = |range: usize, chunk: usize| {
+            [
+                range * uniform_stride::<GroupRange>(),
+                chunk * UNIFORM_BYTES,
+            ]
+        };
+        for c in 0..scored.len() {
+            let walkers = if hoisted { 1 } else { x };
+            let groups = [walkers, scored.groups_of(c) as u32, z];
+            recording.dispatch(&bound[0], &offsets(c, c), groups);
         }
-        let wanted = [(partials, count * len), (logs, count * row_groups * 2)];
-        let mut results = pool.submit_and_read(device, commands, &wanted)?;
-        let logs = results.pop().unwrap_or_default();
-        for (row, &b) in results
-            .pop()
-            .unwrap_or_default()
-            .chunks_exact(len)
-            .zip(&group)
-        {
-            sums.add(row);
-            sums.weight += samples.block_weights[b];
+        recording.dispatch(&bound[1], &[0], [x, 1, z]);
+        for c in 0..summed.len() {
+            let groups = [1, summed.groups_of(c) as u32, z];
+            recording.dispatch(&bound[2], &offsets(scored.len() + c, c), groups);
         }
-        for pair in logs.chunks_exact(2) {
-            sums.tops += f64::from(pair[0]);
-            sums.logs += f64::from(pair[1]);
-        }
+        recording.want(partials, count * len);
+        recording.want(logs, count * row_groups * 2);
+        let weights: Vec<f64> = group.iter().map(|&b| samples.block_weights[b]).collect();
+        submission.record(recording, move |results, sums| {
+            let sums = &mut sums[m];
+            for (row, weight) in results[0].chunks_exact(len).zip(&weights) {
+                sums.add(row);
+                sums.weight += weight;
+            }
+            for pair in results[1].chunks_exact(2) {
+                sums.tops += f64::from(pair[0]);
+                sums.logs += f64::from(pair[1]);
+            }
+        });
     }
-    Ok(sums)
+    Ok(())
 }

@@ -9,9 +9,10 @@ use super::adapter::Selection;
 use super::buffers::{Pool, create};
 use super::device::{Device, Options};
 use super::plan::{Plan, SampleLayout};
+use super::recording::Recording;
 use super::shape::Shape;
 use super::stage::StageKey;
-use super::{Gpu, encoder, explain};
+use super::{Counters, Gpu, explain};
 use crate::backend::{Backend, BackendError, Components, Precision};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{CovarianceType, triangle};
@@ -112,19 +113,17 @@ fn seconds(
     let stage = device.stage(key)?;
     let mut pool = Pool::default();
     let results = pool.output(device, "results", (groups * 64 * 16) as u64)?;
+    let bound = device.guarded(key.stem(), 0, || {
+        stage.bind(device.raw(), &[numbers, &results])
+    })?;
     let mut run = |count: usize| -> Result<f64, BackendError> {
-        let commands = device.guarded(key.stem(), 0, || {
-            let bound = stage.bind(device.raw(), &[numbers, &results]);
-            let mut encoder = encoder(device);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for _ in 0..count {
-                stage.dispatch(&mut pass, &bound, &[], [groups as u32, 1, 1]);
-            }
-            drop(pass);
-            encoder
-        })?;
+        let mut recording = Recording::default();
+        for _ in 0..count {
+            recording.dispatch(&bound, &[], [groups as u32, 1, 1]);
+        }
+        recording.want(&results, 4);
         let started = Instant::now();
-        pool.submit_and_read(device, commands, &[(&results, 4)])?;
+        pool.run(device, &mut Counters::default(), &[recording])?;
         Ok(started.elapsed().as_secs_f64())
     };
     // The first one warms up.

@@ -12,6 +12,7 @@ mod groups;
 mod measure;
 mod parameters;
 mod plan;
+mod recording;
 mod samples;
 #[cfg(test)]
 mod shader_tests;
@@ -33,13 +34,14 @@ pub use device::{Device, Options};
 pub use measure::{Measured, MeasuredPass, measure};
 
 use super::{
-    Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
+    Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks,
 };
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
 use parameters::Parameters;
 use plan::{Plan, Regime, models_per_dispatch};
+use recording::{Recording, Submission};
 use samples::LoadedSamples;
 use shape::Shape;
 use staged::Staged;
@@ -52,12 +54,22 @@ pub struct Counters {
     pub dispatches: u64,
     /// Bytes of the buffers that they were bound to, summed over dispatches.
     pub bytes_bound: u64,
+    /// Submissions, each of which the host waited for and read back from once.
+    pub submissions: u64,
+    /// Bytes read back.
+    pub bytes_read: u64,
 }
 
 impl Counters {
-    fn count(&mut self, dispatches: u64, buffers: &[&wgpu::Buffer]) {
-        self.dispatches += dispatches;
-        self.bytes_bound += dispatches * buffers.iter().map(|b| b.size()).sum::<u64>();
+    /// Counts one submission.
+    fn count(&mut self, recordings: &[Recording], bytes_read: u64) {
+        for dispatch in recordings.iter().flat_map(|r| &r.dispatches) {
+            self.dispatches += 1;
+            let buffers = dispatch.bound.buffers().iter();
+            self.bytes_bound += buffers.map(wgpu::Buffer::size).sum::<u64>();
+        }
+        self.submissions += 1;
+        self.bytes_read += bytes_read;
     }
 }
 
@@ -70,14 +82,6 @@ pub struct Gpu {
     counters: Counters,
     /// How the last model was evaluated.
     last: Option<(Plan, Shape)>,
-}
-
-fn encoder(device: &Device) -> wgpu::CommandEncoder {
-    device
-        .raw()
-        .create_command_encoder(&wgpu::CommandEncoderDescriptor {
-            label: Some("wgmm"),
-        })
 }
 
 impl Gpu {
@@ -110,62 +114,12 @@ impl Gpu {
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
-    /// Several models of one shape and plan, side by side where their sums stay in registers.
-    fn evaluate(
-        &mut self,
-        plan: &Plan,
-        models: Vec<(Parameters<'_>, Option<&BlockMask>)>,
-    ) -> Result<Vec<Statistics>, BackendError> {
-        let all = match plan.regime {
-            Regime::Registers { reduction } => statistics_registers::statistics_registers(
-                &self.device,
-                &mut self.pool,
-                &mut self.counters,
-                &self.samples,
-                (plan, reduction),
-                &models,
-            )?,
-            Regime::Groups(groups) => models
-                .iter()
-                .map(|(parameters, mask)| {
-                    groups::statistics_groups(
-                        &self.device,
-                        &mut self.pool,
-                        &mut self.counters,
-                        &self.samples,
-                        (plan, groups),
-                        parameters,
-                        |b| mask.is_none_or(|mask| mask.contains(b)),
-                    )
-                })
-                .collect::<Result<_, _>>()?,
-            Regime::Staged {
-                segment_rows,
-                segments_per_batch,
-            } => models
-                .iter()
-                .map(|(parameters, mask)| {
-                    Staged {
-                        device: &self.device,
-                        pool: &mut self.pool,
-                        counters: &mut self.counters,
-                        samples: &self.samples,
-                        plan,
-                        segment_rows,
-                        segments_per_batch,
-                    }
-                    .statistics(parameters, |b| mask.is_none_or(|mask| mask.contains(b)))
-                })
-                .collect::<Result<_, _>>()?,
-        };
-        if !all.iter().all(Sums::is_finite) {
-            return Err(self.device.failed("statistics", "a sum is not a number"));
-        }
-        let weight_unit = self.samples.weight_unit;
-        let statistics = models.iter().zip(all).map(|((parameters, _), sums)| {
-            sums.into_statistics(plan.regime, parameters, weight_unit)
-        });
-        Ok(statistics.collect())
+    /// The numbers of models, by groups that are evaluated together: each with its plan.
+    fn planned(&self, models: &[MaskedModel<'_>]) -> Result<Vec<(Plan, Vec<usize>)>, BackendError> {
+        let groups = by_shape(models).into_iter();
+        groups
+            .map(|group| Ok((self.plan(models[group[0]].components)?, group)))
+            .collect()
     }
 }
 
@@ -204,19 +158,82 @@ impl Backend for Gpu {
     }
 
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
-        let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
-        for group in by_shape(models) {
-            let components = models[group[0]].components;
-            let plan = self.plan(components)?;
-            self.last = Some((plan, Shape::of(components)));
-            let prepared = |&m: &usize| (Parameters::new(models[m].components), models[m].mask);
-            let found = self.evaluate(&plan, group.iter().map(prepared).collect())?;
-            for (m, statistics) in group.into_iter().zip(found) {
-                results[m] = Some(statistics);
+        let planned = self.planned(models)?;
+        let parameters: Vec<Parameters<'_>> = models
+            .iter()
+            .map(|model| Parameters::new(model.components))
+            .collect();
+        let mut sums: Vec<Sums> = models.iter().map(|_| Sums::zero(0)).collect();
+        for (plan, group) in &planned {
+            for &m in group {
+                sums[m] = Sums::zero(plan.sums_per_block);
             }
         }
+        if let Some((plan, group)) = planned.last() {
+            self.last = Some((*plan, parameters[group[0]].shape));
+        }
+        let samples = &self.samples;
+        let mut submission =
+            Submission::new(&self.device, &mut self.pool, &mut self.counters, sums);
+        for (plan, group) in &planned {
+            match plan.regime {
+                Regime::Registers { reduction } => {
+                    let these: Vec<_> = group
+                        .iter()
+                        .map(|&m| (m, &parameters[m], models[m].mask))
+                        .collect();
+                    statistics_registers::record(
+                        &mut submission,
+                        samples,
+                        (plan, reduction),
+                        &these,
+                    )?;
+                }
+                Regime::Groups(groups) => {
+                    for &m in group {
+                        groups::record(
+                            &mut submission,
+                            samples,
+                            (plan, groups),
+                            (m, &parameters[m]),
+                            |b| models[m].mask.is_none_or(|mask| mask.contains(b)),
+                        )?;
+                    }
+                }
+                Regime::Staged {
+                    segment_rows,
+                    segments_per_batch,
+                } => {
+                    for &m in group {
+                        let staged = Staged {
+                            samples,
+                            plan,
+                            segment_rows,
+                            segments_per_batch,
+                        };
+                        staged.record(&mut submission, (m, &parameters[m]), |b| {
+                            models[m].mask.is_none_or(|mask| mask.contains(b))
+                        })?;
+                    }
+                }
+            }
+        }
+        let sums = submission.finish()?;
+        if !sums.iter().all(Sums::is_finite) {
+            return Err(self.device.failed("statistics", "a sum is not a number"));
+        }
+        let mut regimes = vec![None; models.len()];
+        for (plan, group) in &planned {
+            group.iter().for_each(|&m| regimes[m] = Some(plan.regime));
+        }
+        let weight_unit = self.samples.weight_unit;
+        let all = sums.into_iter().zip(&parameters).zip(regimes);
         // Every model is in exactly one group.
-        Ok(results.into_iter().flatten().collect())
+        Ok(all
+            .filter_map(|((sums, parameters), regime)| {
+                Some(sums.into_statistics(regime?, parameters, weight_unit))
+            })
+            .collect())
     }
 
     fn responsibilities(
@@ -241,16 +258,15 @@ impl Backend for Gpu {
         else {
             return Err(too_large());
         };
-        Staged {
-            device: &self.device,
-            pool: &mut self.pool,
-            counters: &mut self.counters,
+        let staged = Staged {
             samples: &self.samples,
             plan: &plan,
             segment_rows,
             segments_per_batch,
-        }
-        .responsibilities(
+        };
+        let (device, pool, counters) = (&self.device, &mut self.pool, &mut self.counters);
+        staged.responsibilities(
+            (device, pool, counters),
             &Parameters::new(components),
             rows,
             log_densities,

@@ -1,5 +1,7 @@
 //! Stages: WGSL text, bindings and the compiled pipeline of each.
 
+use std::sync::Arc;
+
 use super::generate;
 use super::groups::GroupRange;
 use super::plan::{Reduction, Tiles, UNIFORM_BYTES};
@@ -254,7 +256,7 @@ impl Stage {
     }
 
     /// Binds buffers in the order of the stage's bindings.
-    pub fn bind(&self, device: &wgpu::Device, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub fn bind(self: &Arc<Self>, device: &wgpu::Device, buffers: &[&wgpu::Buffer]) -> Arc<Bound> {
         let entries: Vec<_> = (0..)
             .zip(self.bindings.iter().zip(buffers))
             .map(|(binding, (kind, buffer))| wgpu::BindGroupEntry {
@@ -269,34 +271,46 @@ impl Stage {
                 }),
             })
             .collect();
-        device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&self.label),
-            layout: &self.layout,
-            entries: &entries,
+        Arc::new(Bound {
+            group: device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(&self.label),
+                layout: &self.layout,
+                entries: &entries,
+            }),
+            stage: self.clone(),
+            buffers: buffers.iter().map(|&buffer| buffer.clone()).collect(),
         })
+    }
+}
+
+/// A stage and the buffers that it works on.
+#[derive(Debug)]
+pub(super) struct Bound {
+    stage: Arc<Stage>,
+    group: wgpu::BindGroup,
+    buffers: Vec<wgpu::Buffer>,
+}
+
+impl Bound {
+    /// The buffers in the order of the bindings.
+    pub fn buffers(&self) -> &[wgpu::Buffer] {
+        &self.buffers
     }
 
     /// Encodes one dispatch with the uniform structs that stand `offsets` bytes into their buffers.
-    pub fn dispatch(
-        &self,
-        pass: &mut wgpu::ComputePass<'_>,
-        bind_group: &wgpu::BindGroup,
-        offsets: &[usize],
-        groups: [u32; 3],
-    ) {
-        let offsets: Vec<u32> = offsets.iter().map(|&offset| offset as u32).collect();
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bind_group, &offsets);
-        pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, offsets: &[u32], [x, y, z]: [u32; 3]) {
+        pass.set_pipeline(&self.stage.pipeline);
+        pass.set_bind_group(0, &self.group, offsets);
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 
 /// Binds the buffers of stages that follow each other.
 pub fn bind_all<'a>(
     device: &wgpu::Device,
-    stages: impl IntoIterator<Item = &'a std::sync::Arc<Stage>>,
+    stages: impl IntoIterator<Item = &'a Arc<Stage>>,
     buffers: &[Vec<&wgpu::Buffer>],
-) -> Vec<wgpu::BindGroup> {
+) -> Vec<Arc<Bound>> {
     let pairs = stages.into_iter().zip(buffers);
     pairs
         .map(|(stage, buffers)| stage.bind(device, buffers))

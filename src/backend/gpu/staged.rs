@@ -25,17 +25,17 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::Counters;
 use super::buffers::Pool;
 use super::device::Device;
 use super::parameters::Parameters;
 use super::plan::{Plan, SEGMENTS, Tiles, Tiling};
+use super::recording::{Recording, Submission};
 use super::samples::LoadedSamples;
 #[cfg(doc)]
 use super::shape::StagedLen;
 use super::shape::{Shape, quads};
 use super::stage::{StageKey, bind_all, uniform_stride};
-use super::sums::Sums;
-use super::{Counters, encoder};
 use crate::backend::BackendError;
 
 /// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
@@ -82,11 +82,8 @@ pub(super) struct Span {
     pub continued: u32,
 }
 
-/// The staged path on one device and one set of samples.
+/// The staged path over one set of samples.
 pub(super) struct Staged<'a> {
-    pub device: &'a Device,
-    pub pool: &'a mut Pool,
-    pub counters: &'a mut Counters,
     pub samples: &'a LoadedSamples,
     pub plan: &'a Plan,
     pub segment_rows: usize,
@@ -97,19 +94,19 @@ pub(super) struct Staged<'a> {
 type Pieces = Vec<(Segment, usize)>;
 
 impl Staged<'_> {
-    /// One pass over the chosen blocks.
-    pub fn statistics(
-        mut self,
-        parameters: &Parameters<'_>,
+    /// Records one pass of model `m` over the chosen blocks.
+    pub fn record(
+        &self,
+        submission: &mut Submission<'_>,
+        (m, parameters): (usize, &Parameters<'_>),
         choose: impl Fn(usize) -> bool,
-    ) -> Result<Sums, BackendError> {
+    ) -> Result<(), BackendError> {
         let len = self.plan.sums_per_block;
-        let mut sums = Sums::zero(len);
         let groups = self.samples.groups(self.plan.blocks_per_submission, choose);
-        let tiled = self
-            .pool
-            .input(self.device, "components", &parameters.tiled())?;
+        let pool = &mut *submission.pool;
+        let tiled = pool.input(submission.device, "components", &parameters.tiled())?;
         for group in groups {
+            submission.make_room(group.len() as f64 / self.plan.blocks_per_submission as f64)?;
             let pieces = (0..)
                 .zip(&group)
                 .flat_map(|(row, &b)| {
@@ -117,17 +114,31 @@ impl Staged<'_> {
                         .map(move |segment| (segment, row))
                 })
                 .collect();
-            let (rows, logs) = self.sum(parameters, &tiled, group[0], &pieces, group.len())?;
-            for (block, &b) in rows.chunks_exact(len).zip(&group) {
-                sums.add(block);
-                sums.weight += self.samples.block_weights[b];
-            }
-            for pair in logs.chunks_exact(2) {
-                sums.tops += f64::from(pair[0]);
-                sums.logs += f64::from(pair[1]);
-            }
+            let recording = self.sum(
+                submission,
+                (parameters.shape, &tiled),
+                group[0],
+                &pieces,
+                group.len(),
+            )?;
+            let weights: Vec<f64> = group
+                .iter()
+                .map(|&b| self.samples.block_weights[b])
+                .collect();
+            submission.record(recording, move |results, sums| {
+                let sums = &mut sums[m];
+                for (block, weight) in results[0].chunks_exact(len).zip(&weights) {
+                    sums.add(block);
+                    sums.weight += weight;
+                }
+                // Every workgroup writes its pair, 0 where it has no rows.
+                for pair in results[1].chunks_exact(2) {
+                    sums.tops += f64::from(pair[0]);
+                    sums.logs += f64::from(pair[1]);
+                }
+            });
         }
-        Ok(sums)
+        Ok(())
     }
 
     /// Rows `rows` of block `b` as segments.
@@ -170,17 +181,16 @@ impl Staged<'_> {
         self.segment_rows.div_ceil(64)
     }
 
-    /// Rows of `sums`, and the pairs of `logs`, for blocks of the buffer that block `b` is in.
+    /// What makes rows of `sums`, and the pairs of `logs`, for blocks of the buffer that block `b` is in.
     fn sum(
-        &mut self,
-        parameters: &Parameters<'_>,
-        tiled: &wgpu::Buffer,
+        &self,
+        submission: &mut Submission<'_>,
+        (shape, tiled): (Shape, &wgpu::Buffer),
         b: usize,
         pieces: &Pieces,
         rows: usize,
-    ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
-        let device = self.device;
-        let shape = parameters.shape;
+    ) -> Result<Recording, BackendError> {
+        let device = submission.device;
         let (k, d) = (shape.k, shape.d);
         let [score, normalise, accumulate, reduce] =
             statistics_stages(shape, self.samples.weighted);
@@ -208,7 +218,7 @@ impl Staged<'_> {
         let len = shape.staged_len();
 
         let row_groups = self.row_groups();
-        let pool = &mut *self.pool;
+        let pool = &mut *submission.pool;
         let batch = &pool.uniforms(device, "batch", &uniforms)?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
         let spans = &pool.input(device, "spans", &spans)?;
@@ -246,47 +256,39 @@ impl Staged<'_> {
         let [score_groups, accumulate_groups] =
             [score_groups, accumulate_groups].map(|groups| groups.map(|g| g as u32));
         let reduce_groups = len.sums().div_ceil(64) as u32;
-        let commands = device.guarded("statistics", 0, || {
-            let bound = bind_all(device.raw(), &stages, &bindings);
-            let mut encoder = encoder(device);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for (at, &(segments, spans)) in batches.iter().enumerate() {
-                let (segments, spans) = (segments as u32, spans as u32);
-                let groups = [
-                    [score_groups[0], score_groups[1], segments],
-                    [row_groups as u32, 1, segments],
-                    [accumulate_groups[0], accumulate_groups[1], segments],
-                    [reduce_groups, 1, spans],
-                ];
-                for ((stage, bound), groups) in stages.iter().zip(&bound).zip(groups) {
-                    stage.dispatch(&mut pass, bound, &[at * uniform_stride::<Batch>()], groups);
-                }
-            }
-            drop(pass);
-            encoder
+        let bound = device.guarded("statistics", 0, || {
+            bind_all(device.raw(), &stages, &bindings)
         })?;
-        for buffers in &bindings {
-            self.counters.count(batches.len() as u64, buffers);
+        let mut recording = Recording::default();
+        for (at, &(segments, spans)) in batches.iter().enumerate() {
+            let (segments, spans) = (segments as u32, spans as u32);
+            let groups = [
+                [score_groups[0], score_groups[1], segments],
+                [row_groups as u32, 1, segments],
+                [accumulate_groups[0], accumulate_groups[1], segments],
+                [reduce_groups, 1, spans],
+            ];
+            for (bound, groups) in bound.iter().zip(groups) {
+                recording.dispatch(bound, &[at * uniform_stride::<Batch>()], groups);
+            }
         }
-        let wanted = [(sums, rows * len.sums() * 4), (logs, logs_len)];
-        let mut results = pool.submit_and_read(device, commands, &wanted)?;
-        // Every workgroup writes its pair, 0 where it has no rows.
-        let logs = results.pop().unwrap_or_default();
-        Ok((results.pop().unwrap_or_default(), logs))
+        recording.want(sums, rows * len.sums() * 4);
+        recording.want(logs, logs_len);
+        Ok(recording)
     }
 
     /// Log densities (nats) and responsibilities of consecutive rows, without weights.
     pub fn responsibilities(
-        mut self,
+        &self,
+        (device, pool, counters): (&Device, &mut Pool, &mut Counters),
         parameters: &Parameters<'_>,
         rows: Range<usize>,
         log_densities: &mut [f64],
         responsibilities: &mut [f64],
     ) -> Result<(), BackendError> {
         let k = parameters.components.len();
-        let tiled = self
-            .pool
-            .input(self.device, "components", &parameters.tiled())?;
+        pool.begin();
+        let tiled = pool.input(device, "components", &parameters.tiled())?;
         let per_block = self.samples.layout.blocks.rows_per_block();
         let mut done = 0;
         while done < rows.len() {
@@ -298,7 +300,12 @@ impl Staged<'_> {
                 .pieces(b, start - within.start..end - within.start)
                 .take(self.segments_per_batch)
                 .collect();
-            let (densities, shares) = self.evaluate(parameters, &tiled, b, &segments)?;
+            let recording =
+                self.evaluate(device, pool, (parameters.shape, &tiled), b, &segments)?;
+            pool.keep(&recording);
+            let results = pool.run(device, counters, &[recording])?.swap_remove(0);
+            pool.begin();
+            let [densities, shares] = [&results[0], &results[1]];
             for (s, segment) in segments.iter().enumerate() {
                 for row in 0..segment.rows as usize {
                     let pair = &densities[2 * (s * self.segment_rows + row)..][..2];
@@ -316,16 +323,15 @@ impl Staged<'_> {
         Ok(())
     }
 
-    /// Rows of `densities` and of `scores` for segments of block `b`.
+    /// What makes rows of `densities` and of `scores` for segments of block `b`.
     fn evaluate(
-        &mut self,
-        parameters: &Parameters<'_>,
-        tiled: &wgpu::Buffer,
+        &self,
+        device: &Device,
+        pool: &mut Pool,
+        (shape, tiled): (Shape, &wgpu::Buffer),
         b: usize,
         segments: &[Segment],
-    ) -> Result<(Vec<f32>, Vec<f32>), BackendError> {
-        let device = self.device;
-        let shape = parameters.shape;
+    ) -> Result<Recording, BackendError> {
         let (k, d) = (shape.k, shape.d);
         let stages = [
             device.stage(score(shape))?,
@@ -339,7 +345,6 @@ impl Staged<'_> {
         let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
         let (x, z) = (self.row_groups() as u32, segments.len() as u32);
         let batch = self.batch(shape, (0, &mut segments.iter().copied()), 0);
-        let pool = &mut *self.pool;
         let batch = &pool.uniforms(device, "batch", &[batch])?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
         let scores = &pool.output(device, "scores", (slots * k * 4) as u64)?;
@@ -353,22 +358,15 @@ impl Staged<'_> {
         score.extend(whitened);
         score.push(scores);
         let bindings = [score, vec![batch, samples, scores, logs, densities]];
-        let commands = device.guarded("responsibilities", 0, || {
-            let bound = bind_all(device.raw(), &stages, &bindings);
-            let mut encoder = encoder(device);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stages[0].dispatch(&mut pass, &bound[0], &[0], [x, k as u32, z]);
-            stages[1].dispatch(&mut pass, &bound[1], &[0], [x, 1, z]);
-            drop(pass);
-            encoder
+        let bound = device.guarded("responsibilities", 0, || {
+            bind_all(device.raw(), &stages, &bindings)
         })?;
-        for buffers in &bindings {
-            self.counters.count(1, buffers);
-        }
-        let wanted = [(densities, 2 * slots), (scores, k * slots)];
-        let mut results = pool.submit_and_read(device, commands, &wanted)?;
-        let shares = results.pop().unwrap_or_default();
-        Ok((results.pop().unwrap_or_default(), shares))
+        let mut recording = Recording::default();
+        recording.dispatch(&bound[0], &[0], [x, k as u32, z]);
+        recording.dispatch(&bound[1], &[0], [x, 1, z]);
+        recording.want(densities, 2 * slots);
+        recording.want(scores, k * slots);
+        Ok(recording)
     }
 }
 

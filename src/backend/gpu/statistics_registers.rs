@@ -10,14 +10,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::buffers::Pool;
-use super::device::Device;
 use super::parameters::Parameters;
 use super::plan::{Plan, Reduction, grid, models_per_dispatch};
+use super::recording::{Recording, Submission};
 use super::samples::LoadedSamples;
 use super::stage::StageKey;
-use super::sums::Sums;
-use super::{Counters, encoder};
 use crate::backend::{BackendError, BlockMask};
 
 /// Uniform `range`: which blocks a dispatch sums. Mirrors `struct BlockRange`.
@@ -47,28 +44,29 @@ pub(super) struct Block {
     pub model: u32,
 }
 
-/// One pass over the blocks that the models look at: all of one shape, at most [`models_per_dispatch`].
-pub(super) fn statistics_registers(
-    device: &Device,
-    pool: &mut Pool,
-    counters: &mut Counters,
+/// Records one pass over the blocks that the models look at: all of one shape, at most [`models_per_dispatch`], each
+/// with the number of its sums and its mask.
+pub(super) fn record(
+    submission: &mut Submission<'_>,
     samples: &LoadedSamples,
     (plan, reduction): (&Plan, Reduction),
-    models: &[(Parameters<'_>, Option<&BlockMask>)],
-) -> Result<Vec<Sums>, BackendError> {
+    models: &[(usize, &Parameters<'_>, Option<&BlockMask>)],
+) -> Result<(), BackendError> {
+    let device = submission.device;
+    let shape = models[0].1.shape;
     let stage = device.stage(StageKey::StatisticsRegisters {
-        shape: models[0].0.shape,
+        shape,
         weighted: samples.weighted,
         reduction,
     })?;
     let len = plan.sums_per_block;
-    let mut sums: Vec<Sums> = models.iter().map(|_| Sums::zero(len - 2)).collect();
-    let mut packed: Vec<f32> = models.iter().flat_map(|(p, _)| p.packed()).collect();
+    let mut packed: Vec<f32> = models.iter().flat_map(|(_, p, _)| p.packed()).collect();
     // The shader's array has its full length whatever is used of it.
-    let most_models = models_per_dispatch(models[0].0.shape);
-    packed.resize(packed.len() / models.len() * most_models, 0.0);
-    let uniform = pool.uniform(device, "components_packed", &packed)?;
-    let looks_at = |m: usize, b: usize| models[m].1.is_none_or(|mask| mask.contains(b));
+    packed.resize(
+        packed.len() / models.len() * models_per_dispatch(shape),
+        0.0,
+    );
+    let looks_at = |m: usize, b: usize| models[m].2.is_none_or(|mask| mask.contains(b));
     let most = (plan.blocks_per_submission / models.len()).max(1);
     for group in samples.groups(most, |b| (0..models.len()).any(|m| looks_at(m, b))) {
         let entries: Vec<(usize, usize)> = group
@@ -76,6 +74,7 @@ pub(super) fn statistics_registers(
             .flat_map(|&b| (0..models.len()).map(move |m| (b, m)))
             .filter(|&(b, m)| looks_at(m, b))
             .collect();
+        submission.make_room(entries.len() as f64 / plan.blocks_per_submission as f64)?;
         let blocks: Vec<Block> = (0..)
             .zip(&entries)
             .map(|(partial, &(b, model))| Block {
@@ -92,31 +91,33 @@ pub(super) fn statistics_registers(
             rows_per_block: samples.layout.blocks.rows_per_block() as u32,
             padding: 0,
         };
+        let pool = &mut *submission.pool;
         let buffers = [
             &pool.uniforms(device, "range", &[range])?,
-            &uniform,
+            &pool.uniform(device, "components_packed", &packed)?,
             &samples.buffers[samples.place(group[0]).0],
             &pool.input(device, "blocks", &blocks)?,
             &pool.output(device, "partials", (entries.len() * len * 4) as u64)?,
         ];
-        let commands = device.guarded("statistics_registers", 0, || {
-            let bound = stage.bind(device.raw(), &buffers);
-            let mut encoder = encoder(device);
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            stage.dispatch(&mut pass, &bound, &[0], [width, height, 1]);
-            drop(pass);
-            encoder
+        let bound = device.guarded("statistics_registers", 0, || {
+            stage.bind(device.raw(), &buffers)
         })?;
-        counters.count(1, &buffers);
-        let wanted = [(buffers[4], entries.len() * len)];
-        let results = pool.submit_and_read(device, commands, &wanted)?;
-        for (row, &(b, m)) in results[0].chunks_exact(len).zip(&entries) {
-            let sums = &mut sums[m];
-            sums.add(&row[..len - 2]);
-            sums.tops += f64::from(row[len - 2]);
-            sums.logs += f64::from(row[len - 1]);
-            sums.weight += samples.block_weights[b];
-        }
+        let mut recording = Recording::default();
+        recording.dispatch(&bound, &[0], [width, height, 1]);
+        recording.want(buffers[4], entries.len() * len);
+        let entries: Vec<(usize, f64)> = entries
+            .into_iter()
+            .map(|(b, m)| (models[m].0, samples.block_weights[b]))
+            .collect();
+        submission.record(recording, move |results, sums| {
+            for (row, &(m, weight)) in results[0].chunks_exact(len).zip(&entries) {
+                let sums = &mut sums[m];
+                sums.add(&row[..len - 2]);
+                sums.tops += f64::from(row[len - 2]);
+                sums.logs += f64::from(row[len - 1]);
+                sums.weight += weight;
+            }
+        });
     }
-    Ok(sums)
+    Ok(())
 }
