@@ -15,6 +15,7 @@ mod real;
 mod rows;
 mod scratch;
 mod softmax;
+mod strips;
 mod tied;
 mod tiled;
 mod vectors;
@@ -34,6 +35,7 @@ use self::real::Real;
 use self::rows::{CHUNK, Held, Loader, WEIGHED, clear_weightless};
 use self::scratch::Workspace;
 use self::vectors::{Aligned, Vector};
+pub(super) use self::strips::{STRIP, Scratch, Strips};
 use super::{
     Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks, strands,

@@ -264,7 +264,19 @@ impl Device {
 
     /// Waits until all that was submitted is done.
     pub(super) fn wait(&self) -> Result<(), BackendError> {
-        let done = self.raw().poll(wgpu::PollType::wait_indefinitely());
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Waits until a submission, and all before it, is done.
+    pub(super) fn wait_for(&self, index: wgpu::SubmissionIndex) -> Result<(), BackendError> {
+        self.poll(wgpu::PollType::Wait {
+            submission_index: Some(index),
+            timeout: None,
+        })
+    }
+
+    fn poll(&self, until: wgpu::PollType) -> Result<(), BackendError> {
+        let done = self.raw().poll(until);
         self.check_lost()?;
         done.map(|_| ())
             .map_err(|error| self.blame("waiting", error))

@@ -21,6 +21,7 @@ mod stage;
 mod staged;
 mod statistics_registers;
 mod sums;
+mod upload;
 
 use std::ops::Range;
 

@@ -5,20 +5,15 @@ use rayon::prelude::*;
 use super::buffers::create;
 use super::device::Device;
 use super::plan::SampleLayout;
+use super::upload::{PIECE_BYTES, Staging};
 use crate::backend::BackendError;
+use crate::backend::cpu::Strips;
 use crate::data::{Samples, Standardisation};
-
-/// Standardised values are kept within this, so that no product overflows single precision. Only rows of
-/// weight 0, which standardisation does not look at, come near it.
-const FARTHEST: f64 = 1e12;
-/// Bytes that are staged at a time.
-const UPLOAD_BYTES: usize = 32 << 20;
 
 /// Samples in buffers of whole blocks.
 #[derive(Debug)]
 pub(super) struct LoadedSamples {
     pub layout: SampleLayout,
-    pub n_features: usize,
     pub weighted: bool,
     pub buffers: Vec<wgpu::Buffer>,
     /// What weights on the device are multiplied by to have the given ones: a power of two.
@@ -37,62 +32,37 @@ impl LoadedSamples {
         let weighted = samples.weights().is_some();
         let layout = SampleLayout::new(samples.len(), d, weighted, device.limits())
             .ok_or_else(|| device.too_large(d, 0))?;
-        let heaviest = samples
-            .weights()
-            .map_or(1.0, |w| w.iter().copied().fold(0.0, f64::max));
-        let mut loaded = Self {
-            layout,
-            n_features: d,
-            weighted,
-            buffers: Vec::new(),
-            weight_unit: power_of_two_below(heaviest),
-            block_weights: (0..layout.blocks.len())
-                .map(|b| layout.blocks.rows(b).map(|i| samples.weight(i)).sum())
-                .collect(),
+        let block_weight = |b| match samples.weights() {
+            Some(weights) => weights[layout.blocks.rows(b)].iter().sum(),
+            None => layout.blocks.rows(b).len() as f64,
         };
-        let block_len = layout.block_len();
-        let blocks_at_once = (UPLOAD_BYTES / (4 * block_len)).max(1);
+        let strips = Strips::new(samples, map);
+        let mut staging = Staging::default();
+        let block_bytes = 4 * layout.block_len() as u64;
+        let blocks_at_once = (PIECE_BYTES / block_bytes).max(1) as usize;
+        let mut buffers = Vec::new();
         for first in (0..layout.blocks.len()).step_by(layout.blocks_per_buffer) {
             let end = (first + layout.blocks_per_buffer).min(layout.blocks.len());
-            let bytes = ((end - first) * block_len * 4) as u64;
+            let bytes = (end - first) as u64 * block_bytes;
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             let buffer = create(device, "samples", bytes, usage)?;
             for b in (first..end).step_by(blocks_at_once) {
-                let blocks = b..(b + blocks_at_once).min(end);
-                let mut values = vec![0.0f32; blocks.len() * block_len];
-                values
-                    .par_chunks_exact_mut(block_len)
-                    .zip(blocks)
-                    .for_each(|(to, b)| loaded.standardise(samples, map, b, to));
-                device.guarded("samples", bytes, || {
-                    let at = ((b - first) * block_len * 4) as u64;
-                    device
-                        .queue()
-                        .write_buffer(&buffer, at, bytemuck::cast_slice(&values));
-                    device.queue().submit([]);
-                })?;
-                device.wait()?;
+                let blocks: Vec<usize> = (b..(b + blocks_at_once).min(end)).collect();
+                let target = (&buffer, (b - first) as u64 * block_bytes);
+                staging.send(device, (&strips, &layout), &blocks, target)?;
             }
-            loaded.buffers.push(buffer);
+            buffers.push(buffer);
         }
-        Ok(loaded)
-    }
-
-    fn standardise(&self, samples: &Samples, map: &Standardisation, b: usize, to: &mut [f32]) {
-        let stride = self.layout.blocks.rows_per_block();
-        let mut row = vec![0.0; self.n_features];
-        for (n, i) in self.layout.blocks.rows(b).enumerate() {
-            samples.copy_row(i, &mut row);
-            map.apply(&mut row);
-            for (j, x) in row.iter().enumerate() {
-                // Overflow in a row of weight 0 may leave a NaN.
-                let x = if x.is_nan() { FARTHEST } else { *x };
-                to[j * stride + n] = x.clamp(-FARTHEST, FARTHEST) as f32;
-            }
-            if self.weighted {
-                to[self.n_features * stride + n] = (samples.weight(i) / self.weight_unit) as f32;
-            }
-        }
+        Ok(Self {
+            layout,
+            weighted,
+            buffers,
+            weight_unit: samples.weight_unit(),
+            block_weights: (0..layout.blocks.len())
+                .into_par_iter()
+                .map(block_weight)
+                .collect(),
+        })
     }
 
     /// Which buffer block `b` is in, and where its first number stands there.
@@ -115,27 +85,5 @@ impl LoadedSamples {
             }
         }
         groups
-    }
-}
-
-/// The largest power of two not above a positive `x` (f64's smallest normal number at least).
-fn power_of_two_below(x: f64) -> f64 {
-    f64::from_bits(x.max(f64::MIN_POSITIVE).to_bits() & (0x7ff << 52))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_weight_unit_is_a_power_of_two() {
-        for (x, unit) in [
-            (1.0, 1.0),
-            (3.0, 2.0),
-            (0.3, 0.25),
-            (1e-310, f64::MIN_POSITIVE),
-        ] {
-            assert_eq!(power_of_two_below(x), unit);
-        }
     }
 }
