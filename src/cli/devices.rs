@@ -5,7 +5,7 @@ use std::io::Write;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use wgmm::backend::gpu::{self, AdapterDescription, DeviceKind, Measured, Selection};
+use wgmm::backend::gpu::{self, AdapterDescription, DeviceKind, Measured, Selection, StartUp};
 use wgmm::data::Samples;
 use wgmm::em::{self, DeviceChoice, GPU_PAYS, Init, Options};
 use wgmm::mixture::{Covariances, Difference, Mixture};
@@ -38,6 +38,7 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
         for (adapter, result) in &mut results {
             let selection = Selection::Named(adapter.index.to_string());
             *result = Some(Check {
+                start_up: gpu::start_up(&selection).map_err(|e| e.to_string()),
                 difference: check(&selection, &samples, &reference),
                 speed: gpu::measure(&selection).map_err(|e| e.to_string()),
             });
@@ -51,7 +52,16 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
             .iter()
             .map(|(adapter, result)| {
                 let mut value = json!(adapter);
-                if let Some(Check { difference, speed }) = result {
+                if let Some(Check {
+                    start_up,
+                    difference,
+                    speed,
+                }) = result
+                {
+                    match start_up {
+                        Ok(start_up) => value["start_up"] = json!(start_up),
+                        Err(error) => value["error"] = json!(error),
+                    }
                     match difference {
                         Ok(difference) => value["check"] = json!(difference),
                         Err(error) => value["error"] = json!(error),
@@ -94,6 +104,8 @@ pub(crate) fn run(shared: &Shared, args: &DevicesArgs) -> Result<Outcome, Failur
 
 /// What was found on an adapter.
 struct Check {
+    /// Before anything else ran there.
+    start_up: Result<StartUp, String>,
     /// A fit's distance from the reference.
     difference: Result<Difference, String>,
     speed: Result<Measured, String>,
@@ -103,7 +115,7 @@ impl Check {
     /// By `compare`'s tolerances.
     fn is_sound(&self) -> bool {
         let close = |d: &Difference| d.weights <= 1e-5 && d.means <= 1e-5 && d.covariances <= 1e-4;
-        self.difference.as_ref().is_ok_and(close) && self.speed.is_ok()
+        self.difference.as_ref().is_ok_and(close) && self.speed.is_ok() && self.start_up.is_ok()
     }
 
     fn text(&self, verbose: bool) -> String {
@@ -119,6 +131,17 @@ impl Check {
             ),
             Err(error) => format!("{verdict}: {error}"),
         }];
+        lines.push(match &self.start_up {
+            Ok(s) => format!(
+                "first sums after {:.0} ms: drivers and adapters {:.0}, device {:.0}, first kernel compiled {:.0}, first pass {:.1}",
+                1e3 * s.seconds(),
+                1e3 * s.adapters_seconds,
+                1e3 * s.device_seconds,
+                1e3 * s.pipeline_seconds,
+                1e3 * s.pass_seconds
+            ),
+            Err(error) => format!("{verdict}: {error}"),
+        });
         match &self.speed {
             Ok(speed) => {
                 lines.push(format!(

@@ -111,3 +111,30 @@ fn what_costs_too_much_at_once_takes_several_submissions() {
     assert!(gpu.counters().submissions >= 2);
     assert_eq!(both[0], both[1]);
 }
+
+#[test]
+fn a_stage_is_compiled_once_a_device_however_many_ask_for_it() {
+    let fresh = open(Options::default());
+    let (samples, map) = samples(1000, 10, false);
+    let run = |k: usize| {
+        let model = components(10, k, CovarianceType::Full);
+        let mut gpu = Gpu::load(&fresh, &samples, &map).expect("upload");
+        gpu.statistics(&[(&model).into()]).expect("statistics");
+    };
+    run(7);
+    let first = fresh.compiled();
+    assert!(first.stages > 0 && first.seconds > 0.0);
+    run(7);
+    assert_eq!(fresh.compiled(), first);
+    let other = open(Options::default());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let model = components(10, 7, CovarianceType::Full);
+                let mut gpu = Gpu::load(&other, &samples, &map).expect("upload");
+                gpu.statistics(&[(&model).into()]).expect("statistics");
+            });
+        }
+    });
+    assert_eq!(other.compiled().stages, first.stages);
+}

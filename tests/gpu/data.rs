@@ -33,6 +33,28 @@ pub fn is_full() -> bool {
     std::env::var_os("WGMM_FULL").is_some_and(|v| v == "1")
 }
 
+/// Whether this process runs the named test alone, so that nothing of other tests counts; if not, runs it so.
+pub fn alone(test: &str) -> bool {
+    if std::env::var_os("WGMM_ALONE").is_some() {
+        return true;
+    }
+    let me = std::env::current_exe().expect("this program");
+    let status = std::process::Command::new(me)
+        .args(["--exact", test])
+        .env("WGMM_ALONE", "1")
+        .status();
+    assert!(status.expect("it starts").success());
+    false
+}
+
+/// Bytes of memory that this process holds (`VmRSS`) or held at most (`VmHWM`), where the system tells.
+pub fn memory(which: &str) -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
+    let kib = line.split_whitespace().nth(1)?;
+    Some(1024 * kib.parse::<usize>().ok()?)
+}
+
 /// N rows of three loose clusters; where weighted, a fifth of the weights is 0 and one of those rows is absurd.
 pub fn samples(n: usize, d: usize, weighted: bool) -> (Samples, Standardisation) {
     let mut random = ChaCha8Rng::seed_from_u64((1000 * n + d) as u64);

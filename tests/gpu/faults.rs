@@ -5,7 +5,7 @@ use wgmm::backend::{Backend, BackendError, Precision};
 use wgmm::em::{DeviceChoice, EventKind, FitError, PrecisionChoice, fit};
 use wgmm::mixture::{CovarianceType, Difference};
 
-use crate::data::{components, device, few_iterations, open, samples};
+use crate::data::{alone, components, device, few_iterations, memory, open, samples};
 
 #[test]
 fn a_lost_device_is_an_error_and_stays_one() {
@@ -139,6 +139,41 @@ fn a_device_lost_at_any_call_leaves_the_fit_to_the_cpu() {
 }
 
 #[test]
+fn a_fault_while_samples_pass_through_is_an_error() {
+    // Two of four blocks of ten features at once: no block stays, and one is sent while another is evaluated.
+    let options = Options {
+        max_sample_bytes: Some(2 * 256 * 4 * 10),
+        ..Options::default()
+    };
+    let (samples, map) = samples(1000, 10, false);
+    let model = components(10, 3, CovarianceType::Full);
+    let shared = open(options);
+    for fault in [Fault::Lost, Fault::OutOfMemory, Fault::Refused] {
+        let mut calls = 0;
+        loop {
+            let device = match fault {
+                Fault::Lost => open(options),
+                Fault::OutOfMemory | Fault::Refused => shared.clone(),
+            };
+            device.provoke(fault, calls);
+            let found = Gpu::load(&device, &samples, &map)
+                .and_then(|mut gpu| gpu.statistics(&[(&model).into()]));
+            let what = format!("{fault:?} after {calls} calls: {found:?}");
+            match (fault, found) {
+                (Fault::Lost, Err(BackendError::Lost { .. }))
+                | (Fault::OutOfMemory, Err(BackendError::OutOfMemory { .. }))
+                | (Fault::Refused, Err(BackendError::Failed { .. })) => {}
+                (_, Ok(_)) => break,
+                _ => panic!("{what}"),
+            }
+            calls += 1;
+        }
+        // Two buffers; four blocks staged, sent and evaluated.
+        assert!(calls > 2 + 4 * 3 + 4, "{fault:?}: {calls} calls");
+    }
+}
+
+#[test]
 fn memory_that_ends_at_any_call_leaves_the_fit_to_the_cpu() {
     // What was refused once may be granted later: the device stays.
     let device = open(Options::default());
@@ -175,25 +210,16 @@ fn two_fits_at_once_do_not_disturb_each_other() {
     }
 }
 
-/// Bytes of memory that this process holds, where the system tells.
-fn resident_bytes() -> Option<usize> {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(4096 * pages.split(' ').nth(1)?.parse::<usize>().ok()?)
-}
-
 #[test]
 fn a_hundred_fits_leave_nothing_behind() {
-    // Alone in a process, so that no other test's buffers count.
-    if std::env::var_os("WGMM_ALONE").is_none() {
-        let me = std::env::current_exe().expect("this program");
-        let status = std::process::Command::new(me)
-            .args(["--exact", "faults::a_hundred_fits_leave_nothing_behind"])
-            .env("WGMM_ALONE", "1")
-            .status();
-        assert!(status.expect("it starts").success());
+    if !alone("faults::a_hundred_fits_leave_nothing_behind") {
         return;
     }
-    let shared = open(Options::default());
+    // Of ten features two blocks of 512 rows and no more, of two all.
+    let shared = open(Options {
+        max_sample_bytes: Some(4 * 512 * 4 * 11),
+        ..Options::default()
+    });
     let problems = SHAPES.map(|(d, k)| {
         let mut options = few_iterations(d, k, &shared, false);
         options.max_iter = 1;
@@ -203,7 +229,7 @@ fn a_hundred_fits_leave_nothing_behind() {
         for (samples, options) in problems.iter().cycle().take(count) {
             fit(samples, options).expect("a fit");
         }
-        (live_objects(), resident_bytes())
+        (live_objects(), memory("VmRSS"))
     };
     let (before, bytes_before) = fits(10);
     let (after, bytes_after) = fits(100);

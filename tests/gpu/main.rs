@@ -5,3 +5,4 @@ mod bits;
 mod data;
 mod faults;
 mod reference;
+mod streaming;

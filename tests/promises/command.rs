@@ -531,6 +531,12 @@ fn compare_and_check_agree_on_every_device() {
         .assert_success()
         .json();
     assert_eq!(devices["sound"], true);
+    for adapter in devices["adapters"].as_array().expect("adapters") {
+        for step in ["adapters", "device", "pipeline", "pass"] {
+            let seconds = adapter["start_up"][format!("{step}_seconds")].as_f64();
+            assert!(seconds.is_some_and(|s| s > 0.0), "{step}: {adapter}");
+        }
+    }
 }
 
 #[test]

@@ -34,8 +34,8 @@ use self::prepared::Prepared;
 use self::real::Real;
 use self::rows::{CHUNK, Held, Loader, WEIGHED, clear_weightless};
 use self::scratch::Workspace;
-use self::vectors::{Aligned, Vector};
 pub(super) use self::strips::{STRIP, Scratch, Strips};
+use self::vectors::{Aligned, Vector};
 use super::{
     Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks, strands,

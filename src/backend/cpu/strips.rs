@@ -29,6 +29,13 @@ pub(in crate::backend) struct Scratch {
     columns: Aligned<f32>,
 }
 
+impl std::fmt::Debug for Strips<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The samples are too many to tell.
+        f.debug_struct("Strips").finish_non_exhaustive()
+    }
+}
+
 impl<'a> Strips<'a> {
     /// Strips of these samples.
     pub(in crate::backend) fn new(samples: &'a Samples, map: &'a Standardisation) -> Self {
@@ -65,8 +72,9 @@ impl<'a> Strips<'a> {
 #[inline(always)]
 fn keep_near(values: &mut [f32]) {
     for x in values {
-        // Overflow in a row of weight 0 may leave a NaN, of which the minimum makes a number.
-        *x = x.min(FARTHEST).max(-FARTHEST);
+        // Overflow in a row of weight 0 may leave a NaN.
+        let number = if x.is_nan() { FARTHEST } else { *x };
+        *x = number.clamp(-FARTHEST, FARTHEST);
     }
 }
 
@@ -77,7 +85,12 @@ mod tests {
 
     #[test]
     fn strips_are_the_standardised_rows() {
-        for (n, d, weighted) in [(1, 1, false), (300, 2, true), (256, 3, true), (600, 17, false)] {
+        for (n, d, weighted) in [
+            (1, 1, false),
+            (300, 2, true),
+            (256, 3, true),
+            (600, 17, false),
+        ] {
             let mut values: Vec<f64> = (0..n * d).map(|i| (i * 7919 % 1013) as f64 / 7.0).collect();
             let weights: Vec<f64> = (0..n).map(|i| (i % 7) as f64).collect();
             if weighted {

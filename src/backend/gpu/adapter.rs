@@ -1,6 +1,7 @@
 //! Adapters: which there are, and which one a request means.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -120,12 +121,20 @@ struct Found {
     )]
     instance: wgpu::Instance,
     adapters: Vec<(wgpu::Adapter, AdapterDescription)>,
+    /// How long it took, seconds.
+    seconds: f64,
+}
+
+/// How long it took to load the drivers and to ask them for their adapters.
+pub(super) fn finding_seconds() -> f64 {
+    found().seconds
 }
 
 /// All adapters, looked for once a process: drivers are loaded, and print their complaints, each time.
 fn found() -> &'static Found {
     static FOUND: OnceLock<Found> = OnceLock::new();
     FOUND.get_or_init(|| {
+        let started = Instant::now();
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
         descriptor.backends &= wgpu::Backends::PRIMARY;
         let backends = descriptor.backends;
@@ -138,6 +147,7 @@ fn found() -> &'static Found {
         Found {
             adapters: adapters.into_iter().enumerate().map(described).collect(),
             instance,
+            seconds: started.elapsed().as_secs_f64(),
         }
     })
 }

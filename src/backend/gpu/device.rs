@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rayon::prelude::*;
 
 use super::adapter::{AdapterDescription, DeviceKind, Selection, select};
 use super::plan::DeviceLimits;
@@ -13,6 +16,9 @@ use crate::backend::BackendError;
 pub struct Options {
     /// At most so many bytes of samples in one buffer, below what the adapter allows. Changes no bit.
     pub max_binding_bytes: Option<u64>,
+    /// At most so many bytes of samples on the device at once: what does not fit is sent anew in each pass. Changes no
+    /// bit.
+    pub max_sample_bytes: Option<u64>,
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.
     pub sentinel: Option<u32>,
@@ -55,7 +61,20 @@ struct Shared {
     uncaught: Arc<Mutex<Option<String>>>,
     /// A fault to provoke, and how many calls go well before.
     provoked: Mutex<Option<(Fault, usize)>>,
-    stages: Mutex<HashMap<StageKey, Arc<Stage>>>,
+    stages: Mutex<HashMap<StageKey, Slot>>,
+    compiled: Mutex<Compiled>,
+}
+
+/// Where a stage is once it is compiled. Whoever wants it meanwhile waits, so that each is compiled once.
+type Slot = Arc<Mutex<Option<Arc<Stage>>>>;
+
+/// Stages that a device has compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Compiled {
+    /// How many.
+    pub stages: usize,
+    /// How long that took, seconds, added up where several were compiled at once.
+    pub seconds: f64,
 }
 
 /// The value behind a lock. A panic elsewhere leaves ours whole: each is written in one step.
@@ -148,6 +167,7 @@ impl Device {
                 uncaught,
                 provoked: Mutex::default(),
                 stages: Mutex::default(),
+                compiled: Mutex::default(),
             }),
         })
     }
@@ -216,14 +236,39 @@ impl Device {
         }
     }
 
+    /// What was compiled so far.
+    pub fn compiled(&self) -> Compiled {
+        *lock(&self.shared.compiled)
+    }
+
     /// The stage under `key`, compiled on first use.
     pub(super) fn stage(&self, key: StageKey) -> Result<Arc<Stage>, BackendError> {
-        if let Some(stage) = lock(&self.shared.stages).get(&key) {
+        let slot = self.slot(key);
+        let mut slot = lock(&slot);
+        if let Some(stage) = slot.as_ref() {
             return Ok(stage.clone());
         }
+        let started = Instant::now();
         let stage = self.guarded(key.stem(), 0, || Arc::new(Stage::compile(self.raw(), key)))?;
-        lock(&self.shared.stages).insert(key, stage.clone());
+        let mut compiled = lock(&self.shared.compiled);
+        compiled.stages += 1;
+        compiled.seconds += started.elapsed().as_secs_f64();
+        *slot = Some(stage.clone());
         Ok(stage)
+    }
+
+    /// The stages under these keys; those that are new are compiled side by side.
+    pub(super) fn stages(&self, keys: &[StageKey]) -> Result<Vec<Arc<Stage>>, BackendError> {
+        let is_compiled = |&key: &StageKey| lock(&self.slot(key)).is_some();
+        if keys.iter().all(is_compiled) {
+            keys.iter().map(|&key| self.stage(key)).collect()
+        } else {
+            keys.par_iter().map(|&key| self.stage(key)).collect()
+        }
+    }
+
+    fn slot(&self, key: StageKey) -> Slot {
+        lock(&self.shared.stages).entry(key).or_default().clone()
     }
 
     /// Runs `work`, whatever of it the driver refuses becoming an error. `bytes` is what it allocates.
@@ -284,8 +329,8 @@ impl Device {
 
     /// Why something failed: the device went away, of which one may only hear on asking, or else `reason`.
     pub(super) fn blame(&self, stage: &str, reason: impl ToString) -> BackendError {
-        // Whatever this answers, what matters is that it calls back.
-        let _ = self.raw().poll(wgpu::PollType::Poll);
+        // Whatever this answers, what matters is that it calls back, which it does once nothing is under way.
+        let _ = self.raw().poll(wgpu::PollType::wait_indefinitely());
         match self.check_lost() {
             Err(lost) => lost,
             Ok(()) => self.failed(stage, reason),

@@ -1,10 +1,15 @@
 //! A plan in words, for people who ask how their mixture is evaluated.
 
 use super::plan::{Groups, Plan, Reduction, Regime, SampleLayout};
+use super::residency::Residency;
 use super::shape::Shape;
 
 /// What the cost model chose: the regime and its kernels, sizes, and what stays in the device's memory.
-pub fn explain(plan: &Plan, layout: &SampleLayout, shape: Shape) -> String {
+pub fn explain(
+    plan: &Plan,
+    (layout, residency): (&SampleLayout, Residency),
+    shape: Shape,
+) -> String {
     let how = match plan.regime {
         Regime::Registers { reduction } => format!(
             "all {} sums in registers, one read of the samples, {}",
@@ -35,14 +40,36 @@ pub fn explain(plan: &Plan, layout: &SampleLayout, shape: Shape) -> String {
         ),
     };
     let blocks = layout.blocks.len();
-    let buffers = blocks.div_ceil(layout.blocks_per_buffer);
     format!(
-        "{how}; {blocks} {} of {} rows, {} a submission; samples stay on the device, {} in {buffers} {}",
+        "{how}; {blocks} {} of {} rows, {} a submission; {}",
         plural(blocks, "block"),
         layout.blocks.rows_per_block(),
         plan.blocks_per_submission.min(layout.blocks_per_buffer),
-        bytes(4 * blocks * layout.block_len()),
-        plural(buffers, "buffer"),
+        where_samples_are(layout, residency),
+    )
+}
+
+fn where_samples_are(layout: &SampleLayout, residency: Residency) -> String {
+    let Residency {
+        resident,
+        blocks_per_piece,
+    } = residency;
+    let bytes_of = |blocks: usize| bytes(4 * blocks * layout.block_len());
+    if residency.is_whole() {
+        let buffers = resident.div_ceil(layout.blocks_per_buffer);
+        return format!(
+            "samples stay on the device, {} in {buffers} {}",
+            bytes_of(resident),
+            plural(buffers, "buffer")
+        );
+    }
+    format!(
+        "{resident} {} of samples, {}, {} on the device, the others, {}, are sent in each pass through two buffers of {}",
+        plural(resident, "block"),
+        bytes_of(resident),
+        if resident == 1 { "stays" } else { "stay" },
+        bytes_of(layout.blocks.len() - resident),
+        bytes_of(blocks_per_piece)
     )
 }
 
@@ -91,7 +118,8 @@ mod tests {
         };
         let layout = SampleLayout::new(1_000_000, d, false, &LIMITS).expect("a block fits");
         let plan = Plan::new(&layout, shape, &LIMITS).expect("a plan");
-        explain(&plan, &layout, shape)
+        let residency = Residency::new(&layout, None).expect("no bound");
+        explain(&plan, (&layout, residency), shape)
     }
 
     #[test]
@@ -113,6 +141,17 @@ mod tests {
             "{staged}"
         );
         assert!(staged.contains("MiB of scratch memory"), "{staged}");
+    }
+
+    #[test]
+    fn what_passes_through_is_told() {
+        let layout = SampleLayout::new(1_000_000, 2, false, &LIMITS).expect("a block fits");
+        let residency = Residency::new(&layout, Some(2 << 20)).expect("64 blocks");
+        assert_eq!(
+            where_samples_are(&layout, residency),
+            "32 blocks of samples, 1.0 MiB, stay on the device, the others, 6.7 MiB, are sent in each pass through two \
+             buffers of 512.0 KiB"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use bytemuck::{Pod, Zeroable};
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
 use super::recording::{Recording, Submission};
-use super::samples::LoadedSamples;
+use super::samples::AtHand;
 use super::stage::{StageKey, bind_all, uniform_stride};
 use super::statistics_registers::Block;
 use crate::backend::BackendError;
@@ -41,10 +41,10 @@ pub(super) struct GroupRange {
     pub padding_2: u32,
 }
 
-/// Records one pass of model `m` over the chosen blocks.
+/// Records one pass of model `m` over the chosen ones of the blocks at hand.
 pub(super) fn record(
     submission: &mut Submission<'_>,
-    samples: &LoadedSamples,
+    samples: &AtHand<'_>,
     (plan, groups): (&Plan, Groups),
     (m, parameters): (usize, &Parameters<'_>),
     choose: impl Fn(usize) -> bool,
@@ -58,18 +58,18 @@ pub(super) fn record(
     } = groups;
     let (shape, weighted) = (parameters.shape, samples.weighted);
     let d = shape.d;
-    let stages = [
-        device.stage(StageKey::LogNormalisers {
+    let stages = device.stages(&[
+        StageKey::LogNormalisers {
             shape: shape.with(score),
             hoisted,
-        })?,
-        device.stage(StageKey::MergeNormalisers { d, weighted })?,
-        device.stage(StageKey::StatisticsGroups {
+        },
+        StageKey::MergeNormalisers { d, weighted },
+        StageKey::StatisticsGroups {
             shape: shape.with(sum),
             reduction,
             hoisted,
-        })?,
-    ];
+        },
+    ])?;
     let [scored, summed] = [score, sum].map(|group| parameters.chunks(group, UNIFORM_BYTES / 16));
     let pool = &mut *submission.pool;
     let score_components = &pool.uniform(device, "score_components", &scored.numbers)?;

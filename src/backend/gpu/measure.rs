@@ -8,11 +8,10 @@ use serde::Serialize;
 use super::adapter::Selection;
 use super::buffers::{Pool, create};
 use super::device::{Device, Options};
-use super::plan::{Plan, SampleLayout};
 use super::recording::Recording;
 use super::shape::Shape;
 use super::stage::StageKey;
-use super::{Counters, Gpu, explain};
+use super::{Counters, Gpu};
 use crate::backend::{Backend, BackendError, Components, Precision};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{CovarianceType, triangle};
@@ -150,12 +149,41 @@ fn pass(
         d,
         k,
     } = shape;
-    let layout = SampleLayout::new(rows, d, false, device.limits());
-    let plan = layout.and_then(|layout| {
-        let plan = Plan::new(&layout, shape, device.limits())?;
-        Some(explain::explain(&plan, &layout, shape))
-    });
-    let plan = plan.ok_or_else(|| device.too_large(d, k))?;
+    let (samples, components) = problem(device, shape, rows)?;
+    let map = Standardisation::identity(d);
+    let mut gpu = Gpu::load(device, &samples, &map)?;
+    let mut seconds = f64::INFINITY;
+    for _ in 0..=REPETITIONS {
+        let started = Instant::now();
+        gpu.statistics(&[(&components).into()])?;
+        seconds = seconds.min(started.elapsed().as_secs_f64());
+    }
+    let plan = gpu.info().plan.unwrap_or_default();
+    let read = (4 * rows * d) as f64 / speed.bytes_per_second;
+    let operations = (rows * shape.least_operations()) as f64 / speed.fmas_per_second;
+    Ok(MeasuredPass {
+        covariance_type: covariance_type.name(),
+        rows,
+        features: d,
+        components: k,
+        plan,
+        seconds,
+        roofline_seconds: read.max(operations),
+        roofline_share: read.max(operations) / seconds,
+    })
+}
+
+/// Rows and a mixture of a shape.
+pub(super) fn problem(
+    device: &Device,
+    shape: Shape,
+    rows: usize,
+) -> Result<(Samples, Components), BackendError> {
+    let Shape {
+        covariance_type,
+        d,
+        k,
+    } = shape;
     // Any numbers do, as long as components share the rows.
     let spread = |i: usize| (i * 7919 % 10_007) as f64 / 2918.0 - 1.715;
     let samples = Samples::new((0..rows * d).map(spread).collect::<Vec<f64>>(), d)
@@ -171,23 +199,5 @@ fn pass(
         factors: factor.repeat(k),
     };
     components.round_to(Precision::F32);
-    let mut gpu = Gpu::load(device, &samples, &Standardisation::identity(d))?;
-    let mut seconds = f64::INFINITY;
-    for _ in 0..=REPETITIONS {
-        let started = Instant::now();
-        gpu.statistics(&[(&components).into()])?;
-        seconds = seconds.min(started.elapsed().as_secs_f64());
-    }
-    let read = (4 * rows * d) as f64 / speed.bytes_per_second;
-    let operations = (rows * shape.least_operations()) as f64 / speed.fmas_per_second;
-    Ok(MeasuredPass {
-        covariance_type: covariance_type.name(),
-        rows,
-        features: d,
-        components: k,
-        plan,
-        seconds,
-        roofline_seconds: read.max(operations),
-        roofline_share: read.max(operations) / seconds,
-    })
+    Ok((samples, components))
 }

@@ -1,7 +1,7 @@
 //! Mixtures on a GPU, through wgpu (Vulkan, Metal, DirectX 12), in single precision.
 //!
-//! Samples are standardised in f64, cast and uploaded once. Sums are made in fixed trees without atomics: runs
-//! of at most 256 rows in f32, folded per summation block, and blocks added in f64 on the host.
+//! Samples are standardised in f64, cast and sent up, once where all of them may stay. Sums are made in fixed trees
+//! without atomics: runs of at most 256 rows in f32, folded per summation block, and blocks added in f64 on the host.
 
 mod adapter;
 mod buffers;
@@ -13,12 +13,14 @@ mod measure;
 mod parameters;
 mod plan;
 mod recording;
+mod residency;
 mod samples;
 #[cfg(test)]
 mod shader_tests;
 mod shape;
 mod stage;
 mod staged;
+mod startup;
 mod statistics_registers;
 mod sums;
 mod upload;
@@ -31,8 +33,9 @@ pub use adapter::live_objects;
 pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
 #[doc(hidden)]
 pub use device::Fault;
-pub use device::{Device, Options};
+pub use device::{Compiled, Device, Options};
 pub use measure::{Measured, MeasuredPass, measure};
+pub use startup::{StartUp, start_up};
 
 use super::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
@@ -43,7 +46,7 @@ use buffers::Pool;
 use parameters::Parameters;
 use plan::{Plan, Regime, models_per_dispatch};
 use recording::{Recording, Submission};
-use samples::LoadedSamples;
+use samples::{AtHand, LoadedSamples};
 use shape::Shape;
 use staged::Staged;
 use sums::Sums;
@@ -59,6 +62,8 @@ pub struct Counters {
     pub submissions: u64,
     /// Bytes read back.
     pub bytes_read: u64,
+    /// Bytes of samples sent to the device, [`Gpu::load`] included.
+    pub bytes_sent: u64,
 }
 
 impl Counters {
@@ -74,29 +79,30 @@ impl Counters {
     }
 }
 
-/// Samples on a device.
+/// Samples on a device, or on their way to it in each pass.
 #[derive(Debug)]
-pub struct Gpu {
+pub struct Gpu<'a> {
     device: Device,
-    samples: LoadedSamples,
+    samples: LoadedSamples<'a>,
     pool: Pool,
     counters: Counters,
     /// How the last model was evaluated.
     last: Option<(Plan, Shape)>,
 }
 
-impl Gpu {
-    /// Uploads N × D samples, standardised by `map`.
+impl<'a> Gpu<'a> {
+    /// Uploads N × D samples, standardised by `map`, or as many of them as the device's options allow.
     ///
     /// # Errors
     /// A device that is lost, has not enough memory, or cannot bind even one summation block.
     pub fn load(
         device: &Device,
-        samples: &Samples,
-        map: &Standardisation,
+        samples: &'a Samples,
+        map: &'a Standardisation,
     ) -> Result<Self, BackendError> {
+        let most_bytes = device.options().max_sample_bytes;
         Ok(Self {
-            samples: LoadedSamples::upload(device, samples, map)?,
+            samples: LoadedSamples::upload(device, samples, map, most_bytes)?,
             device: device.clone(),
             pool: Pool::default(),
             counters: Counters::default(),
@@ -106,7 +112,10 @@ impl Gpu {
 
     /// What ran since [`Gpu::load`].
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            bytes_sent: self.samples.bytes_sent(),
+            ..self.counters
+        }
     }
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
@@ -139,7 +148,56 @@ fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
-impl Backend for Gpu {
+/// Records one pass of all models over the blocks at hand.
+fn record(
+    submission: &mut Submission<'_>,
+    samples: &AtHand<'_>,
+    planned: &[(Plan, Vec<usize>)],
+    parameters: &[Parameters<'_>],
+    models: &[MaskedModel<'_>],
+) -> Result<(), BackendError> {
+    for (plan, group) in planned {
+        match plan.regime {
+            Regime::Registers { reduction } => {
+                let these: Vec<_> = group
+                    .iter()
+                    .map(|&m| (m, &parameters[m], models[m].mask))
+                    .collect();
+                statistics_registers::record(submission, samples, (plan, reduction), &these)?;
+            }
+            Regime::Groups(groups) => {
+                for &m in group {
+                    groups::record(
+                        submission,
+                        samples,
+                        (plan, groups),
+                        (m, &parameters[m]),
+                        |b| models[m].mask.is_none_or(|mask| mask.contains(b)),
+                    )?;
+                }
+            }
+            Regime::Staged {
+                segment_rows,
+                segments_per_batch,
+            } => {
+                for &m in group {
+                    let staged = Staged {
+                        samples,
+                        plan,
+                        segment_rows,
+                        segments_per_batch,
+                    };
+                    staged.record(submission, (m, &parameters[m]), |b| {
+                        models[m].mask.is_none_or(|mask| mask.contains(b))
+                    })?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Backend for Gpu<'_> {
     fn info(&self) -> DeviceInfo {
         let about = self.device.description();
         DeviceInfo {
@@ -148,9 +206,10 @@ impl Backend for Gpu {
             driver: about.driver.clone(),
             precision: Precision::F32,
             threads: rayon::current_num_threads(),
-            plan: self
-                .last
-                .map(|(plan, shape)| explain::explain(&plan, &self.samples.layout, shape)),
+            plan: self.last.map(|(plan, shape)| {
+                let samples = (&self.samples.layout, self.samples.residency);
+                explain::explain(&plan, samples, shape)
+            }),
         }
     }
 
@@ -173,61 +232,32 @@ impl Backend for Gpu {
         if let Some((plan, group)) = planned.last() {
             self.last = Some((*plan, parameters[group[0]].shape));
         }
-        let samples = &self.samples;
-        let mut submission =
-            Submission::new(&self.device, &mut self.pool, &mut self.counters, sums);
-        for (plan, group) in &planned {
-            match plan.regime {
-                Regime::Registers { reduction } => {
-                    let these: Vec<_> = group
-                        .iter()
-                        .map(|&m| (m, &parameters[m], models[m].mask))
-                        .collect();
-                    statistics_registers::record(
-                        &mut submission,
-                        samples,
-                        (plan, reduction),
-                        &these,
-                    )?;
-                }
-                Regime::Groups(groups) => {
-                    for &m in group {
-                        groups::record(
-                            &mut submission,
-                            samples,
-                            (plan, groups),
-                            (m, &parameters[m]),
-                            |b| models[m].mask.is_none_or(|mask| mask.contains(b)),
-                        )?;
-                    }
-                }
-                Regime::Staged {
-                    segment_rows,
-                    segments_per_batch,
-                } => {
-                    for &m in group {
-                        let staged = Staged {
-                            samples,
-                            plan,
-                            segment_rows,
-                            segments_per_batch,
-                        };
-                        staged.record(&mut submission, (m, &parameters[m]), |b| {
-                            models[m].mask.is_none_or(|mask| mask.contains(b))
-                        })?;
-                    }
-                }
-            }
-        }
-        let sums = submission.finish()?;
+        let looked_at = |b: usize| {
+            let mut masks = models.iter().map(|model| model.mask);
+            masks.any(|mask| mask.is_none_or(|mask| mask.contains(b)))
+        };
+        let Self {
+            device,
+            samples,
+            pool,
+            counters,
+            ..
+        } = self;
+        samples.each_piece(device, looked_at, |at_hand| {
+            let so_far = std::mem::take(&mut sums);
+            let mut submission = Submission::new(device, pool, counters, so_far);
+            record(&mut submission, at_hand, &planned, &parameters, models)?;
+            sums = submission.finish()?;
+            Ok(())
+        })?;
         if !sums.iter().all(Sums::is_finite) {
-            return Err(self.device.failed("statistics", "a sum is not a number"));
+            return Err(device.failed("statistics", "a sum is not a number"));
         }
         let mut regimes = vec![None; models.len()];
         for (plan, group) in &planned {
             group.iter().for_each(|&m| regimes[m] = Some(plan.regime));
         }
-        let weight_unit = self.samples.weight_unit;
+        let weight_unit = samples.weight_unit;
         let all = sums.into_iter().zip(&parameters).zip(regimes);
         // Every model is in exactly one group.
         Ok(all
@@ -248,7 +278,7 @@ impl Backend for Gpu {
             (log_densities.len(), responsibilities.len()),
             (rows.len(), rows.len() * components.len())
         );
-        let shape = Shape::of(components);
+        let (shape, k) = (Shape::of(components), components.len());
         let too_large = || self.device.too_large(shape.d, shape.k);
         let plan = Plan::staged(&self.samples.layout, shape, self.device.limits())
             .ok_or_else(too_large)?;
@@ -259,19 +289,36 @@ impl Backend for Gpu {
         else {
             return Err(too_large());
         };
-        let staged = Staged {
-            samples: &self.samples,
-            plan: &plan,
-            segment_rows,
-            segments_per_batch,
-        };
-        let (device, pool, counters) = (&self.device, &mut self.pool, &mut self.counters);
-        staged.responsibilities(
-            (device, pool, counters),
-            &Parameters::new(components),
-            rows,
-            log_densities,
-            responsibilities,
+        let parameters = Parameters::new(components);
+        let per_block = self.blocks().rows_per_block();
+        let looked_at = rows.start / per_block..rows.end.div_ceil(per_block);
+        let Self {
+            device,
+            samples,
+            pool,
+            counters,
+            ..
+        } = self;
+        samples.each_piece(
+            device,
+            |b| looked_at.contains(&b),
+            |at_hand| {
+                let these = at_hand.rows(&rows);
+                let places = these.start - rows.start..these.end - rows.start;
+                let staged = Staged {
+                    samples: at_hand,
+                    plan: &plan,
+                    segment_rows,
+                    segments_per_batch,
+                };
+                staged.responsibilities(
+                    (device, pool, counters),
+                    &parameters,
+                    these,
+                    &mut log_densities[places.clone()],
+                    &mut responsibilities[places.start * k..places.end * k],
+                )
+            },
         )
     }
 }

@@ -31,7 +31,7 @@ use super::device::Device;
 use super::parameters::Parameters;
 use super::plan::{Plan, SEGMENTS, Tiles, Tiling};
 use super::recording::{Recording, Submission};
-use super::samples::LoadedSamples;
+use super::samples::AtHand;
 #[cfg(doc)]
 use super::shape::StagedLen;
 use super::shape::{Shape, quads};
@@ -84,7 +84,7 @@ pub(super) struct Span {
 
 /// The staged path over one set of samples.
 pub(super) struct Staged<'a> {
-    pub samples: &'a LoadedSamples,
+    pub samples: &'a AtHand<'a>,
     pub plan: &'a Plan,
     pub segment_rows: usize,
     pub segments_per_batch: usize,
@@ -94,7 +94,7 @@ pub(super) struct Staged<'a> {
 type Pieces = Vec<(Segment, usize)>;
 
 impl Staged<'_> {
-    /// Records one pass of model `m` over the chosen blocks.
+    /// Records one pass of model `m` over the chosen ones of the blocks at hand.
     pub fn record(
         &self,
         submission: &mut Submission<'_>,
@@ -192,14 +192,7 @@ impl Staged<'_> {
     ) -> Result<Recording, BackendError> {
         let device = submission.device;
         let (k, d) = (shape.k, shape.d);
-        let [score, normalise, accumulate, reduce] =
-            statistics_stages(shape, self.samples.weighted);
-        let stages = [
-            device.stage(score)?,
-            device.stage(normalise)?,
-            device.stage(accumulate)?,
-            device.stage(reduce)?,
-        ];
+        let stages = device.stages(&statistics_stages(shape, self.samples.weighted))?;
 
         let mut spans = Vec::new();
         let mut batches = Vec::new();
@@ -333,14 +326,14 @@ impl Staged<'_> {
         segments: &[Segment],
     ) -> Result<Recording, BackendError> {
         let (k, d) = (shape.k, shape.d);
-        let stages = [
-            device.stage(score(shape))?,
-            device.stage(StageKey::Responsibilities {
+        let stages = device.stages(&[
+            score(shape),
+            StageKey::Responsibilities {
                 d,
                 weighted: false,
                 each_row: true,
-            })?,
-        ];
+            },
+        ])?;
         let slots = segments.len() * self.segment_rows;
         let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
         let (x, z) = (self.row_groups() as u32, segments.len() as u32);

@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use super::parameters::Parameters;
 use super::plan::{Plan, Reduction, grid, models_per_dispatch};
 use super::recording::{Recording, Submission};
-use super::samples::LoadedSamples;
+use super::samples::AtHand;
 use super::stage::StageKey;
 use crate::backend::{BackendError, BlockMask};
 
@@ -44,11 +44,11 @@ pub(super) struct Block {
     pub model: u32,
 }
 
-/// Records one pass over the blocks that the models look at: all of one shape, at most [`models_per_dispatch`], each
+/// Records one pass over the blocks at hand that the models look at: all of one shape, at most [`models_per_dispatch`], each
 /// with the number of its sums and its mask.
 pub(super) fn record(
     submission: &mut Submission<'_>,
-    samples: &LoadedSamples,
+    samples: &AtHand<'_>,
     (plan, reduction): (&Plan, Reduction),
     models: &[(usize, &Parameters<'_>, Option<&BlockMask>)],
 ) -> Result<(), BackendError> {

@@ -1,0 +1,210 @@
+//! Samples larger than what a device may hold: the same bits, and no byte sent that nobody looks at.
+
+use wgmm::backend::gpu::{Counters, Device, Gpu, Options};
+use wgmm::backend::reference::Reference;
+use wgmm::backend::{Backend, BackendError, BlockMask, Components, MaskedModel, Statistics};
+use wgmm::data::{Samples, Standardisation};
+use wgmm::mixture::CovarianceType;
+
+use crate::data::{alone, components, device, memory, open, samples};
+
+/// 40 blocks of 512 rows, the last one with 35.
+const ROWS: usize = 20_003;
+const BLOCK_ROWS: u64 = 512;
+
+/// A device that may hold so many blocks of so many columns at once.
+fn holding(blocks: u64, columns: usize) -> Device {
+    open(Options {
+        max_sample_bytes: Some(blocks * BLOCK_ROWS * 4 * columns as u64),
+        ..Options::default()
+    })
+}
+
+/// Models for each regime, of every type.
+fn models(d: usize) -> Vec<Components> {
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+    let types = [Full, Tied, Diag, Spherical].into_iter();
+    types
+        .flat_map(|t| [3, 20].map(|k| components(d, k, t)))
+        .collect()
+}
+
+/// What all models have under masks that take all blocks, some, the last and none; and what it took.
+fn run(device: &Device, d: usize, weighted: bool) -> (Vec<Statistics>, [Counters; 2]) {
+    let (samples, map) = samples(ROWS, d, weighted);
+    let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
+    let loaded = gpu.counters();
+    let masks = [
+        BlockMask::new(gpu.blocks(), |b| b % 7 < 3),
+        BlockMask::new(gpu.blocks(), |b| b == 39),
+        BlockMask::new(gpu.blocks(), |_| false),
+    ];
+    let masks = [None, Some(&masks[0]), Some(&masks[1]), Some(&masks[2])];
+    let models = models(d);
+    let models: Vec<MaskedModel<'_>> = models
+        .iter()
+        .flat_map(|components| masks.map(|mask| MaskedModel { components, mask }))
+        .collect();
+    let found = gpu.statistics(&models).expect("statistics");
+    let counters = gpu.counters();
+    let again = gpu.statistics(&models).expect("statistics");
+    assert_eq!(found, again, "on repetition");
+    (found, [loaded, counters])
+}
+
+#[test]
+fn samples_that_pass_through_give_the_bits_of_samples_that_stay() {
+    for (d, weighted, budgets) in [
+        (2, true, [2, 9].as_slice()),
+        (3, false, &[39]),
+        (18, true, &[3]),
+    ] {
+        let columns = d + usize::from(weighted);
+        let (wanted, [loaded, counters]) = run(device(), d, weighted);
+        let block_bytes = BLOCK_ROWS * 4 * columns as u64;
+        assert_eq!(loaded.bytes_sent, 40 * block_bytes);
+        assert_eq!(counters.bytes_sent, loaded.bytes_sent);
+        for &blocks in budgets {
+            let (found, [loaded, counters]) = run(&holding(blocks, columns), d, weighted);
+            assert_eq!(found, wanted, "{blocks} blocks, D={d}");
+            // Two buffers of a quarter each, the rest stays; all models look at a block while it is there.
+            let resident = blocks - 2 * (blocks / 4).max(1);
+            assert_eq!(loaded.bytes_sent, resident * block_bytes);
+            let passed = counters.bytes_sent - loaded.bytes_sent;
+            assert_eq!(
+                passed,
+                (40 - resident) * block_bytes,
+                "{blocks} blocks, D={d}"
+            );
+        }
+    }
+}
+
+#[test]
+fn blocks_that_no_mask_contains_are_not_sent() {
+    let few = holding(4, 2);
+    let (samples, map) = samples(ROWS, 2, false);
+    let mut gpu = Gpu::load(&few, &samples, &map).expect("upload");
+    let model = components(2, 4, CovarianceType::Full);
+    let masks = [[3, 7], [7, 39]].map(|of| BlockMask::new(gpu.blocks(), |b| of.contains(&b)));
+    let models = masks.each_ref().map(|mask| MaskedModel {
+        components: &model,
+        mask: Some(mask),
+    });
+    let before = gpu.counters().bytes_sent;
+    gpu.statistics(&models).expect("statistics");
+    let sent = gpu.counters().bytes_sent - before;
+    // Blocks 3, 7 and 39, once each.
+    assert_eq!(sent, 3 * BLOCK_ROWS * 4 * 2);
+    let none = BlockMask::new(gpu.blocks(), |_| false);
+    let unseen = [MaskedModel {
+        components: &model,
+        mask: Some(&none),
+    }];
+    let found = gpu.statistics(&unseen).expect("statistics");
+    assert_eq!((found[0].weight, found[0].log_likelihood), (0.0, 0.0));
+    assert_eq!(gpu.counters().bytes_sent - before, sent);
+}
+
+#[test]
+fn responsibilities_of_rows_that_pass_through_are_the_same() {
+    let (samples, map) = samples(ROWS, 5, true);
+    let few = holding(5, 6);
+    let mut gpus = [device(), &few].map(|d| Gpu::load(d, &samples, &map).expect("upload"));
+    for (k, covariance_type) in [(7, CovarianceType::Full), (3, CovarianceType::Diag)] {
+        let model = components(5, k, covariance_type);
+        // From blocks that stay into those that pass; several pieces; the last row alone; none.
+        for rows in [1000..3000, 5000..12_345, 20_002..20_003, 600..600, 0..ROWS] {
+            let [wanted, found] = gpus.each_mut().map(|gpu| {
+                let mut log = vec![f64::NAN; rows.len()];
+                let mut r = vec![f64::NAN; rows.len() * k];
+                gpu.responsibilities(&model, rows.clone(), &mut log, &mut r)
+                    .expect("responsibilities");
+                (log, r)
+            });
+            assert!(wanted.0.iter().all(|x| x.is_finite()));
+            assert_eq!(found, wanted, "{rows:?}");
+        }
+    }
+}
+
+#[test]
+fn bindings_and_memory_may_both_be_small() {
+    let both = open(Options {
+        max_binding_bytes: Some(2 * BLOCK_ROWS * 4 * 4),
+        max_sample_bytes: Some(20 * BLOCK_ROWS * 4 * 4),
+        ..Options::default()
+    });
+    assert_eq!(run(&both, 3, true).0, run(device(), 3, true).0);
+}
+
+#[test]
+fn a_streamed_pass_agrees_with_the_reference() {
+    let (samples, map) = samples(ROWS, 2, true);
+    let few = holding(3, 3);
+    let model = components(2, 4, CovarianceType::Full);
+    let found = Gpu::load(&few, &samples, &map)
+        .expect("upload")
+        .statistics(&[(&model).into()])
+        .expect("statistics");
+    let wanted = Reference::load(&samples, &map)
+        .statistics(&[(&model).into()])
+        .expect("no device to fail");
+    // As in `reference.rs`.
+    let off = (found[0].log_likelihood - wanted[0].log_likelihood).abs();
+    assert!(off <= 1e-6 * wanted[0].log_likelihood.abs(), "{off}");
+    for (a, b) in found[0].s0.iter().zip(&wanted[0].s0) {
+        assert!((a - b).abs() <= 1e-5 * (b + 1.0), "{a} for {b}");
+    }
+}
+
+#[test]
+fn memory_for_less_than_two_blocks_is_an_error() {
+    let (samples, map) = samples(ROWS, 2, false);
+    let error = Gpu::load(&holding(1, 2), &samples, &map).expect_err("too little");
+    assert!(
+        matches!(error, BackendError::TooLarge { n_features: 2, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_host_keeps_no_copy_of_the_samples() {
+    if !alone("streaming::the_host_keeps_no_copy_of_the_samples") {
+        return;
+    }
+    // 122 MiB, in four numbers a row; as much again is what the software adapter's buffers take.
+    let (n, d) = (8_000_000, 4);
+    let values: Vec<f32> = (0..n * d).map(|i| (i % 1013) as f32 / 1000.0).collect();
+    let samples = Samples::new(values, d).expect("finite values");
+    let map = Standardisation::identity(d);
+    let model = components(d, 2, CovarianceType::Full);
+    for (most, on_device) in [(Some(8 << 20), 8 << 20), (None, 4 * n * d)] {
+        let device = open(Options {
+            max_sample_bytes: most,
+            ..Options::default()
+        });
+        // Compiled before memory is looked at.
+        let few = Samples::new(vec![0.5f32; d], d).expect("finite values");
+        Gpu::load(&device, &few, &map)
+            .expect("upload")
+            .statistics(&[(&model).into()])
+            .expect("statistics");
+        // Writing 5 there makes what is held now the most that was held.
+        let forgets = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+        let before = memory("VmRSS");
+        let mut gpu = Gpu::load(&device, &samples, &map).expect("upload");
+        for _ in 0..2 {
+            gpu.statistics(&[(&model).into()]).expect("statistics");
+        }
+        if let (Some(before), Some(after), true) = (before, memory("VmHWM"), forgets) {
+            let grown = after.saturating_sub(before);
+            println!(
+                "{} MiB beside {} MiB",
+                (grown - on_device) >> 20,
+                on_device >> 20
+            );
+            assert!(grown < on_device + (64 << 20), "{grown} bytes");
+        }
+    }
+}
