@@ -17,6 +17,8 @@ use crate::backend::{Components, Precision, Statistics};
 const FIRST_STEPS: usize = 5;
 /// A cycle of SQUAREM that gains less, nats per sample, is the last.
 const LAST_CYCLE: f64 = 1e-3;
+/// A step that is expected to leave less than this share of the gain at which fits end is the last.
+const LAST_STEP: f64 = 0.1;
 /// The share of the expected gain that a step along a line must make (Armijo).
 const ENOUGH: f64 = 1e-4;
 /// Coordinates further from the anchor than this are taken about a new one.
@@ -32,6 +34,8 @@ pub(super) struct Stop {
     pub(super) gain: f64,
     /// Where it stays below this for many steps: what is left cannot be told from the samples' own randomness.
     pub(super) resolution: f64,
+    /// Whether a step in double follows an end in single precision, so that the last one may be left to it.
+    pub(super) is_verified: bool,
 }
 
 /// A look at the curvature where steps have ended.
@@ -321,11 +325,18 @@ impl Acceleration {
     }
 
     /// What to evaluate after the parameters that stand.
-    pub(super) fn next(&mut self, is_sound: IsSound<'_>) -> Step {
+    pub(super) fn next(&mut self, precision: Precision, is_sound: IsSound<'_>) -> Step {
         let Some((direction, slope)) = self.toward() else {
             return Step::Em;
         };
-        self.remaining = -0.5 * slope;
+        let before = std::mem::replace(&mut self.remaining, -0.5 * slope);
+        // Where the next step shortens what is left as the last one did, at least, it arrives.
+        let is_last = before.is_finite()
+            && self.remaining < before
+            && self.remaining * self.remaining / before < LAST_STEP * self.stop.gain;
+        if is_last && self.stop.is_verified && precision == Precision::F32 {
+            return Step::Converged;
+        }
         let unseen = self.remaining < self.stop.resolution;
         self.unseen = if unseen { self.unseen + 1 } else { 0 };
         if self.remaining < self.stop.gain {

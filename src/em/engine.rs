@@ -87,15 +87,22 @@ impl<'a> Engine<'a> {
         map: &'a Standardisation,
         options: &'a Options,
     ) -> Result<Self, FitError> {
-        Self::on(None, samples, map, options)
+        Self::on(
+            None,
+            samples,
+            map,
+            options,
+            host_precision(samples, options),
+        )
     }
 
-    /// Loads other samples, on the same GPU where that pays for them.
+    /// Loads a part of the samples, in the same precision, on the same GPU where that pays for them.
     pub(super) fn beside<'b>(&self, samples: &'b Samples) -> Result<Engine<'b>, FitError>
     where
         'a: 'b,
     {
-        Engine::on(self.device.clone(), samples, self.map, self.options)
+        let device = self.device.clone();
+        Engine::on(device, samples, self.map, self.options, self.precision())
     }
 
     fn on(
@@ -103,12 +110,13 @@ impl<'a> Engine<'a> {
         samples: &'a Samples,
         map: &'a Standardisation,
         options: &'a Options,
+        precision: Precision,
     ) -> Result<Self, FitError> {
         let mut engine = Self {
             samples,
             map,
             options,
-            backend: Box::new(Cpu::load(samples, map, host_precision(samples, options))),
+            backend: Box::new(Cpu::load(samples, map, precision)),
             device,
             passes: 0.0,
             time: Duration::ZERO,

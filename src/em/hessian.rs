@@ -5,16 +5,17 @@
 //! over samples of products of t = (1, y, shape), the derivatives of a component's log-density by its log weight,
 //! mean and shape.
 
+mod scores;
+
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rayon::prelude::*;
 
+use self::scores::{CHUNK, Scores};
 use super::chart::{Chart, Layout};
 use crate::backend::Components;
 use crate::data::{Samples, Standardisation};
 use crate::mixture::{CovarianceType, triangle};
 
-/// Rows whose scores are multiplied at once.
-const CHUNK: usize = 256;
 /// Sums made side by side, whatever the number of threads.
 const STRANDS: usize = 8;
 /// Curvatures smaller than this are taken as this: a direction that flat is not known from a part of the rows. (On
@@ -197,144 +198,6 @@ fn sum(
     let mut total = Sums::zero(layout);
     partials.iter().for_each(|partial| total.add(partial));
     total
-}
-
-/// The scores of a chunk of rows.
-struct Scores<'a> {
-    layout: Layout,
-    components: &'a Components,
-    log_constants: Vec<f64>,
-    /// Per Gaussian a column √(w r) t a row of the samples.
-    own: Vec<DMatrix<f64>>,
-    /// A column √w Σ r t a row of the samples, in the chart's order.
-    expected: DMatrix<f64>,
-    noise: f64,
-    weight: f64,
-    row: Vec<f64>,
-    /// y of all Gaussians.
-    whitened: Vec<f64>,
-    responsibilities: Vec<f64>,
-}
-
-impl<'a> Scores<'a> {
-    fn new(layout: Layout, components: &'a Components) -> Self {
-        let d = components.n_features;
-        Self {
-            layout,
-            components,
-            log_constants: components.log_constants(),
-            own: vec![DMatrix::zeros(layout.own() + layout.shared(), CHUNK); layout.gaussians()],
-            expected: DMatrix::zeros(layout.len(), CHUNK),
-            noise: 0.0,
-            weight: 0.0,
-            row: vec![0.0; d],
-            whitened: vec![0.0; layout.gaussians() * d],
-            responsibilities: vec![0.0; components.len()],
-        }
-    }
-
-    fn take(&mut self, samples: &Samples, map: &Standardisation, start: usize, end: usize) {
-        self.own.iter_mut().for_each(|own| own.fill(0.0));
-        self.expected.fill(0.0);
-        (self.noise, self.weight) = (0.0, 0.0);
-        let (layout, d) = (self.layout, self.components.n_features);
-        let mut score = vec![0.0; layout.own() + layout.shared()];
-        for (column, i) in (start..end).enumerate() {
-            let weight = samples.weight(i);
-            if weight == 0.0 {
-                continue;
-            }
-            samples.copy_row(i, &mut self.row);
-            map.apply(&mut self.row);
-            self.weight += weight;
-            self.respond();
-            let expected = &mut self.expected.column_mut(column);
-            let root = weight.sqrt();
-            for (k, r) in self.responsibilities.iter().enumerate() {
-                if k == layout.gaussians() {
-                    self.noise += weight * r;
-                    expected[layout.first(k)] = root * r;
-                    continue;
-                }
-                derivatives(layout, &self.whitened[k * d..(k + 1) * d], &mut score);
-                let own = root * r.sqrt();
-                self.own[k]
-                    .column_mut(column)
-                    .iter_mut()
-                    .zip(&score)
-                    .for_each(|(to, t)| *to = own * t);
-                let (alone, shared) = score.split_at(layout.own());
-                let share = root * r;
-                for (at, t) in (layout.first(k)..)
-                    .zip(alone)
-                    .chain((layout.shape_of(k)..).zip(shared))
-                {
-                    expected[at] += share * t;
-                }
-            }
-        }
-    }
-
-    /// Whitened coordinates and responsibilities of the row.
-    fn respond(&mut self) {
-        let d = self.row.len();
-        let log_densities = &mut self.responsibilities;
-        for (k, log_density) in log_densities.iter_mut().enumerate() {
-            *log_density = self.log_constants[k];
-            if k == self.layout.gaussians() {
-                continue;
-            }
-            let (factor, mean) = (self.components.factor(k), self.components.mean(k));
-            let y = &mut self.whitened[k * d..(k + 1) * d];
-            for i in 0..d {
-                let row = &factor[triangle::at(i, 0)..=triangle::at(i, i)];
-                let terms = row.iter().zip(self.row.iter().zip(mean));
-                y[i] = terms.map(|(u, (x, mean))| u * (x - mean)).sum();
-                *log_density -= 0.5 * y[i] * y[i];
-            }
-        }
-        let largest = log_densities
-            .iter()
-            .copied()
-            .fold(f64::NEG_INFINITY, f64::max);
-        log_densities
-            .iter_mut()
-            .for_each(|l| *l = (*l - largest).exp());
-        let sum: f64 = log_densities.iter().sum();
-        log_densities.iter_mut().for_each(|l| *l /= sum);
-    }
-
-    fn add_to(&self, sums: &mut Sums) {
-        for (to, own) in sums.own.iter_mut().zip(&self.own) {
-            to.gemm(1.0, own, &own.transpose(), 1.0);
-        }
-        sums.expected
-            .gemm(1.0, &self.expected, &self.expected.transpose(), 1.0);
-        sums.noise += self.noise;
-        sums.weight += self.weight;
-    }
-}
-
-/// t = (1, y, shape): the derivatives of a component's log-density by log weight, mean and shape at the anchor.
-fn derivatives(layout: Layout, y: &[f64], score: &mut [f64]) {
-    let d = y.len();
-    score[0] = 1.0;
-    score[1..=d].copy_from_slice(y);
-    let shape = &mut score[1 + d..];
-    match layout.covariance_type() {
-        CovarianceType::Full | CovarianceType::Tied => {
-            for i in 0..d {
-                for j in 0..i {
-                    shape[triangle::at(i, j)] = -y[i] * y[j];
-                }
-                shape[triangle::at(i, i)] = 1.0 - y[i] * y[i];
-            }
-        }
-        CovarianceType::Diag => {
-            shape.iter_mut().zip(y).for_each(|(s, y)| *s = 1.0 - y * y);
-        }
-        CovarianceType::Spherical => shape[0] = d as f64 - y.iter().map(|y| y * y).sum::<f64>(),
-    }
 }
 
 /// The complete data's information on a component's mean and shape: minus the second derivatives of its log-density,

@@ -148,7 +148,9 @@ impl<'a> Run<'a> {
                 return Ok(());
             }
             Judgement::Stands => match &mut self.acceleration {
-                Some(acceleration) => acceleration.next(&|c| self.maximisation.is_sound(c)),
+                Some(acceleration) => {
+                    acceleration.next(engine.precision(), &|c| self.maximisation.is_sound(c))
+                }
                 None => Step::Em,
             },
         };
@@ -235,7 +237,7 @@ impl<'a> Run<'a> {
             return Ok(Step::To(sides[best].clone()));
         }
         acceleration.know(summit.chart, summit.inverse, components, statistics);
-        match acceleration.next(&is_sound) {
+        match acceleration.next(engine.precision(), &is_sound) {
             Step::Em => self.em(engine),
             step => Ok(step),
         }

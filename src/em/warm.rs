@@ -25,6 +25,9 @@ const ROWS: usize = 1000;
 const ALONE: usize = 2;
 /// Samples that are not so many times more than that are fitted all at once: little is saved.
 const FEW: usize = 4;
+/// The rows of a last subsample are so many times fewer than all: beyond, they cost more than the steps over all rows
+/// that they save.
+const LAST: usize = 8;
 /// One row in so many is cheap enough always, up to so many rows, and shows small components of large samples.
 const SMALL_PART: usize = 250;
 const SMALL_PART_ROWS: usize = 20_000;
@@ -76,23 +79,37 @@ struct Plan {
 }
 
 /// The stages before a fit of P parameters to `rows` rows. Several starts run on all rows where those are few; one
-/// alone on no more than half of them, if it may grow on subsamples of many.
-fn plan(rows: usize, parameters: usize, starts: usize, grows: bool) -> Vec<Plan> {
+/// alone on a part of them, if it may grow on subsamples of many. `looks` says whether a look at the curvature is worth
+/// its price on so many rows: the last stage then has the winner alone.
+fn plan(
+    rows: usize,
+    parameters: usize,
+    starts: usize,
+    grows: bool,
+    looks: impl Fn(usize) -> bool,
+) -> Vec<Plan> {
     let growth = if rows >= LARGE { LARGE_GROWTH } else { GROWTH };
-    let mut stages = Vec::new();
+    let mut stages: Vec<Plan> = Vec::new();
     let (mut n, mut left) = (ROWS.max(ROWS_PER_PARAMETER * parameters), starts);
     if starts == 1 {
         n *= ALONE;
     }
     n = n.max(SMALL_PART_ROWS.min(rows / SMALL_PART));
     let grows = grows && (starts > 1 || n <= rows / FEW);
-    while left > 1 || (grows && n <= rows / 2) {
+    let most = |stages: &[Plan]| rows / if stages.is_empty() { FEW } else { LAST };
+    while left > 1 || (grows && n <= most(&stages)) {
         stages.push(Plan {
             rows: n.min(rows),
             starts: left,
         });
         n = n.saturating_mul(growth);
         left = left.div_ceil(HALVING);
+    }
+    match stages.last() {
+        Some(last) if grows && last.starts > 1 && last.rows < rows && looks(last.rows) => {
+            stages.push(Plan { starts: 1, ..*last });
+        }
+        _ => {}
     }
     stages
 }
@@ -112,7 +129,11 @@ pub(super) fn warm_up(
     // A start that was given may be better than a subsample's optimum.
     let given = matches!(options.init, Init::Labels(_) | Init::Model(_));
     let starts = if given { 1 } else { options.restarts };
-    let plan = plan(samples.len(), parameters, starts, accelerated && !given);
+    let rows_to_look_at = |rows: usize| summit::rows_of_part(layout, rows, samples.len());
+    let grows = accelerated && !given;
+    let plan = plan(samples.len(), parameters, starts, grows, |rows| {
+        rows_to_look_at(rows) > 0
+    });
     let mut parts = Parts::default();
     let started = Instant::now();
     let order = shuffled(
@@ -125,9 +146,12 @@ pub(super) fn warm_up(
     let alone = starts == 1;
     let mut stages = Vec::new();
     let mut restarts = None;
+    let mut drawn: Option<Samples> = None;
     for Plan { rows, starts } in plan {
         let started = Instant::now();
-        let subsample = samples.subset(&order[..rows.min(order.len())]);
+        let rows = rows.min(order.len());
+        let same = drawn.filter(|drawn| drawn.len() == rows);
+        let subsample = same.unwrap_or_else(|| samples.subset(&order[..rows]));
         parts.subsamples += started.elapsed();
         let share = subsample.len() as f64 / samples.len() as f64;
         let coarse = (RESOLUTION * resolution(parameters, subsample.len() as f64)).min(COARSE);
@@ -157,9 +181,10 @@ pub(super) fn warm_up(
             let stop = Stop {
                 gain: enough,
                 resolution: 0.0,
+                is_verified: false,
             };
             let rows = match starts {
-                1 => summit::rows_of_part(layout, subsample.len(), samples.len()),
+                1 => rows_to_look_at(subsample.len()),
                 _ => 0,
             };
             let look = Look {
@@ -188,12 +213,14 @@ pub(super) fn warm_up(
             restarts = Some(starts::compare(&ended, starts, enough));
         }
         let iterations = ended.iter().map(|e| e.iterations).max().unwrap_or(0);
-        going = ended.into_iter().map(|ended| ended.going).collect();
+        going = starts::distinct(ended, enough);
         stages.push(Stage {
             rows: subsample.len(),
             iterations,
             passes: stage_engine.passes * share,
         });
+        drop(stage_engine);
+        drawn = Some(subsample);
     }
     let winner = going.swap_remove(0);
     let start = match winner.components {
@@ -202,10 +229,10 @@ pub(super) fn warm_up(
     };
     let acceleration = match winner.acceleration {
         Some(acceleration) => {
-            let stop = stop(options, parameters, samples.total_weight());
+            let stop = stop(options, parameters, samples.total_weight(), true);
             Some(acceleration.over_other_rows(stop))
         }
-        None => cold(options, samples),
+        None => cold(options, samples, true),
     };
     let look = match summit::rows_of_all(layout, samples.len()) {
         rows if rows > 0 && !looked => Look {
@@ -235,21 +262,26 @@ fn resolution(parameters: usize, rows: f64) -> f64 {
 }
 
 /// The acceleration of a fit to all these rows from a start of which nothing is known; `None` for plain EM.
-pub(super) fn cold(options: &Options, samples: &Samples) -> Option<Acceleration> {
+pub(super) fn cold(
+    options: &Options,
+    samples: &Samples,
+    is_verified: bool,
+) -> Option<Acceleration> {
     let parameters = options
         .covariance_type
         .n_parameters(options.n_components, samples.n_features());
-    let stop = stop(options, parameters, samples.total_weight());
+    let stop = stop(options, parameters, samples.total_weight(), is_verified);
     options
         .is_accelerated(samples.len())
         .then(|| Acceleration::new(stop))
 }
 
 /// When a fit to all rows has converged.
-fn stop(options: &Options, parameters: usize, rows: f64) -> Stop {
+fn stop(options: &Options, parameters: usize, rows: f64, is_verified: bool) -> Stop {
     Stop {
         gain: options.tol / SAFETY,
         resolution: UNSEEN * resolution(parameters, rows),
+        is_verified,
     }
 }
 
@@ -258,20 +290,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_thin_out_while_rows_grow_and_one_alone_stops_at_half_of_them() {
+    fn starts_thin_out_while_rows_grow_to_an_eighth_of_all() {
         let stages = |rows, p, starts, accelerated| -> Vec<[usize; 2]> {
-            let plan = plan(rows, p, starts, accelerated);
+            let plan = plan(rows, p, starts, accelerated, |rows| rows >= 40_000);
             plan.iter()
                 .map(|stage| [stage.rows, stage.starts])
                 .collect()
         };
-        assert_eq!(
-            stages(1_000_000, 23, 1, true),
-            [[4000, 1], [40_000, 1], [400_000, 1]]
-        );
+        assert_eq!(stages(1_000_000, 23, 1, true), [[4000, 1], [40_000, 1]]);
+        assert_eq!(stages(10_000_000, 23, 1, true), [[20_000, 1], [200_000, 1]]);
+        // The winner alone, where a look at the curvature is worth its price.
         assert_eq!(
             stages(1_000_000, 23, 16, true),
-            [[4000, 16], [40_000, 4], [400_000, 1]]
+            [[4000, 16], [40_000, 4], [40_000, 1]]
         );
         assert_eq!(stages(50_000, 100, 16, true), [[2000, 16], [8000, 4]]);
         assert_eq!(stages(150, 20, 16, false), [[150, 16], [150, 4]]);

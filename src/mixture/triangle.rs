@@ -13,6 +13,16 @@ pub const fn at(i: usize, j: usize) -> usize {
     i * (i + 1) / 2 + j
 }
 
+/// The row and the column of entry `at` of a packed lower triangle.
+pub fn place(at: usize) -> (usize, usize) {
+    let (mut i, mut j) = (0, at);
+    while j > i {
+        i += 1;
+        j -= i;
+    }
+    (i, j)
+}
+
 /// A matrix that has no Cholesky factor: pivot `pivot` (from 0) is not positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPositiveDefinite {
@@ -155,6 +165,15 @@ mod tests {
     // A = L Lᵀ with L = [2; 6 1; -8 5 3], Cholesky's textbook example.
     const A: [f64; 6] = [4.0, 12.0, 37.0, -16.0, -43.0, 98.0];
     const L: [f64; 6] = [2.0, 6.0, 1.0, -8.0, 5.0, 3.0];
+
+    #[test]
+    fn an_entry_stands_where_it_is_found() {
+        for i in 0..9 {
+            for j in 0..=i {
+                assert_eq!(place(at(i, j)), (i, j));
+            }
+        }
+    }
 
     #[test]
     fn cholesky_of_the_textbook_example() {

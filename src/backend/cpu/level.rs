@@ -38,6 +38,16 @@ macro_rules! on_level {
 }
 pub(super) use on_level;
 
+/// Plain loops, compiled for the instruction set of this machine. To reach them, closures and what they call must be
+/// inlined.
+#[inline(always)]
+pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
+    on_level!(fearless_simd::Level::new(), simd => {
+        let _ = simd;
+        loops()
+    })
+}
+
 /// Every instruction set of this machine that the kernels have an instance for.
 #[cfg(test)]
 pub(super) fn all() -> Vec<fearless_simd::Level> {

@@ -1,12 +1,13 @@
 //! The CPU path: rows in SIMD lanes, instruction set chosen at run time, blocks shared out over threads.
 //!
-//! Samples are standardised, rounded and transposed into panels of rows chunk by chunk, or once where that takes
-//! little memory, so that nothing but the samples themselves grows with N. Threads are those of the rayon pool that
-//! the call runs in.
+//! Samples are standardised, rounded and transposed into panels of rows chunk by chunk; where that takes little memory
+//! they stay so, once a few passes have shown that more will follow. So nothing but the samples themselves grows with N.
+//! Threads are those of the rayon pool that the call runs in.
 
 mod diagonal;
 mod fused;
 mod gram;
+mod held;
 mod lane_sums;
 mod level;
 mod pass;
@@ -28,14 +29,16 @@ use std::sync::{Mutex, PoisonError};
 use fearless_simd::{Level, prelude::*};
 use rayon::prelude::*;
 
+use self::held::Held;
 use self::level::on_level;
-use self::pass::{Pass, panel_rows};
+pub(crate) use self::level::vectorized;
+use self::pass::Pass;
 use self::prepared::Prepared;
 use self::real::Real;
-use self::rows::{CHUNK, Held, Loader, WEIGHED, clear_weightless};
+use self::rows::{CHUNK, Loader};
 use self::scratch::Workspace;
 pub(super) use self::strips::{STRIP, Scratch, Strips};
-use self::vectors::{Aligned, Vector};
+use self::vectors::Vector;
 use super::{
     Backend, BackendError, BlockMask, Components, DeviceInfo, MaskedModel, Precision, Statistics,
     SummationBlocks, strands,
@@ -44,6 +47,9 @@ use crate::data::{Samples, Standardisation};
 
 /// Of memory for rows in kernel order.
 const HELD_BYTES: usize = 32 << 20;
+/// Passes before rows are held: fresh memory for them costs as much as making them for one or two passes more (at D = 2;
+/// at larger D both are small beside a pass), and a fit's last word in double is one pass.
+const PASSES_BEFORE: usize = 2;
 
 /// Evaluates mixtures on the CPU in single or double precision.
 pub struct Cpu<'a> {
@@ -62,7 +68,9 @@ enum Typed<A, B> {
 
 /// What is kept between passes.
 struct Buffers<T> {
-    /// All rows in kernel order, from the first pass on, if they are few enough.
+    /// How many there were.
+    passes: usize,
+    /// Rows in kernel order, if all are few enough.
     held: Option<Held<T>>,
     /// One for each thread that is at work.
     workspaces: Mutex<Vec<Workspace<T>>>,
@@ -71,6 +79,7 @@ struct Buffers<T> {
 impl<T: Real> Buffers<T> {
     fn new() -> Self {
         Self {
+            passes: 0,
             held: None,
             workspaces: Mutex::new(Vec::new()),
         }
@@ -118,68 +127,6 @@ impl<'a> Cpu<'a> {
     }
 }
 
-/// All rows in kernel order, if they are few enough.
-fn hold<T: Real>(
-    level: Level,
-    loader: &Loader<'_>,
-    blocks: SummationBlocks,
-    most_bytes: usize,
-) -> Option<Held<T>> {
-    let (n, d) = (loader.samples().len(), loader.samples().n_features());
-    let padded = n.next_multiple_of(on_level!(level, simd => panel_of::<_, T>(simd)));
-    let weighted = loader.samples().weights().is_some();
-    if padded * (d + usize::from(weighted)) * size_of::<T>() > most_bytes {
-        return None;
-    }
-    let mut x = Aligned::zeros(padded * d);
-    let weights = weighted.then(|| {
-        let mut weights = Aligned::zeros(padded);
-        let totals = weights
-            .first_mut(padded)
-            .par_chunks_mut(WEIGHED)
-            .enumerate()
-            .map(|(part, weights)| {
-                let rows = part * WEIGHED..n.min((part + 1) * WEIGHED);
-                on_level!(level, simd => loader.fill_weights(simd, rows, weights))
-            })
-            .collect();
-        (weights, totals)
-    });
-    let rows_per_block = blocks.rows_per_block();
-    x.first_mut(padded * d)
-        .par_chunks_mut(rows_per_block * d)
-        .enumerate()
-        .for_each_init(Workspace::<T>::default, |workspace, (b, x)| {
-            let rows = blocks.rows(b);
-            let weights = weights
-                .as_ref()
-                .map(|(weights, _)| weights.part(rows.start..rows.start + x.len() / d));
-            on_level!(level, simd => hold_block(simd, loader, rows, weights, workspace, x));
-        });
-    Some(Held { x, weights })
-}
-
-#[inline(always)]
-fn panel_of<S: Simd, T: Real>(_: S) -> usize {
-    panel_rows::<S, T>()
-}
-
-#[inline(always)]
-fn hold_block<S: Simd, T: Real>(
-    simd: S,
-    loader: &Loader<'_>,
-    rows: Range<usize>,
-    weights: Option<&[T]>,
-    workspace: &mut Workspace<T>,
-    x: &mut [T],
-) {
-    let (d, panel) = (loader.samples().n_features(), panel_rows::<S, T>());
-    loader.fill(simd, rows, panel, &mut workspace.by_rows, x);
-    if let Some(weights) = weights {
-        clear_weightless(weights, d, panel, x);
-    }
-}
-
 fn statistics<T: Real>(
     level: Level,
     loader: &Loader<'_>,
@@ -188,9 +135,10 @@ fn statistics<T: Real>(
     models: &[MaskedModel<'_>],
 ) -> Vec<Statistics> {
     let blocks = SummationBlocks::new(loader.samples().len());
-    if buffers.held.is_none() {
-        buffers.held = hold(level, loader, blocks, held_bytes);
+    if buffers.passes == PASSES_BEFORE {
+        buffers.held = Held::new(loader, blocks, held_bytes);
     }
+    buffers.passes += 1;
     let buffers = &*buffers;
     let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
     let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
@@ -432,7 +380,12 @@ mod tests {
                         let statistics = |held_bytes: usize| {
                             let mut cpu = Cpu::load(&samples, &map, precision).with_level(level);
                             cpu.held_bytes = held_bytes;
-                            cpu.statistics(&[(&components).into()]).expect("no device")
+                            let mut passes = (0..PASSES_BEFORE + 2).map(|_| {
+                                cpu.statistics(&[(&components).into()]).expect("no device")
+                            });
+                            let first = passes.next().expect("a pass");
+                            assert!(passes.all(|other| other == first));
+                            first
                         };
                         let what = format!("{n} x {d}, {level:?}");
                         assert_eq!(statistics(0), statistics(HELD_BYTES), "{what}");

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::held::Held;
 use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
-use super::rows::{CHUNK, Held, Loader, Rows, WEIGHED, clear_weightless};
+use super::rows::{CHUNK, Loader, Rows, WEIGHED, clear_weightless};
 use super::scratch::Workspace;
 use super::softmax::{Densities, Likelihoods, Scale, largest_of, softmax};
 use super::vectors::{Vector, load_all, splat, store_all};
@@ -34,7 +35,7 @@ pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Pass<'a, T> {
     pub(super) loader: &'a Loader<'a>,
-    /// All rows in kernel order, if they are held.
+    /// Where rows in kernel order are held, if they are.
     pub(super) held: Option<&'a Held<T>>,
     pub(super) blocks: SummationBlocks,
     pub(super) models: &'a [(Prepared<T>, Option<&'a BlockMask>)],
@@ -87,17 +88,23 @@ impl<T: Real> Pass<'_, T> {
                 continue;
             }
             let rows = self.blocks.rows(block);
+            let held = self
+                .held
+                .map(|held| held.block(simd, self.loader, self.blocks, block, by_rows));
             for start in rows.clone().step_by(CHUNK) {
                 let end = (start + CHUNK).min(rows.end);
                 let padded = (end - start).next_multiple_of(panel);
                 let uniform = self.loader.samples().weights().is_none() && padded == end - start;
                 let own_weights = weights.first_mut(padded);
-                let held_weights = self.held.and_then(|held| held.weights.as_ref());
+                let within = start - rows.start..start - rows.start + padded;
+                let held_weights = held.and_then(|held| held.weights.as_ref());
                 let (weights, total) = match held_weights {
                     _ if uniform => (None, padded as f64),
                     Some((weights, totals)) => (
-                        Some(weights.part(start..start + padded)),
-                        totals[start / WEIGHED..end.div_ceil(WEIGHED)].iter().sum(),
+                        Some(weights.part(within.clone())),
+                        totals[within.start / WEIGHED..(end - rows.start).div_ceil(WEIGHED)]
+                            .iter()
+                            .sum(),
                     ),
                     None => {
                         let mut total = 0.0;
@@ -110,8 +117,8 @@ impl<T: Real> Pass<'_, T> {
                     }
                 };
                 let chunk = Rows {
-                    x: match self.held {
-                        Some(held) => held.x.part(start * d..(start + padded) * d),
+                    x: match held {
+                        Some(held) => held.x.part(within.start * d..within.end * d),
                         None => {
                             let x = x.first_mut(padded * d);
                             self.loader.fill(simd, start..end, panel, by_rows, x);

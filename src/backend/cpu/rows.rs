@@ -27,13 +27,6 @@ pub(super) struct Rows<'a, T> {
     pub(super) weights: Option<&'a [T]>,
 }
 
-/// All rows in kernel order, for data that are few enough to be held twice.
-pub(super) struct Held<T> {
-    pub(super) x: Aligned<T>,
-    /// As in [`Rows::weights`], and their exact sum over every [`WEIGHED`] rows.
-    pub(super) weights: Option<(Aligned<T>, Vec<f64>)>,
-}
-
 /// Where rows come from, and what standardising them takes.
 pub(super) struct Loader<'a> {
     samples: &'a Samples,

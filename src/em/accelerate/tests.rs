@@ -1,10 +1,13 @@
 use super::super::chart::tests::{components, samples, statistics};
+use super::super::hessian;
 use super::*;
+use crate::data::Standardisation;
 use crate::mixture::CovarianceType;
 
 const STOP: Stop = Stop {
     gain: 1e-12,
     resolution: 0.0,
+    is_verified: false,
 };
 
 /// One EM step, by its formulas in whitened coordinates.
@@ -22,17 +25,18 @@ fn em(at: &Components) -> Components {
 fn ascend(
     acceleration: &mut Acceleration,
     start: Components,
+    precision: Precision,
     is_sound: IsSound<'_>,
 ) -> (Components, Vec<f64>) {
     let (mut trial, mut stands, mut objectives) = (start.clone(), start, Vec::new());
     for _ in 0..2000 {
         let sums = statistics(&samples(3), &trial);
-        let step = match acceleration.judge(&trial, &sums, Precision::F64, is_sound) {
+        let step = match acceleration.judge(&trial, &sums, precision, is_sound) {
             Judgement::Rejected(step) => step,
             Judgement::Stands => {
                 stands = trial.clone();
                 objectives.push(-sums.mean_log_likelihood());
-                acceleration.next(is_sound)
+                acceleration.next(precision, is_sound)
             }
         };
         let step = match step {
@@ -55,7 +59,12 @@ fn it_ends_at_a_stationary_point_and_never_falls() {
         CovarianceType::Diag,
     ] {
         let mut acceleration = Acceleration::new(STOP);
-        let (end, objectives) = ascend(&mut acceleration, components(kind, true, 2), &|_| true);
+        let (end, objectives) = ascend(
+            &mut acceleration,
+            components(kind, true, 2),
+            Precision::F64,
+            &|_| true,
+        );
         assert!(
             objectives.windows(2).all(|pair| pair[1] <= pair[0] + 1e-12),
             "{kind:?}"
@@ -76,11 +85,49 @@ fn a_ridge_ends_where_the_estimate_stays_below_the_resolution() {
     let mut acceleration = Acceleration::new(Stop {
         gain: 0.0,
         resolution: 1e-3,
+        is_verified: false,
     });
     let start = components(CovarianceType::Full, false, 2);
-    let (_, objectives) = ascend(&mut acceleration, start, &|_| true);
+    let (_, objectives) = ascend(&mut acceleration, start, Precision::F64, &|_| true);
     let gain = objectives[objectives.len() - 1 - TIMES_UNSEEN] - objectives[objectives.len() - 1];
     assert!(acceleration.remaining < 1e-3 && gain < 1e-2, "{gain}");
+}
+
+#[test]
+fn the_last_step_is_left_to_double_where_it_is_expected_to_arrive() {
+    const GAIN: f64 = 1e-9;
+    let samples = samples(3);
+    let mut acceleration = Acceleration::new(Stop { gain: 1e-3, ..STOP });
+    let start = components(CovarianceType::Full, true, 2);
+    let (near, _) = ascend(&mut acceleration, start, Precision::F64, &|_| true);
+    let (chart, map) = (Chart::about(&near), Standardisation::identity(3));
+    let curvature = hessian::curvature(&chart, &near, &samples, &map, samples.len());
+    let inverse = curvature.expect("finite").inverse;
+    acceleration.know(chart, inverse, &near, &statistics(&samples, &near));
+    // Sums are exact here, so that single precision is only what it is called.
+    let ended = |is_verified| {
+        let mut acceleration = acceleration.clone().over_other_rows(Stop {
+            gain: GAIN,
+            is_verified,
+            ..STOP
+        });
+        let (end, objectives) = ascend(&mut acceleration, near.clone(), Precision::F32, &|_| true);
+        (acceleration, end, objectives.len())
+    };
+    let (mut early, _, evaluated) = ended(true);
+    let (late, _, all) = ended(false);
+    assert!(evaluated < all, "{evaluated} of {all}");
+    assert!(early.remaining > GAIN && late.remaining < GAIN);
+    let Step::To(last) = early.once_more(&|_| true) else {
+        panic!("no step");
+    };
+    let sums = statistics(&samples, &last);
+    let judgement = early.judge(&last, &sums, Precision::F64, &|_| true);
+    assert!(matches!(judgement, Judgement::Stands));
+    assert!(matches!(
+        early.next(Precision::F64, &|_| true),
+        Step::Converged
+    ));
 }
 
 #[test]
@@ -96,7 +143,7 @@ fn what_is_not_sound_is_never_evaluated() {
         let sums = statistics(&samples(3), &trial);
         let step = match acceleration.judge(&trial, &sums, Precision::F64, &is_sound) {
             Judgement::Rejected(step) => step,
-            Judgement::Stands => acceleration.next(&is_sound),
+            Judgement::Stands => acceleration.next(Precision::F64, &is_sound),
         };
         match step {
             Step::To(to) => {
@@ -120,6 +167,7 @@ fn other_rows_keep_the_curvature_and_a_repair_forgets_it() {
     let (end, _) = ascend(
         &mut acceleration,
         components(CovarianceType::Full, false, 2),
+        Precision::F64,
         &|_| true,
     );
     let mut onward = acceleration.clone().over_other_rows(STOP);
@@ -128,11 +176,17 @@ fn other_rows_keep_the_curvature_and_a_repair_forgets_it() {
         onward.judge(&end, &sums, Precision::F64, &|_| true),
         Judgement::Stands
     ));
-    assert!(matches!(onward.next(&|_| true), Step::Converged));
+    assert!(matches!(
+        onward.next(Precision::F64, &|_| true),
+        Step::Converged
+    ));
     acceleration.restart();
     assert!(matches!(
         acceleration.judge(&end, &sums, Precision::F64, &|_| true),
         Judgement::Stands
     ));
-    assert!(matches!(acceleration.next(&|_| true), Step::Em));
+    assert!(matches!(
+        acceleration.next(Precision::F64, &|_| true),
+        Step::Em
+    ));
 }

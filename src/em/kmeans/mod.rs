@@ -107,12 +107,10 @@ fn nearest(points: &Points, centres: &[f64]) -> Vec<(usize, f64)> {
             || Group::new(points.d),
             |group, (g, nearest)| {
                 group.load(points, g * GROUP);
-                for (k, centre) in centres.chunks_exact(points.d).enumerate() {
-                    for (best, distance) in nearest.iter_mut().zip(group.distances(centre)) {
-                        if *distance < best.1 {
-                            *best = (k, *distance);
-                        }
-                    }
+                let (labels, distances) = group.nearest(centres);
+                let found = labels.iter().map(|k| *k as usize).zip(distances);
+                for (nearest, (k, distance)) in nearest.iter_mut().zip(found) {
+                    *nearest = (k, *distance);
                 }
             },
         );

@@ -1,6 +1,7 @@
 //! Distances of points that lie side by side, so that loops over them are those of vectors.
 
 use super::Points;
+use crate::backend::cpu::vectorized;
 
 /// Points of a group.
 pub(super) const GROUP: usize = 64;
@@ -9,6 +10,9 @@ pub(super) const GROUP: usize = 64;
 pub(super) struct Group {
     columns: Vec<f64>,
     distances: [f64; GROUP],
+    /// The nearest centre so far, and the distance to it.
+    labels: [u64; GROUP],
+    least: [f64; GROUP],
 }
 
 impl Group {
@@ -17,6 +21,8 @@ impl Group {
         Self {
             columns: vec![0.0; d * GROUP],
             distances: [0.0; GROUP],
+            labels: [0; GROUP],
+            least: [f64::INFINITY; GROUP],
         }
     }
 
@@ -32,12 +38,42 @@ impl Group {
 
     /// The squared distance of each to a centre; of places without a point, anything.
     pub(super) fn distances(&mut self, centre: &[f64]) -> &[f64; GROUP] {
+        vectorized(
+            #[inline(always)]
+            || self.measure(centre),
+        );
+        &self.distances
+    }
+
+    /// The nearest centre of each, of equals the first, and the squared distance to it.
+    pub(super) fn nearest(&mut self, centres: &[f64]) -> (&[u64; GROUP], &[f64; GROUP]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                self.labels.fill(0);
+                self.least.fill(f64::INFINITY);
+                let d = self.columns.len() / GROUP;
+                for (k, centre) in (0..).zip(centres.chunks_exact(d)) {
+                    self.measure(centre);
+                    let best = self.labels.iter_mut().zip(&mut self.least);
+                    for ((label, least), distance) in best.zip(&self.distances) {
+                        let nearer = *distance < *least;
+                        *label = if nearer { k } else { *label };
+                        *least = if nearer { *distance } else { *least };
+                    }
+                }
+            },
+        );
+        (&self.labels, &self.least)
+    }
+
+    #[inline(always)]
+    fn measure(&mut self, centre: &[f64]) {
         self.distances.fill(0.0);
         for (column, c) in self.columns.chunks_exact(GROUP).zip(centre) {
             for (distance, x) in self.distances.iter_mut().zip(column) {
                 *distance += (x - c) * (x - c);
             }
         }
-        &self.distances
     }
 }

@@ -168,7 +168,7 @@ fn fit(
         .map(|task| {
             let start = Start::at(task.start.clone(), Past::default());
             let mask = task.masks.map(|[rest, _]| rest);
-            let acceleration = cold(task.options, engine.samples());
+            let acceleration = cold(task.options, engine.samples(), false);
             Run::begin(start, acceleration, engine, map, task.options, mask).ok()
         })
         .collect();

@@ -1,0 +1,88 @@
+//! Rows in kernel order that stay between passes.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use fearless_simd::prelude::*;
+
+use super::pass::panel_rows;
+use super::real::Real;
+use super::rows::{Loader, WEIGHED, clear_weightless};
+use super::vectors::Aligned;
+use crate::backend::SummationBlocks;
+
+/// All rows, for data that are few enough to be held twice: block by block, each made by the pass that first needs it.
+pub(super) struct Held<T> {
+    blocks: Vec<OnceLock<Block<T>>>,
+}
+
+/// A summation block's rows.
+pub(super) struct Block<T> {
+    /// As in [`super::rows::Rows::x`].
+    pub(super) x: Aligned<T>,
+    /// As in [`super::rows::Rows::weights`], and their exact sum over every [`WEIGHED`] rows.
+    pub(super) weights: Option<(Aligned<T>, Vec<f64>)>,
+}
+
+impl<T: Real> Held<T> {
+    /// Room for all rows, if that is at most so many bytes.
+    pub(super) fn new(
+        loader: &Loader<'_>,
+        blocks: SummationBlocks,
+        most_bytes: usize,
+    ) -> Option<Self> {
+        let samples = loader.samples();
+        let numbers = samples.n_features() + usize::from(samples.weights().is_some());
+        (samples.len() * numbers * size_of::<T>() <= most_bytes).then(|| Self {
+            blocks: (0..blocks.len()).map(|_| OnceLock::new()).collect(),
+        })
+    }
+
+    /// Block `b`. `by_rows` is scratch.
+    #[inline(always)]
+    pub(super) fn block<S: Simd>(
+        &self,
+        simd: S,
+        loader: &Loader<'_>,
+        blocks: SummationBlocks,
+        b: usize,
+        by_rows: &mut Aligned<T>,
+    ) -> &Block<T> {
+        if let Some(block) = self.blocks[b].get() {
+            return block;
+        }
+        // Made outside of the closure, which would not be compiled for the instruction set.
+        let block = Block::new(simd, loader, blocks.rows(b), by_rows);
+        self.blocks[b].get_or_init(|| block)
+    }
+}
+
+impl<T: Real> Block<T> {
+    #[inline(always)]
+    fn new<S: Simd>(
+        simd: S,
+        loader: &Loader<'_>,
+        rows: Range<usize>,
+        by_rows: &mut Aligned<T>,
+    ) -> Self {
+        let (d, panel) = (loader.samples().n_features(), panel_rows::<S, T>());
+        let padded = rows.len().next_multiple_of(panel);
+        let mut x = Aligned::zeros(padded * d);
+        loader.fill(simd, rows.clone(), panel, by_rows, x.first_mut(padded * d));
+        if loader.samples().weights().is_none() {
+            return Self { x, weights: None };
+        }
+        let mut weights = Aligned::zeros(padded);
+        let mut totals = Vec::new();
+        let starts = rows.clone().step_by(WEIGHED);
+        for (start, weights) in starts.zip(weights.first_mut(padded).chunks_mut(WEIGHED)) {
+            let rows = start..rows.end.min(start + WEIGHED);
+            totals.push(loader.fill_weights(simd, rows, weights));
+        }
+        clear_weightless(weights.part(0..padded), d, panel, x.first_mut(padded * d));
+        Self {
+            x,
+            weights: Some((weights, totals)),
+        }
+    }
+}
