@@ -8,6 +8,7 @@ pub mod gpu;
 pub mod reference;
 pub mod statistics;
 pub mod strands;
+mod walk;
 
 use std::ops::Range;
 
@@ -17,6 +18,7 @@ pub use blocks::{BlockMask, SummationBlocks};
 pub use components::{Components, NoiseBox};
 pub use error::BackendError;
 pub use statistics::Statistics;
+pub use walk::{EmStep, Walk, Walked, Watch};
 
 /// In which precision a backend evaluates samples. Parameters, sums over blocks and updates are always f64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +85,27 @@ pub trait Backend: Send {
     /// # Errors
     /// A device that is lost or out of memory; no partial sum is returned.
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError>;
+
+    /// How many plain EM steps the device takes by itself at once from a model of this shape, without a mask; 0 where
+    /// it takes none. A function of sizes and the device alone.
+    fn most_steps(&self, _components: &Components) -> usize {
+        0
+    }
+
+    /// Steps of plain EM as far as the device takes them, then an E-step where they led; of all models in one pass, as
+    /// [`Backend::statistics`].
+    ///
+    /// # Errors
+    /// As [`Backend::statistics`].
+    fn walk(&mut self, walks: &[Walk<'_>]) -> Result<Vec<Walked>, BackendError> {
+        let models: Vec<MaskedModel<'_>> = walks.iter().map(|walk| walk.model).collect();
+        let walked = |statistics| Walked {
+            steps: Vec::new(),
+            stopped: false,
+            statistics: Some(statistics),
+        };
+        Ok(self.statistics(&models)?.into_iter().map(walked).collect())
+    }
 
     /// Per row of `rows`: the log density (nats, standardised units, without the row's weight) and the K
     /// responsibilities, row-major. The caller chooses `rows` small enough to hold rows × K numbers.

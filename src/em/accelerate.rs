@@ -208,6 +208,24 @@ impl Acceleration {
         *self = Self::new(self.stop).with(self.look);
     }
 
+    /// How many steps from here are plain EM's whatever they lead to.
+    pub(super) fn plain_steps(&self) -> usize {
+        match self.phase {
+            Phase::Em(left) => left,
+            Phase::Squarem(_) | Phase::Lbfgs { .. } => 0,
+        }
+    }
+
+    /// Goes on after so many of them that the device took.
+    pub(super) fn took_plain_steps(&mut self, count: usize) {
+        if let Phase::Em(left) = &mut self.phase {
+            match left.saturating_sub(count) {
+                0 => self.phase = Phase::Squarem(None),
+                less => *left = less,
+            }
+        }
+    }
+
     /// Whether the trial that was evaluated stands.
     pub(super) fn judge(
         &mut self,

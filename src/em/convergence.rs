@@ -4,7 +4,7 @@
 //! gains about ½(1 + ρ) q and all steps from here on ½ q/(1 − ρ). q comes from the same statistics as the step
 //! and has its digits in single precision, where a log-likelihood's difference is noise.
 
-use crate::backend::{Components, Precision};
+use crate::backend::{Components, Precision, Watch};
 use crate::mixture::triangle;
 
 /// How often running the estimate must be below the tolerance.
@@ -56,6 +56,17 @@ impl Convergence {
         self.last = Some(squared_length);
         self.below = if below { self.below + 1 } else { 0 };
         self.tol > 0.0 && self.below >= TIMES
+    }
+
+    /// The same question for a device that takes steps by itself.
+    pub(super) fn watch(&self, noise: f64) -> Watch {
+        Watch {
+            tol: self.tol,
+            negligible: noise.min(NEGLIGIBLE),
+            times: TIMES,
+            below: self.below,
+            last: self.last,
+        }
     }
 
     /// Forgets what it saw: a repair has moved the parameters.

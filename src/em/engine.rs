@@ -14,7 +14,7 @@ use crate::backend::gpu::{self, Gpu};
 use crate::backend::reference::Reference;
 use crate::backend::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
-    SummationBlocks,
+    SummationBlocks, Walk, Walked,
 };
 use crate::data::{Samples, Standardisation};
 
@@ -215,12 +215,8 @@ impl<'a> Engine<'a> {
         models: &[MaskedModel<'_>],
         iteration: usize,
     ) -> Result<Vec<Statistics>, FitError> {
-        let rows = self.samples.len() as f64;
         for model in models {
-            let seen = model
-                .mask
-                .map_or(rows, |mask| mask.rows(self.blocks()) as f64);
-            self.passes += seen / rows;
+            self.passes += self.share(model);
         }
         let started = Instant::now();
         let all = match self.backend.statistics(models) {
@@ -232,6 +228,40 @@ impl<'a> Engine<'a> {
         };
         self.time += started.elapsed();
         Ok(all)
+    }
+
+    /// How many plain EM steps the device takes by itself at once, as [`Backend::most_steps`].
+    pub(super) fn most_steps(&self, components: &Components) -> usize {
+        self.backend.most_steps(components)
+    }
+
+    /// Models after steps that the device takes by itself, as [`Backend::walk`].
+    pub(super) fn walk(
+        &mut self,
+        walks: &[Walk<'_>],
+        iteration: usize,
+    ) -> Result<Vec<Walked>, FitError> {
+        let started = Instant::now();
+        let all = match self.backend.walk(walks) {
+            Ok(all) => all,
+            Err(error) => {
+                self.fall_back(error, iteration)?;
+                self.backend.walk(walks)?
+            }
+        };
+        self.time += started.elapsed();
+        for (walk, walked) in walks.iter().zip(&all) {
+            self.passes += (walked.steps.len() + 1) as f64 * self.share(&walk.model);
+        }
+        Ok(all)
+    }
+
+    /// The share of the rows that a model looks at.
+    fn share(&self, model: &MaskedModel<'_>) -> f64 {
+        let rows = self.samples.len() as f64;
+        model
+            .mask
+            .map_or(1.0, |mask| mask.rows(self.blocks()) as f64 / rows)
     }
 
     /// A look at the curvature of the likelihood of the first `rows` rows; `None` if they are none.

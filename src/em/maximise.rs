@@ -76,6 +76,16 @@ impl Maximisation {
         }
     }
 
+    /// Whether steps are maximum likelihood's, but for repairs.
+    pub(super) fn is_plain(&self) -> bool {
+        let Rules {
+            ridge,
+            prior,
+            freeze,
+        } = &self.rules;
+        ridge.is_none() && prior.is_none() && !freeze.is_any()
+    }
+
     /// Whether no covariance is below the floor.
     pub(super) fn is_sound(&self, components: &Components) -> bool {
         distinct(components).all(|k| !self.floor.is_below(components.factor(k)))

@@ -27,6 +27,7 @@ mod squarem;
 mod starts;
 mod summit;
 mod update;
+mod walk;
 mod warm;
 
 use std::collections::HashSet;
@@ -184,10 +185,10 @@ pub fn fit_observed(
     let init = started.elapsed();
     let started = Instant::now();
     let mut runs = [run];
-    run::advance(&mut engine, &mut runs, &mut |iteration, statistics| {
+    run::advance(&mut engine, &mut runs, &mut |iteration, means| {
         observer(Progress {
             iteration,
-            mean_log_likelihood: statistics[0].mean_log_likelihood() + map.log_determinant(),
+            mean_log_likelihood: means[0] + map.log_determinant(),
         })
     })?;
     let [mut run] = runs;

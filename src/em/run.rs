@@ -13,7 +13,7 @@ use super::options::{Init, Options};
 use super::reseed;
 use super::warm::Way;
 use super::{Fit, FitError, Stage, Times};
-use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics};
+use crate::backend::{BlockMask, Components, DeviceInfo, MaskedModel, Statistics, Walk};
 use crate::data::Standardisation;
 use crate::mixture::{Criteria, Noise};
 
@@ -37,12 +37,14 @@ pub(super) enum Ending {
 
 /// The state of a fit between iterations.
 pub(super) struct Run<'a> {
-    map: &'a Standardisation,
-    options: &'a Options,
-    mask: Option<&'a BlockMask>,
-    maximisation: Maximisation,
-    convergence: Convergence,
-    acceleration: Option<Acceleration>,
+    pub(super) map: &'a Standardisation,
+    pub(super) options: &'a Options,
+    pub(super) mask: Option<&'a BlockMask>,
+    pub(super) maximisation: Maximisation,
+    pub(super) convergence: Convergence,
+    pub(super) acceleration: Option<Acceleration>,
+    /// How many EM steps the host takes before the device may again.
+    pub(super) paused: usize,
     /// What is to be evaluated next, rounded to the device; once it has ended, the parameters that stand.
     pub(super) components: Components,
     /// The parameters that stand and their statistics.
@@ -76,6 +78,7 @@ impl<'a> Run<'a> {
             maximisation: Maximisation::new(engine.samples(), map, options),
             convergence: Convergence::new(options.tol),
             acceleration,
+            paused: 0,
             components: start.components.clone(),
             standing: None,
             trace: Vec::new(),
@@ -188,14 +191,20 @@ impl<'a> Run<'a> {
         match step {
             Step::Em | Step::Converged => self.end(Ending::Converged),
             Step::Resolved => self.end(Ending::Resolved),
-            Step::To(mut components) => {
-                let precision = engine.precision();
-                engine.admit(&mut components, self.trace.len())?;
-                if engine.precision() != precision {
-                    self.convergence.restart();
-                }
+            Step::To(components) => {
                 self.components = components;
+                self.admit(engine)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Rounds what is to be evaluated to the device, or leaves it for one with more digits.
+    fn admit(&mut self, engine: &mut Engine<'_>) -> Result<(), FitError> {
+        let precision = engine.precision();
+        engine.admit(&mut self.components, self.trace.len())?;
+        if engine.precision() != precision {
+            self.convergence.restart();
         }
         Ok(())
     }
@@ -486,35 +495,76 @@ impl Run<'_> {
     }
 }
 
-/// Plain EM of all runs side by side until each has ended: one evaluation of all that still go per iteration.
-/// A run that cannot go on leaves the others alone; a device's error ends all.
+/// All runs side by side until each has ended: one evaluation of all that still go per iteration, or several where
+/// the device takes steps by itself. A run that cannot go on leaves the others alone; a device's error ends all.
 ///
-/// `observe` sees the iteration's number and statistics, one of each run still going, and may end them all.
+/// `observe` sees the iteration's number and mean log-likelihoods (standardised units), one of each run still going, and
+/// may end them all.
 pub(super) fn advance<'a, R: BorrowMut<Run<'a>>>(
     engine: &mut Engine<'_>,
     runs: &mut [R],
-    observe: &mut dyn FnMut(usize, &[Statistics]) -> ControlFlow<()>,
+    observe: &mut dyn FnMut(usize, &[f64]) -> ControlFlow<()>,
 ) -> Result<(), FitError> {
-    for iteration in 0.. {
+    let mut iteration = 0;
+    let mut stop = false;
+    loop {
         let mut live: Vec<&mut Run<'a>> = runs
             .iter_mut()
             .map(BorrowMut::borrow_mut)
             .filter(|run| run.ending.is_none())
             .collect();
         if live.is_empty() {
-            break;
+            return Ok(());
         }
-        let models: Vec<MaskedModel<'_>> = live.iter().map(|run| run.model()).collect();
-        let all = engine.statistics(&models, iteration)?;
-        let stop = observe(iteration, &all).is_break();
-        for (run, statistics) in live.iter_mut().zip(all) {
-            if stop {
-                run.interrupt(statistics, engine);
-            } else if let Err(error) = run.take(statistics, engine) {
+        let walks: Vec<Walk<'_>> = live
+            .iter()
+            .map(|run| match stop {
+                true => Walk::none(run.model()),
+                false => run.walk(engine),
+            })
+            .collect();
+        let mut all = engine.walk(&walks, iteration)?;
+        for (run, walked) in live.iter().zip(&mut all) {
+            run.accept(walked);
+        }
+        for step in 0..all
+            .iter()
+            .map(|walked| walked.steps.len())
+            .max()
+            .unwrap_or(0)
+        {
+            let taken = all.iter().filter_map(|walked| walked.steps.get(step));
+            let means: Vec<f64> = taken.map(|step| step.mean_log_likelihood).collect();
+            if observe(iteration, &means).is_break() {
+                stop = true;
+                for walked in all.iter_mut().filter(|walked| walked.steps.len() > step) {
+                    walked.steps.truncate(step);
+                    walked.statistics = None;
+                }
+                break;
+            }
+            iteration += 1;
+        }
+        let statistics = all.iter().filter_map(|walked| walked.statistics.as_ref());
+        let means: Vec<f64> = statistics.map(Statistics::mean_log_likelihood).collect();
+        if !means.is_empty() {
+            stop = stop || observe(iteration, &means).is_break();
+            iteration += 1;
+        }
+        for (run, walked) in live.iter_mut().zip(all) {
+            run.follow(walked.steps, walked.stopped);
+            let result = match walked.statistics {
+                Some(statistics) if stop => {
+                    run.interrupt(statistics, engine);
+                    Ok(())
+                }
+                Some(statistics) => run.take(statistics, engine),
+                None => run.admit(engine),
+            };
+            if let Err(error) = result {
                 run.ending = Some(Ending::Failed);
                 run.failure = Some(error);
             }
         }
     }
-    Ok(())
 }

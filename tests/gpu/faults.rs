@@ -128,8 +128,8 @@ fn at_every_call(fault: Fault, open: impl Fn() -> Device) {
             calls += 1;
             assert!(calls < 200, "{what}: a fit takes no more calls");
         }
-        // The upload, and a few calls an evaluation.
-        assert!(calls > 20, "{fault:?}: {calls} calls");
+        // The upload, and a few calls an evaluation, or all steps at once.
+        assert!(calls > 15, "{fault:?}: {calls} calls");
     }
 }
 

@@ -6,3 +6,4 @@ mod data;
 mod faults;
 mod reference;
 mod streaming;
+mod walk;

@@ -113,14 +113,23 @@ impl Pool {
         name: &'static str,
         content: &[T],
     ) -> Result<wgpu::Buffer, BackendError> {
-        let stride = uniform_stride::<T>();
-        let mut bytes = vec![0u8; content.len() * stride];
-        for (to, from) in bytes.chunks_exact_mut(stride).zip(content) {
-            let from = bytemuck::bytes_of(from);
-            to[..from.len()].copy_from_slice(from);
-        }
+        let bytes = strided(content);
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         self.filled(device, name, &bytes, usage)
+    }
+
+    /// A buffer `name`, holding `content`, that some stages read, perhaps as uniform, and others write.
+    pub fn shared(
+        &mut self,
+        device: &Device,
+        name: &'static str,
+        content: &[u8],
+    ) -> Result<wgpu::Buffer, BackendError> {
+        let usage = wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
+        self.filled(device, name, content, usage)
     }
 
     fn filled(
@@ -251,6 +260,17 @@ fn encode(device: &Device, recordings: &[Recording], target: &wgpu::Buffer) -> w
         }
     }
     encoder.finish()
+}
+
+/// Uniform structs one [`uniform_stride`] apart.
+pub(super) fn strided<T: Pod>(content: &[T]) -> Vec<u8> {
+    let stride = uniform_stride::<T>();
+    let mut bytes = vec![0u8; content.len() * stride];
+    for (to, from) in bytes.chunks_exact_mut(stride).zip(content) {
+        let from = bytemuck::bytes_of(from);
+        to[..from.len()].copy_from_slice(from);
+    }
+    bytes
 }
 
 /// A new buffer.

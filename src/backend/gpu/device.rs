@@ -17,7 +17,7 @@ pub struct Options {
     /// At most so many bytes of samples in one buffer, below what the adapter allows. Changes no bit.
     pub max_binding_bytes: Option<u64>,
     /// At most so many bytes of samples on the device at once: what does not fit is sent anew in each pass. Changes no
-    /// bit.
+    /// bit of a pass; EM steps that the device would take by itself, in its own precision, are then the host's.
     pub max_sample_bytes: Option<u64>,
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.
@@ -26,6 +26,8 @@ pub struct Options {
     pub least_limits: bool,
     /// Does without subgroup operations, as adapters do that have none. For tests.
     pub no_subgroups: bool,
+    /// Leaves every M-step to the host. For tests and comparisons.
+    pub no_steps: bool,
     /// Takes the adapter for hardware, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: bool,
 }

@@ -40,8 +40,14 @@ pub fn explain(
         ),
     };
     let blocks = layout.blocks.len();
+    let steps = match plan.steps(blocks) {
+        steps if steps > 0 && residency.is_whole() => {
+            format!("; plain EM takes {steps} {} at once", plural(steps, "step"))
+        }
+        _ => String::new(),
+    };
     format!(
-        "{how}; {blocks} {} of {} rows, {} a submission; {}",
+        "{how}; {blocks} {} of {} rows, {} a submission{steps}; {}",
         plural(blocks, "block"),
         layout.blocks.rows_per_block(),
         plan.blocks_per_submission.min(layout.blocks_per_buffer),
@@ -128,7 +134,7 @@ mod tests {
             words(Full, 2, 4),
             "all 24 sums in registers, one read of the samples, workgroups of 256 that add up by subgroups; \
              245 blocks of 4096 rows, 128 a \
-             submission; samples stay on the device, 7.7 MiB in 2 buffers"
+             submission; plain EM takes 63 steps at once; samples stay on the device, 7.7 MiB in 2 buffers"
         );
         let groups = words(Full, 4, 20);
         assert!(

@@ -33,6 +33,7 @@ macro_rules! line {
     }};
 }
 
+pub(super) mod steps;
 mod tiles;
 mod unrolled;
 

@@ -24,6 +24,7 @@ mod startup;
 mod statistics_registers;
 mod sums;
 mod upload;
+mod walk;
 
 use std::ops::Range;
 
@@ -39,7 +40,7 @@ pub use startup::{StartUp, start_up};
 
 use super::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
-    SummationBlocks,
+    SummationBlocks, Walk, Walked,
 };
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
@@ -124,22 +125,54 @@ impl<'a> Gpu<'a> {
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
-    /// The numbers of models, by groups that are evaluated together: each with its plan.
-    fn planned(&self, models: &[MaskedModel<'_>]) -> Result<Vec<(Plan, Vec<usize>)>, BackendError> {
-        let groups = by_shape(models).into_iter();
+    /// The models by groups that are evaluated together.
+    fn planned(&self, walks: &[Walk<'_>]) -> Result<Vec<Planned>, BackendError> {
+        let groups = by_shape(walks).into_iter();
         groups
-            .map(|group| Ok((self.plan(models[group[0]].components)?, group)))
+            .map(|models| {
+                let plan = self.plan(walks[models[0]].model.components)?;
+                let wanted = models.iter().map(|&m| walks[m].most).max().unwrap_or(0);
+                Ok(Planned {
+                    steps: wanted.min(self.steps(&plan, models.len())),
+                    plan,
+                    models,
+                })
+            })
             .collect()
+    }
+
+    /// How many EM steps so many models may take in one submission. They go over all samples at once.
+    fn steps(&self, plan: &Plan, models: usize) -> usize {
+        let LoadedSamples {
+            layout, residency, ..
+        } = &self.samples;
+        match residency.is_whole() && !self.device.options().no_steps {
+            true => plan.steps(layout.blocks.len() * models),
+            false => 0,
+        }
     }
 }
 
-/// Models by shape, in the order of their first, at most [`models_per_dispatch`] a group.
-fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
-    let shape = |m: usize| Shape::of(models[m].components);
+/// Models that are evaluated together.
+struct Planned {
+    plan: Plan,
+    /// EM steps that the device takes first.
+    steps: usize,
+    /// Their numbers.
+    models: Vec<usize>,
+}
+
+/// Models by shape and by whether they want steps, in the order of their first, at most [`models_per_dispatch`] a group.
+fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
+    let kind = |m: usize| {
+        let walk = &walks[m];
+        let takes_steps = walk.most > 0 && walk.model.mask.is_none();
+        (Shape::of(walk.model.components), takes_steps)
+    };
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for m in 0..models.len() {
-        let most = models_per_dispatch(shape(m)).max(1);
-        let open = |group: &&mut Vec<usize>| group.len() < most && shape(group[0]) == shape(m);
+    for m in 0..walks.len() {
+        let most = models_per_dispatch(kind(m).0).max(1);
+        let open = |group: &&mut Vec<usize>| group.len() < most && kind(group[0]) == kind(m);
         match groups.iter_mut().find(open) {
             Some(group) => group.push(m),
             None => groups.push(vec![m]),
@@ -148,48 +181,53 @@ fn by_shape(models: &[MaskedModel<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Records one pass of all models over the blocks at hand.
+/// Records the steps of all models, then one pass of each over the blocks at hand.
 fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
-    planned: &[(Plan, Vec<usize>)],
+    planned: &[Planned],
     parameters: &[Parameters<'_>],
-    models: &[MaskedModel<'_>],
+    walks: &[Walk<'_>],
 ) -> Result<(), BackendError> {
-    for (plan, group) in planned {
+    let chooses = |m: usize| {
+        let mask = walks[m].model.mask;
+        move |b: usize| mask.is_none_or(|mask| mask.contains(b))
+    };
+    for Planned {
+        plan,
+        steps,
+        models,
+    } in planned
+    {
         match plan.regime {
+            Regime::Registers { reduction } if *steps > 0 => {
+                let walk = |&m: &usize| (m, &parameters[m], &walks[m]);
+                let these: Vec<_> = models.iter().map(walk).collect();
+                walk::record(submission, samples, (plan, reduction), &these, *steps)?;
+            }
             Regime::Registers { reduction } => {
-                let these: Vec<_> = group
-                    .iter()
-                    .map(|&m| (m, &parameters[m], models[m].mask))
-                    .collect();
+                let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
+                let these: Vec<_> = models.iter().map(model).collect();
                 statistics_registers::record(submission, samples, (plan, reduction), &these)?;
             }
             Regime::Groups(groups) => {
-                for &m in group {
-                    groups::record(
-                        submission,
-                        samples,
-                        (plan, groups),
-                        (m, &parameters[m]),
-                        |b| models[m].mask.is_none_or(|mask| mask.contains(b)),
-                    )?;
+                for &m in models {
+                    let model = (m, &parameters[m]);
+                    groups::record(submission, samples, (plan, groups), model, chooses(m))?;
                 }
             }
             Regime::Staged {
                 segment_rows,
                 segments_per_batch,
             } => {
-                for &m in group {
+                for &m in models {
                     let staged = Staged {
                         samples,
                         plan,
                         segment_rows,
                         segments_per_batch,
                     };
-                    staged.record(submission, (m, &parameters[m]), |b| {
-                        models[m].mask.is_none_or(|mask| mask.contains(b))
-                    })?;
+                    staged.record(submission, (m, &parameters[m]), chooses(m))?;
                 }
             }
         }
@@ -218,22 +256,34 @@ impl Backend for Gpu<'_> {
     }
 
     fn statistics(&mut self, models: &[MaskedModel<'_>]) -> Result<Vec<Statistics>, BackendError> {
-        let planned = self.planned(models)?;
-        let parameters: Vec<Parameters<'_>> = models
+        let walks: Vec<Walk<'_>> = models.iter().map(|model| Walk::none(*model)).collect();
+        let walked = self.walk(&walks)?;
+        // Where no step is taken none lacks.
+        Ok(walked.into_iter().filter_map(|w| w.statistics).collect())
+    }
+
+    fn most_steps(&self, components: &Components) -> usize {
+        let plan = self.plan(components);
+        plan.map_or(0, |plan| self.steps(&plan, 1))
+    }
+
+    fn walk(&mut self, walks: &[Walk<'_>]) -> Result<Vec<Walked>, BackendError> {
+        let planned = self.planned(walks)?;
+        let parameters: Vec<Parameters<'_>> = walks
             .iter()
-            .map(|model| Parameters::new(model.components))
+            .map(|walk| Parameters::new(walk.model.components))
             .collect();
-        let mut sums: Vec<Sums> = models.iter().map(|_| Sums::zero(0)).collect();
-        for (plan, group) in &planned {
-            for &m in group {
-                sums[m] = Sums::zero(plan.sums_per_block);
+        let mut sums: Vec<Sums> = walks.iter().map(|_| Sums::zero(0)).collect();
+        let mut regimes = vec![None; walks.len()];
+        for Planned { plan, models, .. } in &planned {
+            for &m in models {
+                sums[m] = Sums::zero(plan.sums());
+                regimes[m] = Some(plan.regime);
             }
-        }
-        if let Some((plan, group)) = planned.last() {
-            self.last = Some((*plan, parameters[group[0]].shape));
+            self.last = Some((*plan, parameters[models[0]].shape));
         }
         let looked_at = |b: usize| {
-            let mut masks = models.iter().map(|model| model.mask);
+            let mut masks = walks.iter().map(|walk| walk.model.mask);
             masks.any(|mask| mask.is_none_or(|mask| mask.contains(b)))
         };
         let Self {
@@ -246,25 +296,29 @@ impl Backend for Gpu<'_> {
         samples.each_piece(device, looked_at, |at_hand| {
             let so_far = std::mem::take(&mut sums);
             let mut submission = Submission::new(device, pool, counters, so_far);
-            record(&mut submission, at_hand, &planned, &parameters, models)?;
+            record(&mut submission, at_hand, &planned, &parameters, walks)?;
             sums = submission.finish()?;
             Ok(())
         })?;
-        if !sums.iter().all(Sums::is_finite) {
-            return Err(device.failed("statistics", "a sum is not a number"));
-        }
-        let mut regimes = vec![None; models.len()];
-        for (plan, group) in &planned {
-            group.iter().for_each(|&m| regimes[m] = Some(plan.regime));
-        }
         let weight_unit = samples.weight_unit;
         let all = sums.into_iter().zip(&parameters).zip(regimes);
-        // Every model is in exactly one group.
-        Ok(all
-            .filter_map(|((sums, parameters), regime)| {
-                Some(sums.into_statistics(regime?, parameters, weight_unit))
+        all.map(|((sums, parameters), regime)| {
+            let (steps, reference) = walk::steps(parameters, &sums, weight_unit);
+            let stopped = sums.taken.stopped || reference.is_none();
+            let statistics = match (reference, regime) {
+                (Some(reference), Some(regime)) if sums.is_finite() => {
+                    Some(sums.into_statistics(regime, parameters, reference, weight_unit))
+                }
+                (None, _) => None,
+                _ => return Err(device.failed("statistics", "a sum is not a number")),
+            };
+            Ok(Walked {
+                steps,
+                stopped,
+                statistics,
             })
-            .collect())
+        })
+        .collect()
     }
 
     fn responsibilities(

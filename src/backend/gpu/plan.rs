@@ -41,6 +41,8 @@ const TILE_BYTES: usize = 8 << 10;
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
 const MOST_SCORES: usize = 32;
+/// The most EM steps that a device takes by itself in one submission: the host looks in that often at least.
+const MOST_STEPS: usize = 63;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
@@ -304,6 +306,26 @@ impl Plan {
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations,
         })
+    }
+
+    /// Sums of a model, logarithms apart.
+    pub fn sums(&self) -> usize {
+        match self.regime {
+            // Logarithms come last in each row of partials.
+            Regime::Registers { .. } => self.sums_per_block - 2,
+            Regime::Groups(_) | Regime::Staged { .. } => self.sums_per_block,
+        }
+    }
+
+    /// EM steps that the device takes by itself in one submission, where so many workgroups make a pass; one more pass
+    /// follows the last.
+    pub fn steps(&self, entries: usize) -> usize {
+        match self.regime {
+            Regime::Registers { .. } => (self.blocks_per_submission / entries)
+                .saturating_sub(1)
+                .min(MOST_STEPS),
+            Regime::Groups(_) | Regime::Staged { .. } => 0,
+        }
     }
 
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {

@@ -15,6 +15,7 @@ use super::shape::{Shape, quads};
 use super::stage::StageKey;
 use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
+use super::walk::{Header, Settings};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 use crate::mixture::triangle;
 
@@ -75,6 +76,9 @@ fn keys() -> Vec<StageKey> {
             weighted,
             reduction: reduction(if weighted { 64 } else { 256 }, 0),
         });
+        if !weighted {
+            keys.extend([StageKey::SumPartials { shape }, StageKey::MStep { shape }]);
+        }
     }
     for (covariance_type, d, score, sum) in [
         (Full, 1, 31, 30),
@@ -241,6 +245,34 @@ fn structs_match_wgsl() {
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
+    let (module, _) = parse(StageKey::MStep {
+        shape: Shape {
+            covariance_type: Full,
+            d: 2,
+            k: 4,
+        },
+    });
+    assert_same_layout!(&module, Settings: blocks, models, ranges, zero);
+    let (mut members, size) = layout(&module, "Walk");
+    assert_eq!(
+        members.pop(),
+        Some(("components".to_owned(), size_of::<Header>()))
+    );
+    assert_eq!(size, size_of::<Header>() + 4 * 16);
+    let header = |name: &str, offset| (name.to_owned(), offset);
+    assert_eq!(
+        members,
+        [
+            header("stopped", offset_of!(Header, stopped)),
+            header("steps", offset_of!(Header, steps)),
+            header("most", offset_of!(Header, most)),
+            header("below", offset_of!(Header, below)),
+            header("times", offset_of!(Header, times)),
+            header("last", offset_of!(Header, last)),
+            header("negligible", offset_of!(Header, negligible)),
+            header("tol", offset_of!(Header, tol)),
+        ]
+    );
     let (module, _) = parse(StageKey::MergeNormalisers {
         d: 2,
         weighted: true,
@@ -318,6 +350,7 @@ fn name(key: StageKey) -> String {
             weighted,
             reduction,
         } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::SumPartials { shape } | StageKey::MStep { shape } => of(shape),
         StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
         StageKey::StatisticsGroups {
             shape,

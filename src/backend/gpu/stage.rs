@@ -41,6 +41,12 @@ pub(super) enum StageKey {
         weighted: bool,
         reduction: Reduction,
     },
+    SumPartials {
+        shape: Shape,
+    },
+    MStep {
+        shape: Shape,
+    },
     /// Of a group of `shape.k` components.
     LogNormalisers {
         shape: Shape,
@@ -91,6 +97,8 @@ impl StageKey {
     pub fn stem(self) -> &'static str {
         match self {
             Self::StatisticsRegisters { .. } => "statistics_registers",
+            Self::SumPartials { .. } => "sum_partials",
+            Self::MStep { .. } => "m_step",
             Self::LogNormalisers { .. } => "log_normalisers",
             Self::MergeNormalisers { .. } => "merge_normalisers",
             Self::StatisticsGroups { .. } => "statistics_groups",
@@ -115,6 +123,8 @@ impl StageKey {
                 weighted,
                 reduction,
             } => generate::statistics_registers(shape, weighted, reduction),
+            Self::SumPartials { shape } => generate::steps::sum_partials(shape),
+            Self::MStep { shape } => generate::steps::m_step(shape),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
@@ -154,6 +164,8 @@ impl StageKey {
                 Read,
                 Write,
             ],
+            Self::SumPartials { .. } => &[Uniform, Read, Read, Write, Write],
+            Self::MStep { .. } => &[Uniform, Write, Write, Write],
             Self::LogNormalisers { .. } => &[RANGE, CHUNK, Read, Read, Write],
             Self::MergeNormalisers { .. } => &[RANGE, Read, Read, Write, Write],
             Self::StatisticsGroups { .. } => &[RANGE, CHUNK, Read, Read, Read, Write],

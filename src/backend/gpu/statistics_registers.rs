@@ -111,11 +111,7 @@ pub(super) fn record(
             .collect();
         submission.record(recording, move |results, sums| {
             for (row, &(m, weight)) in results[0].chunks_exact(len).zip(&entries) {
-                let sums = &mut sums[m];
-                sums.add(&row[..len - 2]);
-                sums.tops += f64::from(row[len - 2]);
-                sums.logs += f64::from(row[len - 1]);
-                sums.weight += weight;
+                sums[m].add_block(row, weight);
             }
         });
     }

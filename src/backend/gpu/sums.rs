@@ -21,6 +21,28 @@ pub(super) struct Sums {
     pub logs: f64,
     /// Σ w, in the samples' own unit.
     pub weight: f64,
+    /// What the device did before these sums, where it took steps.
+    pub taken: Taken,
+}
+
+/// EM steps that the device took.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub steps: Vec<TakenStep>,
+    /// Whether it stopped before the most that it was asked for.
+    pub stopped: bool,
+}
+
+/// One of them.
+pub(super) struct TakenStep {
+    /// As in [`Sums`], of the parameters before the step.
+    pub tops: f64,
+    pub logs: f64,
+    /// S0 of each component.
+    pub shares: Vec<f64>,
+    pub squared_length: f64,
+    /// The parameters after it as `statistics_registers` reads them.
+    pub packed: Vec<f32>,
 }
 
 impl Sums {
@@ -30,6 +52,7 @@ impl Sums {
             tops: 0.0,
             logs: 0.0,
             weight: 0.0,
+            taken: Taken::default(),
         }
     }
 
@@ -41,6 +64,15 @@ impl Sums {
         } else {
             self.components.par_iter_mut().zip(block).for_each(add);
         }
+    }
+
+    /// Adds one block's sums and its logarithms, which come last.
+    pub fn add_block(&mut self, block: &[f32], weight: f64) {
+        let (sums, logs) = block.split_at(block.len() - 2);
+        self.add(sums);
+        self.tops += f64::from(logs[0]);
+        self.logs += f64::from(logs[1]);
+        self.weight += weight;
     }
 
     /// Whether every sum is a number.
@@ -55,9 +87,10 @@ impl Sums {
         self,
         regime: Regime,
         parameters: &Parameters<'_>,
+        reference: f64,
         weight_unit: f64,
     ) -> Statistics {
-        let (shape, reference) = (parameters.shape, parameters.reference);
+        let shape = parameters.shape;
         let mut statistics = Statistics::zero(shape.covariance_type, shape.k, shape.d);
         let bit = std::f64::consts::LN_2 * weight_unit;
         statistics.log_likelihood = (self.tops + self.logs) * bit + reference * self.weight;

@@ -245,3 +245,28 @@ fn groups_take_every_component_and_keep_within_registers() {
         );
     }
 }
+
+#[test]
+fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
+    for limits in [&WEBGPU, &SOFTWARE] {
+        for n in [300, 20_003, 1_000_000, 100_000_000] {
+            for (d, k) in [(1, 1), (2, 4), (3, 4)] {
+                let (layout, plan) = plan(n, d, k, limits);
+                for models in [1, 16] {
+                    let workgroups = layout.blocks.len() * models;
+                    let steps = plan.steps(workgroups);
+                    assert!(steps <= MOST_STEPS);
+                    let passes = steps + 1;
+                    assert!(steps == 0 || passes * workgroups <= plan.blocks_per_submission);
+                    let more = (passes + 1) * workgroups <= plan.blocks_per_submission;
+                    assert!(steps == MOST_STEPS || !more);
+                    // An invocation of `sum_partials` adds every 64th block.
+                    let added = layout.blocks.len().div_ceil(64) as u64;
+                    assert!(steps == 0 || added < MOST_ITERATIONS / 2);
+                }
+            }
+        }
+    }
+    let (layout, plan) = plan(1_000_000, 32, 16, &WEBGPU);
+    assert_eq!(plan.steps(layout.blocks.len()), 0);
+}
