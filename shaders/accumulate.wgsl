@@ -1,26 +1,46 @@
 // Stage `accumulate`: the statistics of one component over one segment, as a product of a matrix with itself.
 //
-// z is the segment's whitened coordinates times the roots of the responsibilities, and one more vec4 that holds
-// the root itself. Z'Z is then S2, S1 and S0 at once. Its lower triangle is cut into 4 x 4 tiles, one an
-// invocation; where a workgroup has more invocations than tiles, slices of the rows share them out. Rows pass
-// through workgroup memory, ROWS at a time.
+// z is the segment's distances x - mu times the roots of the responsibilities, ROWS rows at a time in workgroup
+// memory. The lower triangle of Z'Z is cut into EDGE x EDGE tiles, one an invocation; where a workgroup has more
+// invocations than tiles, slices of the rows share them out. The host whitens the sums. A component whose features
+// are so correlated that this would cost digits says so, and its rows are whitened before.
 
 //@ constants
 
 @group(0) @binding(0) var<uniform> batch: Batch;
-// Segments x components x vec4s of features x rows.
-@group(0) @binding(1) var<storage, read> whitened: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> scores: array<f32>;
+// By fours of rows.
+@group(0) @binding(1) var<storage, read> samples: array<vec4<f32>>;
+// Per component: log constant and whether to whiten, mean, whitened remainder of the mean, sub-blocks of U by columns.
+@group(0) @binding(2) var<storage, read> components: array<array<vec4<f32>, COMPONENT>>;
+// Segments x components x rows, by fours: the roots of responsibilities.
+@group(0) @binding(3) var<storage, read> roots: array<vec4<f32>>;
 // Per segment: S1 and S0 (in x) of each component, then each component's tiles of S2 by columns.
-@group(0) @binding(3) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> partials: array<vec4<f32>>;
 
-// The vec4 of the roots comes after those of the features.
-const VEC4S: u32 = QUADS + 1u;
-const TILES: u32 = VEC4S * (VEC4S + 1u) / 2u;
+const COMPONENT: u32 = 1u + 2u * QUADS + 4u * (QUADS * (QUADS + 1u) / 2u);
+const MEAN: u32 = 1u;
+const REMAINDER: u32 = MEAN + QUADS;
+const FACTOR: u32 = REMAINDER + QUADS;
+const SIDES: u32 = (D + EDGE - 1u) / EDGE;
+const TILES: u32 = SIDES * (SIDES + 1u) / 2u;
+// vec4s of a row.
+const VEC4S: u32 = SIDES * EDGE / 4u;
 // An odd distance between rows, so that neighbours read different banks.
 const STRIDE: u32 = VEC4S | 1u;
+// Rows that are used, or what holds a vec4 an invocation.
+const HEIGHT: u32 = max(ROWS, (WORKGROUP + STRIDE - 1u) / STRIDE);
+// Invocations that share a vec4 of features while rows are brought in.
+const ROW_LANES: u32 = WORKGROUP / VEC4S;
 
-var<workgroup> z: array<vec4<f32>, ROWS * STRIDE>;
+struct Row {
+    quads: array<vec4<f32>, STRIDE>,
+}
+var<workgroup> z: array<Row, HEIGHT>;
+
+// Where something of one invocation stands in `z`.
+fn place_of(lane: u32) -> vec2<u32> {
+    return vec2(lane / STRIDE, lane % STRIDE);
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn accumulate(
@@ -28,10 +48,26 @@ fn accumulate(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let k = group.y;
-    let rows = segment_of(group.z).rows;
-    let first = (group.z * batch.n_components + k) * batch.segment_rows;
+    let segment = segment_of(group.z);
+    let roots_at = (group.z * batch.n_components + k) * batch.segment_rows / 4u;
+    let stride = batch.rows_per_block / 4u;
+    let whitens = WHITENS && components[k][0].y > 0.0;
 
-    let tile = min(group.x * WORKGROUP + lane % LANES, TILES - 1u);
+    // The four features that this invocation brings in. Beyond D any finite number does.
+    let quad = lane / ROW_LANES;
+    let used = min(quad, QUADS - 1u);
+    let mean = components[k][MEAN + used];
+    let features = segment.first / 4u + vec4(
+        min(4u * quad, D - 1u),
+        min(4u * quad + 1u, D - 1u),
+        min(4u * quad + 2u, D - 1u),
+        min(4u * quad + 3u, D - 1u),
+    ) * stride;
+    var s0 = 0.0;
+    var s1 = vec4(0.0);
+
+    // Its tile and its slice of the rows.
+    let tile = min(group.x * LANES + lane % LANES, TILES - 1u);
     let slice = lane / LANES;
     // tile = i (i + 1) / 2 + j; the root may be off by one unit.
     var i = u32((sqrt(f32(8u * tile + 1u)) - 1.0) * 0.5);
@@ -42,74 +78,49 @@ fn accumulate(
         i += 1u;
     }
     let j = tile - i * (i + 1u) / 2u;
+    let tile_i = i * (EDGE / 4u);
+    let tile_j = j * (EDGE / 4u);
+    //@ columns
 
-    var column_0 = vec4(0.0);
-    var column_1 = vec4(0.0);
-    var column_2 = vec4(0.0);
-    var column_3 = vec4(0.0);
     // All of the workgroup goes through it equally often.
-    for (var start = 0u; start < rows; start += ROWS) {
+    for (var start = 0u; start < segment.rows; start += ROWS) {
         workgroupBarrier();
-        for (var at = lane; at < ROWS * VEC4S; at += WORKGROUP) {
-            let row = start + at % ROWS;
-            let quad = at / ROWS;
-            var value = vec4(0.0);
-            if row < rows {
-                let root = sqrt(scores[first + row]);
-                if quad < QUADS {
-                    value = root * whitened[first * QUADS + quad * batch.segment_rows + row];
-                } else {
-                    value.x = root;
-                }
-            }
-            z[at % ROWS * STRIDE + quad] = value;
+        //@ bring
+        workgroupBarrier();
+        if whitens {
+            //@ whiten
+            workgroupBarrier();
         }
-        workgroupBarrier();
         if slice < SLICES {
-            for (var four = slice; four < ROWS / 4u; four += SLICES) {
-                let at = 4u * four * STRIDE;
-                let a0 = z[at + i];
-                let b0 = z[at + j];
-                column_0 = fma(a0, vec4(b0.x), column_0);
-                column_1 = fma(a0, vec4(b0.y), column_1);
-                column_2 = fma(a0, vec4(b0.z), column_2);
-                column_3 = fma(a0, vec4(b0.w), column_3);
-                let a1 = z[at + STRIDE + i];
-                let b1 = z[at + STRIDE + j];
-                column_0 = fma(a1, vec4(b1.x), column_0);
-                column_1 = fma(a1, vec4(b1.y), column_1);
-                column_2 = fma(a1, vec4(b1.z), column_2);
-                column_3 = fma(a1, vec4(b1.w), column_3);
-                let a2 = z[at + 2u * STRIDE + i];
-                let b2 = z[at + 2u * STRIDE + j];
-                column_0 = fma(a2, vec4(b2.x), column_0);
-                column_1 = fma(a2, vec4(b2.y), column_1);
-                column_2 = fma(a2, vec4(b2.z), column_2);
-                column_3 = fma(a2, vec4(b2.w), column_3);
-                let a3 = z[at + 3u * STRIDE + i];
-                let b3 = z[at + 3u * STRIDE + j];
-                column_0 = fma(a3, vec4(b3.x), column_0);
-                column_1 = fma(a3, vec4(b3.y), column_1);
-                column_2 = fma(a3, vec4(b3.z), column_2);
-                column_3 = fma(a3, vec4(b3.w), column_3);
-            }
+            //@ walk
         }
     }
+
+    // S1 and S0: the invocations that brought in the same features add up.
+    workgroupBarrier();
+    var place = place_of(lane);
+    z[place.x].quads[place.y] = s1;
+    workgroupBarrier();
+    let partial = group.z * batch.partials_len;
+    let own = partial + k * (VEC4S + 1u);
+    if group.x == 0u && quad < VEC4S && lane % ROW_LANES == 0u {
+        //@ rows
+        partials[own + quad] = s1;
+    }
+    workgroupBarrier();
+    place = place_of(lane);
+    z[place.x].quads[place.y].x = s0;
+    workgroupBarrier();
+    if group.x == 0u && lane == 0u {
+        //@ weights
+        partials[own + VEC4S] = vec4(s0, 0.0, 0.0, 0.0);
+    }
+
     //@ slices
 
-    if slice > 0u || group.x * WORKGROUP + lane >= TILES {
+    if slice > 0u || group.x * LANES + lane >= TILES {
         return;
     }
-    let partial = group.z * (batch.own + batch.pooled * batch.copies);
-    let own = partial + k * VEC4S;
-    if i == QUADS {
-        // The roots' row of Z'Z: S1, and at its end S0.
-        partials[own + j] = vec4(column_0.x, column_1.x, column_2.x, column_3.x);
-    } else {
-        let to = partial + batch.n_components * VEC4S + 4u * (k * (TILES - VEC4S) + tile);
-        partials[to] = column_0;
-        partials[to + 1u] = column_1;
-        partials[to + 2u] = column_2;
-        partials[to + 3u] = column_3;
-    }
+    let to = partial + batch.n_components * (VEC4S + 1u) + (k * TILES + tile) * (EDGE * EDGE / 4u);
+    //@ partials
 }

@@ -87,7 +87,7 @@ fn accumulate_tiles(
 
     //@ slices
 
-    let length = batch.own / batch.n_components;
+    let length = batch.partials_len / batch.n_components;
     let part = group.z * batch.n_components;
     //@ partials
 

@@ -21,23 +21,17 @@ struct Span {
 
 @compute @workgroup_size(64)
 fn reduce_partials(@builtin(global_invocation_id) id: vec3<u32>) {
-    if id.x >= batch.own + batch.pooled {
+    if id.x >= batch.partials_len {
         return;
     }
     let span = spans[batch.first_span + id.z];
-    let to = span.row * (batch.own + batch.pooled) + id.x;
-    let length = batch.own + batch.pooled * batch.copies;
-    let copies = select(1u, batch.copies, id.x >= batch.own);
+    let to = span.row * batch.partials_len + id.x;
     var sum = vec4(0.0);
     if span.continued == 1u {
         sum = sums[to];
     }
     for (var s = 0u; s < span.count; s++) {
-        var part = vec4(0.0);
-        for (var copy = 0u; copy < copies; copy++) {
-            part += partials[(span.first + s) * length + id.x + copy * batch.pooled];
-        }
-        sum += part;
+        sum += partials[(span.first + s) * batch.partials_len + id.x];
     }
     sums[to] = sum;
 }

@@ -1,10 +1,10 @@
-// Stage `responsibilities`: scores become weighted responsibilities in place, one invocation per row.
+// Stage `responsibilities`: scores become weighted responsibilities, or their roots, in place, one invocation per row.
 
 //@ constants
 
 // Whether rows carry a weight (feature D of `samples`) that multiplies their responsibilities and logs.
 override WEIGHTED: bool = false;
-// Whether each row's log density is written, too.
+// Whether responsibilities themselves and each row's log density are written, instead of roots.
 override EACH_ROW: bool = false;
 
 @group(0) @binding(0) var<uniform> batch: Batch;
@@ -56,7 +56,14 @@ fn responsibilities(
         }
         for (var k = 0u; k < batch.n_components; k++) {
             let at = first + k * batch.segment_rows;
-            scores[at] = exp2_or_zero(scores[at] - top) * share;
+            let r = exp2_or_zero(scores[at] - top) * share;
+            scores[at] = select(sqrt(r), r, EACH_ROW);
+        }
+    } else if row < batch.segment_rows {
+        // `accumulate` takes rows by fours.
+        let first = group.z * batch.n_components * batch.segment_rows + row;
+        for (var k = 0u; k < batch.n_components; k++) {
+            scores[first + k * batch.segment_rows] = 0.0;
         }
     }
     tree[lane] = density;

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
+HERE = pathlib.Path(__file__).resolve().parent
 AMD_CHIPS = "vega10,vega20,navi10,navi21,gfx1100,renoir,rembrandt"
 NVIDIA_CHIPS = ["sm_80", "sm_90"]
 # Classes of instructions, as the two programs name them.
@@ -36,8 +37,8 @@ NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
 
 @dataclass
 class Compiled:
-    """One kernel on one chip; `mix` is of one round of the hot part, `once` and `others` are the instructions outside
-    all innermost loops, and of a round of each of those that are not hot."""
+    """One kernel on one chip; `mix` is of one round of the hot part, `once` the instructions outside all loops, `others`
+    those of one round of each loop that is not hot, what lies around the hot one included."""
     chip: str
     wave: int
     registers: int
@@ -49,13 +50,14 @@ class Compiled:
     others: int = 0
 
     def settle(self, loops, whole):
-        """From (whether it is innermost, counts, its multiply-adds) of each loop, and the whole kernel's count."""
-        if not loops:
-            return
-        hot = max(fma for _, _, fma in loops)
-        innermost = [(sum(counts.values()), fma) for leaf, counts, fma in loops if leaf]
-        self.once = max(0, whole - sum(n for n, _ in innermost))
-        self.others = sum(n for n, fma in innermost if fma < 0.9 * hot)
+        """From (its instructions where it is in no other loop and otherwise 0, its instructions, whether it is
+        innermost, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for what is left
+        of its rounds, are as hot."""
+        hot = max((fma for _, _, is_leaf, fma in loops if is_leaf), default=0)
+        inside = sum(n for n, *_ in loops)
+        if loops:
+            self.once = max(0, whole - inside)
+            self.others = max(0, inside - sum(n for _, n, is_leaf, fma in loops if is_leaf and fma >= 0.9 * hot))
 
     def of(self, *names):
         return sum(self.mix.get(n, 0) for name in names for n in CLASSES[name])
@@ -95,7 +97,9 @@ def amd(program, file, variant):
             if m[1] == "whole":
                 whole = sum(vector.values())
             else:
-                loops.append((m[1].startswith("inner"), vector, counts["fma"]))
+                # A loop's row has the loops inside it.
+                size = sum(vector.values())
+                loops.append((size if m[1].endswith(" d1") else 0, size, m[1].startswith("inner"), counts["fma"]))
             # Loops come the longest first.
             if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
@@ -105,6 +109,9 @@ def amd(program, file, variant):
 def nvidia(program, file, variant):
     """A loop's row leaves out the loops inside it."""
     constants = [x for name, value in variant["constants"].items() for x in ("--set", f"{name}={value}")]
+    scripts = [at for at, word in enumerate(program) if word.endswith("nvidia_isa.py")]
+    if scripts:
+        program = [sys.executable, str(HERE / "nvidia.py"), *program[scripts[0]:]]
     text = output(program + [str(file), "--entry", variant["entry"], "--checked", "--arch", *NVIDIA_CHIPS, *constants])
     found, loops, whole = [], [], 0
     for line in text.splitlines() + ["sm_end"]:
@@ -120,7 +127,7 @@ def nvidia(program, file, variant):
             if m[1] == "whole":
                 whole = sum(counts.values())
             else:
-                loops.append((True, counts, counts.get("ffma", 0)))
+                loops.append((sum(counts.values()), sum(counts.values()), True, counts.get("ffma", 0)))
             size = lambda counts: (counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and size(counts) >= size(found[-1].mix):
                 found[-1].mix = counts

@@ -11,10 +11,10 @@ struct Batch {
     segment_rows: u32,
     // Distance between two features of a row: samples are feature-major within a block.
     rows_per_block: u32,
-    // vec4s of a segment's partials: `own`, then `copies` times `pooled`, of which the sum is wanted.
-    own: u32,
-    pooled: u32,
-    copies: u32,
+    // vec4s of a segment's partials.
+    partials_len: u32,
+    padding_0: u32,
+    padding_1: u32,
     // Two a vec4: where feature 0 of the first row stands in `samples`, and how many rows, at least 1.
     segments: array<vec4<u32>, SEGMENTS / 2u>,
 }

@@ -7,7 +7,7 @@ const FARTHEST: f32 = 1e30;
 
 // 2^x for x <= 0, exactly 0 where f32 has no normal number left: some drivers stop at 2^-127 instead.
 fn exp2_or_zero(x: f32) -> f32 {
-    return select(0.0, exp2(max(x, -126.0)), x > -126.0);
+    return select(0.0, exp2(x), x > -126.0);
 }
 
 // log2 of v >= 1 with full relative accuracy near 1, where drivers may be off by 2^-21.

@@ -132,7 +132,7 @@ mod tests {
     fn each_regime_says_what_it_does_and_what_stays() {
         assert_eq!(
             words(Full, 2, 4),
-            "all 24 sums in registers, one read of the samples, workgroups of 256 that add up by subgroups; \
+            "all 24 sums in registers, one read of the samples, workgroups of 128 that add up by subgroups; \
              245 blocks of 4096 rows, 128 a \
              submission; plain EM takes 63 steps at once; samples stay on the device, 7.7 MiB in 2 buffers"
         );

@@ -5,15 +5,13 @@
 
 use std::fmt::Write;
 
-use super::plan::{Reduction, SEGMENTS, Tiling, UNIFORM_BYTES, models_per_dispatch};
+use super::plan::{Reduction, SEGMENTS, UNIFORM_BYTES, models_per_dispatch};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
 /// Parameters up to so many are read into registers before the walk; more stay in the uniform buffer.
 const MOST_HOISTED: usize = 40;
 
-/// Up to this D a row is whitened in registers.
-const MOST_UNROLLED: usize = 64;
 /// The parts of a vec4.
 const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 
@@ -35,9 +33,11 @@ macro_rules! line {
 
 pub(super) mod steps;
 mod tiles;
+mod triangles;
 mod unrolled;
 
 pub(super) use tiles::{accumulate_tiles, normalise_tiles, score_tiles};
+pub(super) use triangles::{accumulate, score_full};
 use unrolled::{Unrolled, accumulators, builtins, shared_memory, sums};
 
 /// The text of a staged kernel for D features.
@@ -51,56 +51,6 @@ pub(super) fn staged(template: &str, d: usize) -> String {
         template,
         &[("constants", &constants), ("features", FEATURES)],
     )
-}
-
-/// The text of `whiten` for D features.
-pub(super) fn whiten(d: usize) -> String {
-    let body = if d <= MOST_UNROLLED {
-        unrolled_whitening(d)
-    } else {
-        include_str!("../../../shaders/shared/whiten_loop.wgsl").to_owned()
-    };
-    let text = include_str!("../../../shaders/whiten.wgsl");
-    fill(&staged(text, d), &[("whiten", &body)])
-}
-
-/// A row's whitened coordinates, four at a time.
-fn unrolled_whitening(d: usize) -> String {
-    let mut text = String::new();
-    for j in 0..d {
-        if j % 4 == 0 {
-            line!(text, "let mean_{} = components[mean + {}u];", j / 4, j / 4);
-        }
-        let (quad, part) = (j / 4, PARTS[j % 4]);
-        line!(
-            text,
-            "let x{j} = samples[at + {j}u * batch.rows_per_block] - mean_{quad}.{part};"
-        );
-    }
-    let mut column = 0;
-    for i in 0..quads(d) {
-        line!(text, "var y{i} = -components[remainder + {i}u];");
-        for j in 0..(4 * i + 4).min(d) {
-            // Above the diagonal of the last sub-block there are zeros.
-            let above = j.saturating_sub(4 * i);
-            line!(text, "let u{i}_{j} = components[factor + {column}u];");
-            if above == 0 {
-                line!(text, "y{i} = fma(u{i}_{j}, vec4(x{j}), y{i});");
-            } else {
-                for part in &PARTS[above..] {
-                    line!(
-                        text,
-                        "y{i}.{part} = fma(u{i}_{j}.{part}, x{j}, y{i}.{part});"
-                    );
-                }
-            }
-            column += 1;
-        }
-        column += 4 * (i + 1) - (4 * i + 4).min(d);
-        line!(text, "whitened[to + {i}u * batch.segment_rows] = y{i};");
-        line!(text, "squares += dot(y{i}, y{i});");
-    }
-    text
 }
 
 /// The text of `measure_fma`.
@@ -117,36 +67,6 @@ pub(super) fn measure_fma() -> String {
         include_str!("../../../shaders/measure_fma.wgsl"),
         &[("chains", &chains), ("steps", &steps), ("sum", sum)],
     )
-}
-
-/// The text of `accumulate` for D features.
-pub(super) fn accumulate(d: usize) -> String {
-    let tiling = Tiling::of(d);
-    let rows = tiling.rows;
-    let constants = format!(
-        "// Invocations, those that share out the tiles once, rows in workgroup memory.\n\
-         const WORKGROUP: u32 = {}u;\nconst LANES: u32 = {}u;\nconst ROWS: u32 = {rows}u;\n\
-         // How many invocations share the rows of a tile.\nconst SLICES: u32 = {}u;\n",
-        tiling.workgroup, tiling.lanes, tiling.slices
-    );
-    let mut shared = String::new();
-    if tiling.slices > 1 {
-        shared += "workgroupBarrier();\n";
-        for c in 0..4 {
-            let repeated = [
-                ("buffer", "z".to_owned()),
-                ("column", format!("column_{c}")),
-                ("slices", format!("{}u", tiling.slices)),
-            ];
-            shared += &named(
-                include_str!("../../../shaders/shared/slices.wgsl"),
-                &repeated,
-            );
-        }
-    }
-    let text = include_str!("../../../shaders/accumulate.wgsl");
-    let text = fill(&staged(text, d), &[("slices", &shared)]);
-    text.replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
 }
 
 /// Replaces each `$name` by its text.
@@ -194,7 +114,7 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Redu
         &[
             ("constants", &constants),
             ("builtins", builtins(reduction)),
-            ("reduction", &shared_memory(reduction)),
+            ("reduction", &shared_memory(reduction, names.len())),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.row()),
@@ -244,7 +164,7 @@ pub(super) fn statistics_groups(group: Shape, hoisted: bool, reduction: Reductio
         &[
             ("constants", &unrolled.group_constants()),
             ("builtins", builtins(reduction)),
-            ("reduction", &shared_memory(reduction)),
+            ("reduction", &shared_memory(reduction, names.len())),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.normalised_row()),
@@ -315,9 +235,9 @@ mod tests {
         assert!(
             [5, 100]
                 .iter()
-                .all(|&d| is_filled(&whiten(d)) && is_filled(&accumulate(d)))
+                .all(|&d| is_filled(&score_full(d)) && is_filled(&accumulate(d)))
         );
-        assert!(!is_filled(include_str!("../../../shaders/whiten.wgsl")));
+        assert!(!is_filled(include_str!("../../../shaders/score_full.wgsl")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What of a model goes to the device: single precision, with what that would lose taken care of in f64.
 
+use rayon::prelude::*;
+
 use super::shape::{Shape, quads};
 use crate::backend::Components;
 use crate::backend::components::LOG_ZERO;
@@ -16,7 +18,15 @@ pub(super) struct Parameters<'a> {
     pub reference: f64,
     /// K log₂ constants less the reference.
     constants: Vec<f32>,
+    /// Which components' rows `accumulate` whitens before it sums; see [`MOST_GROWTH`].
+    whitened: Vec<bool>,
 }
+
+/// A rounding error of a sum of products of features, one part of √(Σ_ii Σ_jj), becomes in whitened coordinates at
+/// most so many, in the mean over signs: max over rows of U of Σ_i U_ai² Σ_ii, which is 1 where features are
+/// uncorrelated and otherwise the largest variance inflation factor. Five of 24 bits may go: what is left, 2⁻¹⁹ of S0 for
+/// a single sum and less for the sum of many, is what wide rows' scores are good to.
+const MOST_GROWTH: f64 = 32.0;
 
 impl<'a> Parameters<'a> {
     pub fn new(components: &'a Components) -> Self {
@@ -34,12 +44,49 @@ impl<'a> Parameters<'a> {
             .collect();
         let shape = Shape::of(components);
         debug_assert!(!shape.is_diagonal() || has_diagonal_factors(components));
+        let whitened = match shape.is_diagonal() {
+            true => vec![],
+            // Components of weight 0 have nothing to whiten.
+            false => (0..shape.k)
+                .into_par_iter()
+                .map(|k| components.weights[k] > 0.0 && growth(components, k) > MOST_GROWTH)
+                .collect(),
+        };
         Self {
             components,
             shape,
             reference,
             constants,
+            whitened,
         }
+    }
+
+    /// Whether `accumulate` whitens the rows of any component.
+    pub fn whitens(&self) -> bool {
+        self.whitened.contains(&true)
+    }
+
+    /// Whether it whitens those of component `k`.
+    pub fn is_whitened(&self, k: usize) -> bool {
+        self.whitened[k]
+    }
+
+    /// Whitens sums of r (x − μ_hi), to sums of r y, and of r (x − μ_hi)(x − μ_hi)ᵀ, of which it gives those of r y yᵀ.
+    pub fn whiten_triangle(&self, k: usize, s0: f64, s1: &mut [f64], s2: &[f64]) -> Vec<f64> {
+        let (_, remainder) = self.mean(k);
+        let e: Vec<f64> = remainder.into_iter().map(f64::from).collect();
+        let factor: Vec<f64> = self.factor(k).into_iter().map(f64::from).collect();
+        let u = triangle::apply(&factor, s1);
+        let mut whitened = triangle::congruent(&factor, s2, s1.len());
+        for i in 0..s1.len() {
+            for j in 0..=i {
+                whitened[triangle::at(i, j)] += s0 * e[i] * e[j] - u[i] * e[j] - e[i] * u[j];
+            }
+        }
+        for ((s1, u), e) in s1.iter_mut().zip(u).zip(e) {
+            *s1 = u - e * s0;
+        }
+        whitened
     }
 
     /// μ_hi and e of component `k`.
@@ -110,7 +157,7 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// For the staged regime: per component the constant, mean and remainder padded to vec4s, and the factor as
+    /// For the staged regime: per component the constant and whether to whiten, mean and remainder padded to vec4s, and the factor as
     /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal. Components with diagonal factors are filled
     /// up to whole octets by others of weight 0.
     pub fn tiled(&self) -> Vec<f32> {
@@ -121,7 +168,8 @@ impl<'a> Parameters<'a> {
             let mut factor = self.factor(k);
             mean.resize(padded, 0.0);
             remainder.resize(padded, 0.0);
-            tiled.extend([self.constants[k], 0.0, 0.0, 0.0]);
+            let whitens = self.whitened.get(k).is_some_and(|&yes| yes);
+            tiled.extend([self.constants[k], f32::from(u8::from(whitens)), 0.0, 0.0]);
             tiled.extend(mean);
             tiled.extend(remainder);
             if self.shape.is_diagonal() {
@@ -201,6 +249,25 @@ fn push_tiles(factor: &[f32], d: usize, tiled: &mut Vec<f32>) {
             }
         }
     }
+}
+
+/// What [`MOST_GROWTH`] bounds, of component `k`.
+fn growth(components: &Components, k: usize) -> f64 {
+    let d = components.n_features;
+    // Noise is where y = 0.
+    if components.noise.is_some() && k == components.gaussians() {
+        return 0.0;
+    }
+    let u = components.factor(k);
+    let l = triangle::invert(u, d);
+    let variance = |i: usize| (0..=i).map(|j| l[triangle::at(i, j)].powi(2)).sum::<f64>();
+    let variances: Vec<f64> = (0..d).map(variance).collect();
+    let row = |a: usize| {
+        (0..=a)
+            .map(|i| u[triangle::at(a, i)].powi(2) * variances[i])
+            .sum()
+    };
+    (0..d).map(row).fold(0.0, f64::max)
 }
 
 fn diagonal(factor: &[f64], d: usize) -> impl Iterator<Item = f64> {

@@ -7,7 +7,10 @@
 
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
-use crate::mixture::{CovarianceType, triangle};
+use crate::mixture::triangle;
+
+mod tiling;
+pub use tiling::{Tiles, Tiling};
 
 /// The most statistics, K·F, that invocations keep in registers.
 pub const MOST_IN_REGISTERS: usize = 90;
@@ -35,8 +38,6 @@ const MODELS: usize = 16;
 pub const UNIFORM_BYTES: usize = 16 << 10;
 /// The most segments of a batch: they travel in its uniform struct, 8 KiB.
 pub const SEGMENTS: usize = 1020;
-/// Workgroup memory for the rows of `accumulate`, bytes: two workgroups fit the least that a device has.
-const TILE_BYTES: usize = 8 << 10;
 /// Operations of the text that an invocation of `log_normalisers` works off.
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
@@ -149,9 +150,9 @@ pub enum Regime {
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
     Groups(Groups),
-    /// `whiten`, `responsibilities`, `accumulate`, `reduce_partials` over segments of blocks.
+    /// `score_full`, `responsibilities`, `accumulate`, `reduce_partials` over segments of blocks.
     Staged {
-        /// Rows of a segment, at most [`LONGEST_RUN`].
+        /// Rows of a segment.
         segment_rows: usize,
         /// Segments that scratch memory holds at once.
         segments_per_batch: usize,
@@ -251,15 +252,23 @@ impl Plan {
     /// The plan of the staged regime, which serves every shape: `None` as for [`Plan::new`].
     pub fn staged(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         let (k, q) = (shape.k, quads(shape.d));
+        let tiling = Tiling::of(shape.d);
+        let most_rows = match shape.is_diagonal() {
+            true => LONGEST_RUN,
+            false if shape.d > Tiling::MOST_FEATURES => return None,
+            false => tiling.segment_rows(shape.d),
+        };
         let len = shape.staged_len();
         let bytes_per_row = shape.scratch_bytes_per_row() as u64;
-        let partial_bytes = (len.partials() * 16) as u64;
+        let partial_bytes = (len * 16) as u64;
         let parameter_bytes = (k * shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
             // `score_tiles` takes four at a time.
             rows @ 0..64 => rows / 4 * 4,
-            rows => (rows / 64 * 64).min(LONGEST_RUN),
+            rows => (rows / 64 * 64)
+                .min(most_rows)
+                .min(layout.blocks.rows_per_block()),
         };
         if segment_rows == 0
             || partial_bytes > limits.max_binding_bytes
@@ -272,23 +281,25 @@ impl Plan {
         let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
             .min((PARTIALS_BYTES / partial_bytes).max(1))
             .min(SEGMENTS.min(most) as u64) as usize;
-        let groups = [k, len.sums().div_ceil(64)];
+        let groups = [k, len.div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {
             return None;
         }
         let rows = layout.blocks.rows_per_block();
         let tiles = triangle::packed_len(q);
-        let (whitening, flops) = if shape.is_diagonal() {
-            (q, 40.0 * q as f64)
+        let (scoring, summing, flops) = if shape.is_diagonal() {
+            // And what brings the rows into workgroup memory.
+            (q, 2 * segment_rows, 40.0 * q as f64)
         } else {
-            (q + tiles, 64.0 * tiles as f64)
+            let turn = tiling.rows + tiling.rounds(shape.d) * (q + 1);
+            let turns = segment_rows.div_ceil(tiling.rows);
+            (q + tiles, turns * (turn + 1), 64.0 * tiles as f64)
         };
         let iterations = [
-            whitening,
+            scoring,
+            summing,
             3 * k + 16,
-            // And what brings the rows into workgroup memory.
-            2 * segment_rows,
-            rows.div_ceil(segment_rows) * (len.copies.max(1) + 1),
+            2 * rows.div_ceil(segment_rows),
         ]
         .into_iter()
         .max()? as u64;
@@ -296,13 +307,13 @@ impl Plan {
             return None;
         }
         let flops = (rows * k) as f64 * (flops + 60.0);
-        let block_bytes = (len.sums() * 16) as u64;
+        let block_bytes = (len * 16) as u64;
         Some(Self {
             regime: Regime::Staged {
                 segment_rows,
                 segments_per_batch,
             },
-            sums_per_block: 4 * len.sums(),
+            sums_per_block: 4 * len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations,
         })
@@ -349,111 +360,17 @@ impl Plan {
     }
 }
 
-/// How `accumulate` shares out the 4 × 4 tiles of a component: a function of D alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tiling {
-    /// Invocations of a workgroup.
-    pub workgroup: usize,
-    /// Tiles of a workgroup.
-    pub lanes: usize,
-    /// How many invocations share the rows of a tile.
-    pub slices: usize,
-    /// Rows in workgroup memory at once.
-    pub rows: usize,
-    /// Workgroups of a component.
-    pub groups: usize,
-}
-
-impl Tiling {
-    /// The tiling that keeps the most invocations busy; of equals the one with the smaller workgroup.
-    pub fn of(d: usize) -> Self {
-        let vec4s = quads(d) + 1;
-        let tiles = triangle::packed_len(vec4s);
-        // A row's vec4s, an odd number of them.
-        let fit = (TILE_BYTES / (16 * (vec4s | 1))).clamp(4, 128);
-        let rows = 1 << fit.ilog2();
-        let tilings = [64, 128, 256].map(|workgroup| {
-            let groups = tiles.div_ceil(workgroup);
-            let slices = (workgroup / tiles).clamp(1, rows / 4);
-            Self {
-                workgroup,
-                lanes: tiles.min(workgroup),
-                slices,
-                rows,
-                groups,
-            }
-        });
-        let idle = |t: &Self| 1_000_000 - 1_000_000 * tiles * t.slices / (t.workgroup * t.groups);
-        tilings.into_iter().min_by_key(idle).unwrap_or(tilings[0])
-    }
-}
-
-/// How `accumulate_tiles` shares out some components by four features an invocation: a function of the shape alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tiles {
-    /// Invocations of a workgroup.
-    pub workgroup: usize,
-    /// Components of an invocation: what registers allow.
-    pub pack: usize,
-    /// Octets of components of a workgroup.
-    pub octets: usize,
-    /// vec4s of features of a workgroup.
-    pub features: usize,
-    /// How many invocations share the rows of a tile.
-    pub slices: usize,
-}
-
-impl Tiles {
-    /// Rows in workgroup memory at once: 8 KiB for the largest tiles.
-    pub const ROWS: usize = 16;
-    /// Components of an invocation that keeps no second moments of features.
-    pub const PACK_OF_SPHERICAL: usize = 8;
-
-    /// The tiles of a shape.
-    pub fn of(shape: Shape) -> Self {
-        let spherical = shape.covariance_type == CovarianceType::Spherical;
-        let pack = if spherical {
-            Self::PACK_OF_SPHERICAL
-        } else {
-            4
-        };
-        let octets = shape.k.div_ceil(8).next_power_of_two().min(8);
-        let packs = 8 * octets / pack;
-        let features = quads(shape.d).next_power_of_two().min(128 / packs).min(16);
-        let workgroup = (packs * features).max(64);
-        Self {
-            workgroup,
-            pack,
-            octets,
-            features,
-            slices: (workgroup / (packs * features)).min(Self::ROWS),
-        }
-    }
-
-    /// How many rows are written out.
-    pub const fn unrolled(self) -> usize {
-        let rows = Self::ROWS / self.slices;
-        if rows < 4 { rows } else { 4 }
-    }
-
-    /// Workgroups of a segment, by features and by components.
-    pub fn groups(self, shape: Shape) -> [usize; 2] {
-        let (quads, octets) = (quads(shape.d), shape.k.div_ceil(8));
-        [quads.div_ceil(self.features), octets.div_ceil(self.octets)]
-    }
-}
-
 /// Invocations of a workgroup that sums in registers.
 fn workgroup(limits: &DeviceLimits) -> u32 {
     let fits = |workgroup: u32| {
         workgroup <= limits.max_invocations
-            && registers_memory(workgroup) <= limits.workgroup_memory_bytes
+            && tree_memory(workgroup, MOST_IN_REGISTERS + 2) <= limits.workgroup_memory_bytes
     };
-    // Barriers and idle invocations are dear where the processor plays the GPU.
-    if limits.software {
-        64
-    } else {
-        [256, 128].into_iter().find(|&w| fits(w)).unwrap_or(64)
+    // Barriers and idle invocations are dear where the processor plays the GPU. Where they are not, few invocations
+    // have the more rows each, between which adding up shares out, and enough to hide what reading takes.
+    match limits.software {
+        false if fits(128) => 128,
+        _ => 64,
     }
 }
 
@@ -500,15 +417,16 @@ impl Reduction {
         if self.subgroups > 0 {
             return statistics.div_ceil(workgroup) * (self.subgroups as usize + 1);
         }
-        let chunk = chunk(self.workgroup);
-        statistics.div_ceil(chunk) * (chunk + workgroup / chunk)
+        // Trees are written out.
+        0
     }
 }
 
-/// Workgroup memory of `statistics_registers`, bytes.
-const fn registers_memory(workgroup: u32) -> u32 {
+/// Workgroup memory for adding up so many statistics, bytes.
+const fn tree_memory(workgroup: u32, statistics: usize) -> u32 {
     let chunk = chunk(workgroup) as u32;
-    4 * (chunk * (workgroup + workgroup / chunk) + workgroup)
+    let lanes = workgroup / chunk;
+    4 * (chunk * (workgroup + lanes) + (statistics as u32).next_multiple_of(chunk) * (lanes + 1))
 }
 
 /// Blocks that one submission takes: about a tenth of a second on a slow device, and sums that fit.

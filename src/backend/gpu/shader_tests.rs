@@ -11,7 +11,7 @@ use super::groups::GroupRange;
 use super::plan::{
     DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Tiles, Tiling, fits_registers,
 };
-use super::shape::{Shape, quads};
+use super::shape::{Shape, quads, score_rows};
 use super::stage::StageKey;
 use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
@@ -74,7 +74,7 @@ fn keys() -> Vec<StageKey> {
         keys.push(StageKey::StatisticsRegisters {
             shape,
             weighted,
-            reduction: reduction(if weighted { 64 } else { 256 }, 0),
+            reduction: reduction(if weighted { 64 } else { 128 }, 0),
         });
         if !weighted {
             keys.extend([StageKey::SumPartials { shape }, StageKey::MStep { shape }]);
@@ -103,7 +103,7 @@ fn keys() -> Vec<StageKey> {
         });
         keys.push(StageKey::StatisticsGroups {
             shape: shape(sum),
-            reduction: reduction(if d == 10 { 64 } else { 256 }, 0),
+            reduction: reduction(if d == 10 { 64 } else { 128 }, 0),
             hoisted: d == 10,
         });
     }
@@ -116,16 +116,16 @@ fn keys() -> Vec<StageKey> {
         keys.push(StageKey::StatisticsRegisters {
             shape,
             weighted: d == 2,
-            reduction: reduction(256, 8),
+            reduction: reduction(128, 4),
         });
         keys.push(StageKey::StatisticsGroups {
             shape,
-            reduction: reduction(256, 8),
+            reduction: reduction(128, 4),
             hoisted: false,
         });
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
-        keys.push(StageKey::Whiten { d });
+        keys.push(StageKey::ScoreFull { d });
         keys.push(StageKey::ScoreDiagonal { d });
         keys.push(StageKey::Responsibilities {
             d,
@@ -135,7 +135,7 @@ fn keys() -> Vec<StageKey> {
         keys.push(StageKey::MergeNormalisers { d, weighted: true });
         // Fewer features have their sums in registers.
         if d >= 10 {
-            keys.push(StageKey::Accumulate { d });
+            keys.extend([false, true].map(|whitens| StageKey::Accumulate { d, whitens }));
         }
         keys.push(StageKey::ScoreTiles { d });
         keys.push(StageKey::NormaliseTiles { d, weighted: true });
@@ -145,7 +145,7 @@ fn keys() -> Vec<StageKey> {
                 d,
                 k,
             };
-            keys.push(staged::statistics_stages(shape, false)[2]);
+            keys.push(staged::statistics_stages(shape, false, false)[2]);
         }
     }
     keys.extend([
@@ -281,7 +281,7 @@ fn structs_match_wgsl() {
         padding_0, padding_1, padding_2);
     let (module, _) = parse(StageKey::ReducePartials);
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
-        rows_per_block, own, pooled, copies, segments);
+        rows_per_block, partials_len, padding_0, padding_1, segments);
     assert_same_layout!(&module, Span: first, count, row, continued);
 }
 
@@ -304,14 +304,16 @@ fn hides_barrier(block: &naga::Block, nested: bool, loops: bool) -> bool {
 fn barriers_stand_in_no_branch_and_no_loop() {
     for key in keys() {
         let (module, _) = parse(key);
-        // Their loops end where the segment does, for all of a workgroup at once; Tint proves that.
-        let accumulates = matches!(
-            key,
-            StageKey::Accumulate { .. } | StageKey::AccumulateTiles { .. }
-        );
+        // Their loops end where the segment does, and a component's rows are whitened or not, for all of a workgroup at
+        // once; Tint proves that.
+        let accumulates = matches!(key, StageKey::AccumulateTiles { .. });
         let loops = !accumulates;
         let body = &module.entry_points[0].function.body;
-        assert!(!hides_barrier(body, false, loops), "{key:?}");
+        let is_left_to_tint = matches!(key, StageKey::Accumulate { .. });
+        assert!(
+            is_left_to_tint || !hides_barrier(body, false, loops),
+            "{key:?}"
+        );
         assert!(
             module
                 .functions
@@ -368,10 +370,10 @@ fn name(key: StageKey) -> String {
             let name = format!("{}-d{d}", key.stem());
             name + also(weighted, "-weighted") + also(each_row, "-rows")
         }
-        StageKey::Whiten { d }
-        | StageKey::Accumulate { d }
-        | StageKey::ScoreDiagonal { d }
-        | StageKey::ScoreTiles { d } => {
+        StageKey::Accumulate { d, whitens } => {
+            format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
+        }
+        StageKey::ScoreFull { d } | StageKey::ScoreDiagonal { d } | StageKey::ScoreTiles { d } => {
             format!("{}-d{d}", key.stem())
         }
         StageKey::NormaliseTiles { d, weighted } => {
@@ -410,12 +412,15 @@ fn minimum(key: StageKey) -> Option<usize> {
                 + 1
                 + shape.k * (shape.least_score() + Shape::LEAST_SHARE + shape.least_moments()),
         ),
-        // Reads and differences, U, squares, the score; what is written.
-        StageKey::Whiten { d } if d <= 64 => {
-            Some(3 * d + triangle::packed_len(d) + 1 + quads(d) + 1)
+        // Reads and differences, U, squares, the score, which is written.
+        StageKey::ScoreFull { d } if d <= 64 => {
+            Some(score_rows(d) * (3 * d + triangle::packed_len(d) + 2))
         }
-        // Four rows of a 4 x 4 tile, two vec4s read for each.
-        StageKey::Accumulate { .. } => Some(4 * (16 + 2)),
+        // Some rows of a square tile, two sides of vec4s read for each.
+        StageKey::Accumulate { d, whitens: false } => {
+            let tiling = Tiling::of(d);
+            Some(Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2))
+        }
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
         StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
@@ -544,8 +549,9 @@ impl Problem {
             }
             Regime::Staged { segment_rows, .. } => {
                 let len = shape.staged_len();
-                let partials = n.div_ceil(segment_rows) * len.partials() * 16;
-                let [score, normalise, accumulate, _] = staged::statistics_stages(shape, false);
+                let partials = n.div_ceil(segment_rows) * len * 16;
+                let [score, normalise, accumulate, _] =
+                    staged::statistics_stages(shape, false, false);
                 let samples = 4 * n * d;
                 if shape.is_diagonal() {
                     let tiles = Tiles::of(shape);
@@ -573,19 +579,19 @@ impl Problem {
                     ]
                 } else {
                     let tiling = Tiling::of(d);
-                    let (scores, whitened) = (4 * n * k, 16 * quads(d) * n * k);
-                    let rounds = n * k * tiling.groups * tiling.workgroup / tiling.slices / 4;
+                    let scores = 4 * n * k;
+                    let lanes = k * tiling.groups * tiling.workgroup;
+                    let rows = tiling.slices * Tiling::UNROLLED;
                     vec![
-                        step(score, n * k, samples + scores + whitened, (0, 0)),
+                        step(score, n * k / score_rows(d), samples + scores, (0, 0)),
                         step(normalise, 2 * n * k, 2 * scores, (n, k)),
                         step(
                             accumulate,
-                            rounds,
-                            scores + whitened + partials,
+                            n / rows * lanes,
+                            samples + scores + partials,
                             (
-                                n.div_ceil(segment_rows) * k * tiling.groups * tiling.workgroup,
-                                segment_rows.div_ceil(tiling.rows)
-                                    * (tiling.rows * (quads(d) + 1)).div_ceil(tiling.workgroup),
+                                n.div_ceil(segment_rows) * lanes,
+                                segment_rows.div_ceil(tiling.rows),
                             ),
                         ),
                     ]
@@ -624,7 +630,7 @@ fn shaders_are_written_for_other_compilers() {
             "entry": key.stem(),
             "constants": constants,
             "hot": match key {
-                StageKey::Whiten { .. } | StageKey::LogNormalisers { .. } => "whole",
+                StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
                 StageKey::Accumulate { .. } | StageKey::AccumulateTiles { .. } => "inner",
                 _ => "loop",
             },

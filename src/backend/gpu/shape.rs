@@ -3,12 +3,18 @@
 //! Diagonal and spherical models read no triangle and keep no products of two features; tied ones share one
 //! triangle of second moments between all components.
 
+use super::plan::Tiling;
 use crate::backend::Components;
 use crate::mixture::{CovarianceType, triangle};
 
 /// D in vec4s.
 pub const fn quads(d: usize) -> usize {
     d.div_ceil(4)
+}
+
+/// Rows of an invocation of `score_full`: as many as stay in registers beside their whitened coordinates.
+pub const fn score_rows(d: usize) -> usize {
+    if d <= 32 { 2 } else { 1 }
 }
 
 /// What the kernels of a model depend on.
@@ -20,30 +26,6 @@ pub struct Shape {
     pub d: usize,
     /// K.
     pub k: usize,
-}
-
-/// vec4s of a segment's partials in the staged regime: `own` of them, then `copies` times `pooled` ones, which
-/// `reduce_partials` adds to one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StagedLen {
-    /// What each component has to itself.
-    pub own: usize,
-    /// What all components share.
-    pub pooled: usize,
-    /// How often `pooled` is there: once a component.
-    pub copies: usize,
-}
-
-impl StagedLen {
-    /// vec4s of one segment.
-    pub const fn partials(self) -> usize {
-        self.own + self.pooled * self.copies
-    }
-
-    /// vec4s of one block.
-    pub const fn sums(self) -> usize {
-        self.own + self.pooled
-    }
 }
 
 impl Shape {
@@ -150,37 +132,29 @@ impl Shape {
             }
     }
 
-    /// Bytes of scratch memory that a row takes in the staged regime: its scores, and its whitened coordinates
-    /// where it costs more than a multiply-add to have each of them again. There scores come in octets, and a row
-    /// has a normaliser.
+    /// Bytes of scratch memory that a row takes in the staged regime: its scores, and where these come in octets its
+    /// normaliser.
     pub const fn scratch_bytes_per_row(self) -> usize {
         if self.is_diagonal() {
             4 * self.k.next_multiple_of(8) + 8
         } else {
-            self.k * (4 + 16 * quads(self.d))
+            4 * self.k
         }
     }
 
-    /// Sums of a segment in the staged regime. Per component: S1 and S0, then its 4 × 4 tiles of second
-    /// moments; for diagonal factors S1, the second moments of features, and S0 with the squared distances.
-    pub fn staged_len(self) -> StagedLen {
-        let (k, q) = (self.k, quads(self.d));
-        let tiles = 4 * triangle::packed_len(q);
-        let alone = |own| StagedLen {
-            own,
-            pooled: 0,
-            copies: 0,
-        };
-        match self.covariance_type {
-            CovarianceType::Full => alone(k * (q + 1 + tiles)),
-            CovarianceType::Tied => StagedLen {
-                own: k * (q + 1),
-                pooled: tiles,
-                copies: k,
-            },
-            CovarianceType::Diag => alone(k * (2 * q + 1)),
-            CovarianceType::Spherical => alone(k * (q + 1)),
-        }
+    /// vec4s of a segment's sums in the staged regime. Per component: S1 and S0, then its tiles of second moments; for
+    /// diagonal factors S1, the second moments of features, and S0 with the squared distances.
+    pub fn staged_len(self) -> usize {
+        let q = quads(self.d);
+        self.k
+            * match self.covariance_type {
+                CovarianceType::Full | CovarianceType::Tied => {
+                    let tiling = Tiling::of(self.d);
+                    tiling.vec4s(self.d) + 1 + tiling.tiles(self.d) * tiling.tile_len() / 4
+                }
+                CovarianceType::Diag => 2 * q + 1,
+                CovarianceType::Spherical => q + 1,
+            }
     }
 }
 
@@ -214,12 +188,12 @@ mod tests {
     #[test]
     fn staged_sums_are_whole_vec4s() {
         let len = |t, d, k| shape(t, d, k).staged_len();
-        // D = 5: two vec4s, three tiles.
-        assert_eq!(len(Full, 5, 3).partials(), 3 * (2 + 1 + 12));
-        assert_eq!(len(Diag, 5, 3).partials(), 3 * (2 + 2 + 1));
-        assert_eq!(len(Spherical, 5, 3).partials(), 3 * (2 + 1));
-        assert_eq!(len(Spherical, 16, 3).partials(), 3 * (4 + 1));
-        let tied = len(Tied, 5, 9);
-        assert_eq!((tied.partials(), tied.sums()), (9 * (3 + 12), 9 * 3 + 12));
+        // D = 5: two vec4s, three tiles of four features; D = 32: eight, ten of eight.
+        assert_eq!(len(Full, 5, 3), 3 * (2 + 1 + 3 * 4));
+        assert_eq!(len(Full, 32, 3), 3 * (8 + 1 + 10 * 16));
+        assert_eq!(len(Diag, 5, 3), 3 * (2 + 2 + 1));
+        assert_eq!(len(Spherical, 5, 3), 3 * (2 + 1));
+        assert_eq!(len(Spherical, 16, 3), 3 * (4 + 1));
+        assert_eq!(len(Tied, 5, 9), len(Full, 5, 9));
     }
 }

@@ -62,7 +62,7 @@ pub(super) enum StageKey {
         reduction: Reduction,
         hoisted: bool,
     },
-    Whiten {
+    ScoreFull {
         d: usize,
     },
     Responsibilities {
@@ -72,6 +72,8 @@ pub(super) enum StageKey {
     },
     Accumulate {
         d: usize,
+        /// Whether there may be components whose rows are whitened.
+        whitens: bool,
     },
     ScoreDiagonal {
         d: usize,
@@ -102,7 +104,7 @@ impl StageKey {
             Self::LogNormalisers { .. } => "log_normalisers",
             Self::MergeNormalisers { .. } => "merge_normalisers",
             Self::StatisticsGroups { .. } => "statistics_groups",
-            Self::Whiten { .. } => "whiten",
+            Self::ScoreFull { .. } => "score_full",
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
             Self::ScoreDiagonal { .. } => "score_diagonal",
@@ -132,11 +134,11 @@ impl StageKey {
                 reduction,
                 hoisted,
             } => generate::statistics_groups(shape, hoisted, reduction),
-            Self::Whiten { d } => generate::whiten(d),
+            Self::ScoreFull { d } => generate::score_full(d),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
             }
-            Self::Accumulate { d } => generate::accumulate(d),
+            Self::Accumulate { d, .. } => generate::accumulate(d),
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
@@ -169,9 +171,9 @@ impl StageKey {
             Self::LogNormalisers { .. } => &[RANGE, CHUNK, Read, Read, Write],
             Self::MergeNormalisers { .. } => &[RANGE, Read, Read, Write, Write],
             Self::StatisticsGroups { .. } => &[RANGE, CHUNK, Read, Read, Read, Write],
-            Self::Whiten { .. } => &[BATCH, Read, Read, Write, Write],
+            Self::ScoreFull { .. } => &[BATCH, Read, Read, Write],
             Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
-            Self::Accumulate { .. } => &[BATCH, Read, Read, Write],
+            Self::Accumulate { .. } => &[BATCH, Read, Read, Read, Write],
             Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],
             Self::ScoreTiles { .. } => &[BATCH, Read, Read, Write],
             Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
@@ -197,6 +199,9 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
+            Self::Accumulate { whitens, .. } => {
+                vec![("WHITENS", f64::from(u8::from(whitens)))]
+            }
             _ => vec![],
         }
     }

@@ -1,9 +1,9 @@
-//! The general path: `whiten`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
+//! The general path: `score_full`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
 //! Where factors are diagonal, `score_tiles`, `normalise_tiles` and `accumulate_tiles` take the places of the first
-//! three (`score_diagonal` that of `whiten` where responsibilities themselves are wanted), and no whitened coordinates
-//! are kept.
+//! three (`score_diagonal` that of `score_full` where responsibilities themselves are wanted). Nothing of a row is kept
+//! in between but its scores.
 //!
-//! A segment is at most 256 consecutive rows of one block; as many as scratch memory holds make a batch. A
+//! A segment is some consecutive rows of one block; as many as scratch memory holds make a batch. A
 //! segment's sums do not depend on its batch, and a block's segments are added in their order, so batches and
 //! submissions change no bit.
 //!
@@ -13,13 +13,12 @@
 //! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
 //! | `spans` | [`Span`] | host |
-//! | `whitened` | segments × K × ⌈D/4⌉ × rows, vec4s | `whiten` |
-//! | `scores` | segments × K × rows, f32: scores, then responsibilities | `whiten` or `score_diagonal`, `responsibilities` |
+//! | `scores` | segments × K × rows, f32: scores, then roots of responsibilities (or these) | `score_full` or `score_diagonal`, `responsibilities` |
 //! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` |
 //! | `normalisers` | segments × rows, vec2s | `normalise_tiles` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
-//! | `partials` | segments × [`StagedLen::partials`], vec4s | `accumulate` or `accumulate_tiles` |
-//! | `sums` | blocks × [`StagedLen::sums`], vec4s | `reduce_partials` |
+//! | `partials` | segments × [`Shape::staged_len`], vec4s | `accumulate` or `accumulate_tiles` |
+//! | `sums` | blocks × [`Shape::staged_len`], vec4s | `reduce_partials` |
 
 use std::ops::Range;
 
@@ -32,9 +31,7 @@ use super::parameters::Parameters;
 use super::plan::{Plan, SEGMENTS, Tiles, Tiling};
 use super::recording::{Recording, Submission};
 use super::samples::AtHand;
-#[cfg(doc)]
-use super::shape::StagedLen;
-use super::shape::{Shape, quads};
+use super::shape::{Shape, score_rows};
 use super::stage::{StageKey, bind_all, uniform_stride};
 use crate::backend::BackendError;
 
@@ -51,10 +48,10 @@ pub(super) struct Batch {
     pub segment_rows: u32,
     /// Distance between two features of a row.
     pub rows_per_block: u32,
-    /// vec4s of a segment's partials, see [`StagedLen`].
-    pub own: u32,
-    pub pooled: u32,
-    pub copies: u32,
+    /// vec4s of a segment's partials, see [`Shape::staged_len`].
+    pub partials_len: u32,
+    pub padding_0: u32,
+    pub padding_1: u32,
     pub segments: [Segment; SEGMENTS],
 }
 
@@ -116,7 +113,7 @@ impl Staged<'_> {
                 .collect();
             let recording = self.sum(
                 submission,
-                (parameters.shape, &tiled),
+                (parameters.shape, &tiled, parameters.whitens()),
                 group[0],
                 &pieces,
                 group.len(),
@@ -158,7 +155,6 @@ impl Staged<'_> {
         (first_segment, segments): (usize, &mut dyn Iterator<Item = Segment>),
         first_span: usize,
     ) -> Batch {
-        let len = shape.staged_len();
         let mut all = [Segment { first: 0, rows: 0 }; SEGMENTS];
         all.iter_mut()
             .zip(segments)
@@ -169,9 +165,9 @@ impl Staged<'_> {
             n_components: shape.k as u32,
             segment_rows: self.segment_rows as u32,
             rows_per_block: self.samples.layout.blocks.rows_per_block() as u32,
-            own: len.own as u32,
-            pooled: len.pooled as u32,
-            copies: len.copies as u32,
+            partials_len: shape.staged_len() as u32,
+            padding_0: 0,
+            padding_1: 0,
             segments: all,
         }
     }
@@ -185,14 +181,15 @@ impl Staged<'_> {
     fn sum(
         &self,
         submission: &mut Submission<'_>,
-        (shape, tiled): (Shape, &wgpu::Buffer),
+        (shape, tiled, whitens): (Shape, &wgpu::Buffer, bool),
         b: usize,
         pieces: &Pieces,
         rows: usize,
     ) -> Result<Recording, BackendError> {
         let device = submission.device;
         let (k, d) = (shape.k, shape.d);
-        let stages = device.stages(&statistics_stages(shape, self.samples.weighted))?;
+        let keys = statistics_stages(shape, self.samples.weighted, whitens);
+        let stages = device.stages(&keys)?;
 
         let mut spans = Vec::new();
         let mut batches = Vec::new();
@@ -219,36 +216,37 @@ impl Staged<'_> {
         let scored = if shape.is_diagonal() { 8 * octets } else { k };
         let scores = &pool.output(device, "scores", (slots * scored * 4) as u64)?;
         let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
-        let partials = &pool.output(device, "tiles", (at_once * len.partials() * 16) as u64)?;
-        let sums = &pool.output(device, "sums", (rows * len.sums() * 16) as u64)?;
-        // Coordinates, or normalisers where there are no coordinates; densities go unused.
-        let between = &match shape.is_diagonal() {
-            true => pool.output(device, "normalisers", (slots * 8) as u64)?,
-            false => pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?,
-        };
-        let densities = &pool.output(device, "densities", 8)?;
+        let partials = &pool.output(device, "tiles", (at_once * len * 16) as u64)?;
+        let sums = &pool.output(device, "sums", (rows * len * 16) as u64)?;
+        // Normalisers of `normalise_tiles`; densities go unused.
+        let rows_of = |yes: bool| if yes { (slots * 8) as u64 } else { 8 };
+        let normalisers = &pool.output(device, "normalisers", rows_of(shape.is_diagonal()))?;
+        let densities = &pool.output(device, "densities", rows_of(false))?;
         let reduce = vec![batch, spans, partials, sums];
         let bindings = match shape.is_diagonal() {
             true => [
                 vec![batch, samples, tiled, scores],
-                vec![batch, samples, scores, between, logs],
-                vec![batch, samples, tiled, scores, between, partials],
+                vec![batch, samples, scores, normalisers, logs],
+                vec![batch, samples, tiled, scores, normalisers, partials],
                 reduce,
             ],
             false => [
-                vec![batch, samples, tiled, between, scores],
+                vec![batch, samples, tiled, scores],
                 vec![batch, samples, scores, logs, densities],
-                vec![batch, between, scores, partials],
+                vec![batch, samples, tiled, scores, partials],
                 reduce,
             ],
         };
         let (score_groups, accumulate_groups) = match shape.is_diagonal() {
             true => ([1, octets], Tiles::of(shape).groups(shape)),
-            false => ([row_groups, k], [Tiling::of(d).groups, k]),
+            false => (
+                [row_groups.div_ceil(score_rows(d)), k],
+                [Tiling::of(d).groups, k],
+            ),
         };
         let [score_groups, accumulate_groups] =
             [score_groups, accumulate_groups].map(|groups| groups.map(|g| g as u32));
-        let reduce_groups = len.sums().div_ceil(64) as u32;
+        let reduce_groups = len.div_ceil(64) as u32;
         let bound = device.guarded("statistics", 0, || {
             bind_all(device.raw(), &stages, &bindings)
         })?;
@@ -265,7 +263,7 @@ impl Staged<'_> {
                 recording.dispatch(bound, &[at * uniform_stride::<Batch>()], groups);
             }
         }
-        recording.want(sums, rows * len.sums() * 4);
+        recording.want(sums, rows * len * 4);
         recording.want(logs, logs_len);
         Ok(recording)
     }
@@ -343,19 +341,19 @@ impl Staged<'_> {
         let scores = &pool.output(device, "scores", (slots * k * 4) as u64)?;
         let logs = &pool.output(device, "logs", logs_bytes)?;
         let densities = &pool.output(device, "densities", (slots * 8) as u64)?;
-        let whitened = &match shape.is_diagonal() {
-            true => None,
-            false => Some(pool.output(device, "whitened", (slots * k * quads(d) * 16) as u64)?),
+        let bindings = [
+            vec![batch, samples, tiled, scores],
+            vec![batch, samples, scores, logs, densities],
+        ];
+        let score_groups = match shape.is_diagonal() {
+            true => x,
+            false => x.div_ceil(score_rows(d) as u32),
         };
-        let mut score = vec![batch, samples, tiled];
-        score.extend(whitened);
-        score.push(scores);
-        let bindings = [score, vec![batch, samples, scores, logs, densities]];
         let bound = device.guarded("responsibilities", 0, || {
             bind_all(device.raw(), &stages, &bindings)
         })?;
         let mut recording = Recording::default();
-        recording.dispatch(&bound[0], &[0], [x, k as u32, z]);
+        recording.dispatch(&bound[0], &[0], [score_groups, k as u32, z]);
         recording.dispatch(&bound[1], &[0], [x, 1, z]);
         recording.want(densities, 2 * slots);
         recording.want(scores, k * slots);
@@ -368,12 +366,12 @@ fn score(shape: Shape) -> StageKey {
     let d = shape.d;
     match shape.is_diagonal() {
         true => StageKey::ScoreDiagonal { d },
-        false => StageKey::Whiten { d },
+        false => StageKey::ScoreFull { d },
     }
 }
 
-/// The stages of a pass in their order.
-pub(super) fn statistics_stages(shape: Shape, weighted: bool) -> [StageKey; 4] {
+/// The stages of a pass in their order; `whitens` as for `accumulate`.
+pub(super) fn statistics_stages(shape: Shape, weighted: bool, whitens: bool) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
     if shape.is_diagonal() {
@@ -390,7 +388,7 @@ pub(super) fn statistics_stages(shape: Shape, weighted: bool) -> [StageKey; 4] {
         [
             score(shape),
             responsibilities,
-            StageKey::Accumulate { d },
+            StageKey::Accumulate { d, whitens },
             reduce,
         ]
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::parameters::Parameters;
-use super::plan::Regime;
+use super::plan::{Regime, Tiling};
 use super::shape::{Shape, quads};
 use crate::backend::Statistics;
 use crate::mixture::{CovarianceType, triangle};
@@ -106,7 +106,7 @@ impl Sums {
             Regime::Staged { .. } if shape.is_diagonal() => {
                 from_diagonals(&self.components, parameters, &mut statistics);
             }
-            Regime::Staged { .. } => from_tiles(&self.components, shape, &mut statistics),
+            Regime::Staged { .. } => from_tiles(&self.components, parameters, &mut statistics),
         }
         for sum in [&mut statistics.s0, &mut statistics.s1, &mut statistics.s2] {
             sum.iter_mut().for_each(|x| *x *= weight_unit);
@@ -142,7 +142,7 @@ const HALF_LOG2_E: f64 = 0.721_347_5_f32 as f64;
 fn from_diagonals(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
     let shape = parameters.shape;
     let (d, q) = (shape.d, quads(shape.d));
-    let len = 4 * shape.staged_len().own / shape.k;
+    let len = 4 * shape.staged_len() / shape.k;
     for (k, from) in sums.chunks_exact(len).enumerate() {
         let (moments, tail) = from.split_at(len - 4);
         to.s0[k] = tail[0];
@@ -159,25 +159,40 @@ fn from_diagonals(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics
     }
 }
 
-/// Per component S1, padded to vec4s, and S0; then triangles as 4 × 4 tiles by columns, one a component or one
-/// for all.
-fn from_tiles(sums: &[f64], shape: Shape, to: &mut Statistics) {
-    let (d, q) = (shape.d, quads(shape.d));
-    let (length, tiles) = (triangle::packed_len(d), 16 * triangle::packed_len(q));
+/// Per component S1, padded to vec4s, and S0; then triangles as square tiles by columns. Those of components whose rows
+/// the device did not whiten are whitened here.
+fn from_tiles(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
+    let shape = parameters.shape;
+    let (d, tiling) = (shape.d, Tiling::of(shape.d));
+    let (edge, q, tile_len) = (tiling.edge, tiling.vec4s(d), tiling.tile_len());
+    let length = triangle::packed_len(d);
     let (own, triangles) = sums.split_at(4 * shape.k * (q + 1));
     for (k, from) in own.chunks_exact(4 * (q + 1)).enumerate() {
         to.s1[k * d..(k + 1) * d].copy_from_slice(&from[..d]);
         to.s0[k] = from[4 * q];
     }
-    for (from, to) in triangles
-        .chunks_exact(tiles)
-        .zip(to.s2.chunks_exact_mut(length))
-    {
-        for i in 0..d {
-            for j in 0..=i {
-                let tile = triangle::at(i / 4, j / 4);
-                to[triangle::at(i, j)] = from[16 * tile + 4 * (j % 4) + i % 4];
+    let whitened: Vec<Vec<f64>> = triangles
+        .par_chunks_exact(tiling.tiles(d) * tile_len)
+        .zip(to.s1.par_chunks_exact_mut(d))
+        .enumerate()
+        .map(|(k, (from, s1))| {
+            let mut s2 = vec![0.0; length];
+            for i in 0..d {
+                for j in 0..=i {
+                    let tile = triangle::at(i / edge, j / edge);
+                    s2[triangle::at(i, j)] = from[tile_len * tile + edge * (j % edge) + i % edge];
+                }
             }
-        }
+            match parameters.is_whitened(k) {
+                true => s2,
+                false => parameters.whiten_triangle(k, to.s0[k], s1, &s2),
+            }
+        })
+        .collect();
+    // Tied components share one triangle.
+    let triangles = to.s2.len() / length;
+    for (k, from) in whitened.iter().enumerate() {
+        let to = &mut to.s2[k % triangles * length..][..length];
+        to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
     }
 }

@@ -248,11 +248,21 @@ pub(super) fn builtins(reduction: Reduction) -> &'static str {
 }
 
 /// Memory for sums over a workgroup.
-pub(super) fn shared_memory(reduction: Reduction) -> String {
+pub(super) fn shared_memory(reduction: Reduction, statistics: usize) -> String {
     match reduction.subgroups {
         0 => {
-            let chunk = format!("const CHUNK: u32 = {}u;", chunk(reduction.workgroup));
-            fill(TREE, &[("chunk", &chunk)])
+            let chunk = chunk(reduction.workgroup);
+            let chunks = statistics.div_ceil(chunk);
+            let [mut branch, mut trunk] = [const { String::new() }; 2];
+            for i in 1..chunk {
+                line!(branch, "sum += tree[first + {i}u * LANES];");
+            }
+            for i in 1..reduction.workgroup as usize / chunk {
+                line!(trunk, "sum += branches[first + {i}u];");
+            }
+            let chunk = format!("const CHUNK: u32 = {chunk}u;\nconst CHUNKS: u32 = {chunks}u;");
+            let parts = [("chunk", &*chunk), ("branch", &branch), ("trunk", &trunk)];
+            fill(TREE, &parts)
         }
         most => {
             let most = format!("// The most of them.\nconst SUBGROUPS: u32 = {most}u;");
@@ -261,7 +271,8 @@ pub(super) fn shared_memory(reduction: Reduction) -> String {
     }
 }
 
-/// Sums over the workgroup: by subgroups with one barrier, or some statistics at a time with two barriers each.
+/// Sums over the workgroup: by subgroups with one barrier, or some statistics at a time with a barrier before and
+/// after.
 pub(super) fn sums(names: &[String], reduction: Reduction) -> String {
     let mut text = String::new();
     if reduction.subgroups > 0 {
@@ -285,19 +296,26 @@ pub(super) fn sums(names: &[String], reduction: Reduction) -> String {
     }
     let chunk = chunk(reduction.workgroup);
     for (c, names) in names.chunks(chunk).enumerate() {
+        if c > 0 {
+            line!(text, "workgroupBarrier();");
+        }
         for (s, name) in names.iter().enumerate() {
             line!(text, "tree[{s}u * ROW + lane] = {name};");
         }
         line!(text, "workgroupBarrier();");
-        line!(text, "branches[lane] = branch(lane);");
-        line!(text, "workgroupBarrier();");
-        line!(text, "if lane < {}u {{", names.len());
         line!(
             text,
-            "    partials[partial + {}u + lane] = trunk(lane);",
+            "branches[{}u * (LANES + 1u) + lane + lane / LANES] = branch(lane);",
             c * chunk
         );
-        line!(text, "}}");
+    }
+    line!(text, "workgroupBarrier();");
+    for first in (0..names.len()).step_by(reduction.workgroup as usize) {
+        line!(text, "if lane + {first}u < STATISTICS {{");
+        line!(
+            text,
+            "    partials[partial + lane + {first}u] = trunk(lane + {first}u);\n}}"
+        );
     }
     text
 }

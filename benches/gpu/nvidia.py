@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole.
+
+Slang makes loads of single numbers of naga's `Load4`, at addresses that may wrap around in 32 bits, so that nvcc cannot join them
+again. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended.
+"""
+import importlib.util
+import pathlib
+import re
+import sys
+
+
+def loads(width):
+    """Loads of so many numbers that become one vector."""
+    first = r"uint (?P<v0>\w+) = (?P<buffer>\([^;]*?\))\.Load<uint >\((?P<at>[^;]*)\);\s*"
+    more = "".join(rf"uint (?P<v{n}>\w+) = \([^;]*?\)\.Load<uint >\((?P=at) \+ {4 * n}U\);\s*" for n in range(1, width))
+    names = ", ".join(f"(?P=v{n})" for n in range(width))
+    return re.compile(first + more + rf"(?P<to>[^;\n]*?)asfloat_\d+\(make_uint{width} \({names}\)\)")
+
+
+LOADS = {width: loads(width) for width in (4, 2)}
+
+
+def whole(text):
+    for width, pattern in LOADS.items():
+        text = pattern.sub(rf"\g<to>(*(const float{width}*)((const char*)(\g<buffer>.data) + (\g<at>)))", text)
+    return text
+
+
+def main():
+    script = pathlib.Path(sys.argv[1]).resolve()
+    spec = importlib.util.spec_from_file_location("nvidia_isa", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    run = module.sh
+
+    def sh(*command):
+        printed = run(*command)
+        if "cuda" in command and "-o" in command:
+            file = pathlib.Path(command[command.index("-o") + 1])
+            file.write_text(whole(file.read_text()))
+        return printed
+
+    module.sh = sh
+    sys.argv = [str(script), *sys.argv[2:]]
+    module.main()
+
+
+if __name__ == "__main__":
+    main()

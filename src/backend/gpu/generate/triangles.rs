@@ -1,0 +1,200 @@
+//! Full and tied mixtures of many features: scores, and second moments as products of matrices.
+
+use std::fmt::Write;
+
+use super::super::plan::Tiling;
+use super::super::shape::{quads, score_rows};
+use super::{FEATURES, PARTS, fill, staged};
+
+/// Up to this D rows are whitened in registers.
+const MOST_UNROLLED: usize = 64;
+
+/// The text of `score_full` for D features.
+pub(in super::super) fn score_full(d: usize) -> String {
+    let rows = score_rows(d);
+    let (body, features) = if d <= MOST_UNROLLED {
+        (unrolled_scores(d, rows), "")
+    } else {
+        let body = include_str!("../../../../shaders/shared/score_loop.wgsl");
+        (body.to_owned(), FEATURES)
+    };
+    let text = include_str!("../../../../shaders/score_full.wgsl");
+    let text = fill(text, &[("score", &body), ("features", features)]);
+    let alias = ["f32", "vec2<f32>"][rows - 1];
+    let constants = format!(
+        "// Rows of an invocation.\nconst ROWS: u32 = {rows}u;\nalias Rows = {alias};\n\n@group(0)"
+    );
+    staged(&text, d).replacen("@group(0)", &constants, 1)
+}
+
+/// The scores of an invocation's one or two neighbouring rows, four whitened coordinates at a time.
+fn unrolled_scores(d: usize, rows: usize) -> String {
+    let mut text = String::new();
+    let part_of = |r: usize| if rows == 1 { "" } else { [".x", ".y"][r] };
+    for j in 0..d {
+        let (quad, part) = (j / 4, PARTS[j % 4]);
+        if j % 4 == 0 {
+            line!(text, "let mean_{quad} = components[k][MEAN + {quad}u];");
+        }
+        line!(
+            text,
+            "let x{j} = samples[at + {j}u * stride] - mean_{quad}.{part};"
+        );
+    }
+    for r in 0..rows {
+        line!(text, "var squares{r} = 0.0;");
+    }
+    let mut column = 0;
+    for i in 0..quads(d) {
+        line!(text, "let e{i} = components[k][REMAINDER + {i}u];");
+        for r in 0..rows {
+            line!(text, "var y{r}_{i} = -e{i};");
+        }
+        for j in 0..(4 * i + 4).min(d) {
+            // Above the diagonal of the last sub-block there are zeros.
+            let above = j.saturating_sub(4 * i);
+            line!(text, "let u{i}_{j} = components[k][FACTOR + {column}u];");
+            for r in 0..rows {
+                let (y, x) = (format!("y{r}_{i}"), format!("x{j}{}", part_of(r)));
+                if above == 0 {
+                    line!(text, "{y} = fma(u{i}_{j}, vec4({x}), {y});");
+                } else {
+                    for part in &PARTS[above..] {
+                        line!(text, "{y}.{part} = fma(u{i}_{j}.{part}, {x}, {y}.{part});");
+                    }
+                }
+            }
+            column += 1;
+        }
+        column += 4 * (i + 1) - (4 * i + 4).min(d);
+        for r in 0..rows {
+            line!(text, "squares{r} += dot(y{r}_{i}, y{r}_{i});");
+        }
+    }
+    let squares: Vec<String> = (0..rows).map(|r| format!("squares{r}")).collect();
+    line!(
+        text,
+        "scores[to] = components[k][0].x - HALF_LOG2_E * min(Rows({}), Rows(FARTHEST));",
+        squares.join(", ")
+    );
+    text
+}
+
+/// The text of `accumulate` for D features.
+pub(in super::super) fn accumulate(d: usize) -> String {
+    let tiling = Tiling::of(d);
+    let Tiling {
+        edge,
+        workgroup,
+        lanes,
+        slices,
+        rows,
+        ..
+    } = tiling;
+    let constants = format!(
+        "// Whether there are components whose rows are whitened before.\noverride WHITENS: bool = false;\n\n\
+         // Invocations, those that share out the tiles once, features of a tile, rows in workgroup memory.\n\
+         const WORKGROUP: u32 = {workgroup}u;\nconst LANES: u32 = {lanes}u;\nconst EDGE: u32 = {edge}u;\n\
+         const ROWS: u32 = {rows}u;\n// How many invocations share the rows of a tile.\nconst SLICES: u32 = {slices}u;\n"
+    );
+    let quarters = edge / 4;
+    let columns: Vec<String> = (0..edge)
+        .flat_map(|j| (0..quarters).map(move |q| format!("column_{j}_{q}")))
+        .collect();
+    let [mut declared, mut shared, mut partials] = [const { String::new() }; 3];
+    for s in 1..slices {
+        line!(shared, "let place_{s} = place_of(lane + {s}u * LANES);");
+    }
+    for (n, column) in columns.iter().enumerate() {
+        line!(declared, "var {column} = vec4(0.0);");
+        line!(partials, "partials[to + {n}u] = {column};");
+        if slices > 1 {
+            line!(
+                shared,
+                "workgroupBarrier();\nz[place.x].quads[place.y] = {column};\nworkgroupBarrier();"
+            );
+            line!(shared, "if slice == 0u {{");
+            for s in 1..slices {
+                line!(shared, "    {column} += z[place_{s}.x].quads[place_{s}.y];");
+            }
+            line!(shared, "}}");
+        }
+    }
+    let [mut rows_sum, mut weights_sum] = [const { String::new() }; 2];
+    for other in 1..tiling.row_lanes(d) {
+        line!(rows_sum, "place = place_of(lane + {other}u);");
+        line!(rows_sum, "s1 += z[place.x].quads[place.y];");
+        line!(
+            weights_sum,
+            "s0 += z[{other}u / STRIDE].quads[{other}u % STRIDE].x;"
+        );
+    }
+    let text = fill(
+        include_str!("../../../../shaders/accumulate.wgsl"),
+        &[
+            ("columns", &declared),
+            ("bring", &bring(tiling.rounds(d))),
+            ("whiten", &whiten(tiling.rounds(d))),
+            ("walk", &walk(tiling)),
+            ("rows", &rows_sum),
+            ("weights", &weights_sum),
+            ("slices", &shared),
+            ("partials", &partials),
+        ],
+    );
+    staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// Brings rows into workgroup memory, four at a time, so many times.
+fn bring(rounds: usize) -> String {
+    let mut text = String::new();
+    for n in 0..rounds {
+        let template = include_str!("../../../../shaders/shared/bring_rows.wgsl");
+        text += &template.replace("$n", &n.to_string());
+    }
+    text
+}
+
+/// Whitens them where they are.
+fn whiten(rounds: usize) -> String {
+    let mut text = String::new();
+    for n in 0..rounds {
+        let template = include_str!("../../../../shaders/shared/whiten_rows.wgsl");
+        text += &template.replace("$n", &n.to_string());
+    }
+    text
+}
+
+/// Adds an invocation's slice of the rows in workgroup memory to its tile.
+fn walk(tiling: Tiling) -> String {
+    let quarters = tiling.edge / 4;
+    let unrolled = Tiling::UNROLLED;
+    let mut text = String::new();
+    line!(
+        text,
+        "for (var row = {unrolled}u * slice; row < ROWS; row += {unrolled}u * SLICES) {{"
+    );
+    for n in 0..unrolled {
+        for q in 0..quarters {
+            line!(
+                text,
+                "    let a{n}_{q} = z[row + {n}u].quads[tile_i + {q}u];"
+            );
+            line!(
+                text,
+                "    let b{n}_{q} = z[row + {n}u].quads[tile_j + {q}u];"
+            );
+        }
+        for j in 0..tiling.edge {
+            let b = format!("b{n}_{}.{}", j / 4, PARTS[j % 4]);
+            for q in 0..quarters {
+                line!(
+                    text,
+                    "    column_{j}_{q} = fma(a{n}_{q}, vec4({b}), column_{j}_{q});"
+                );
+            }
+        }
+    }
+    line!(text, "}}");
+    text
+}
