@@ -58,7 +58,7 @@ fn sum_partials(
 
     //@ tree
     workgroupBarrier();
-    branches[lane] = branch(lane);
+    branches[lane + lane / LANES] = branch(lane);
     workgroupBarrier();
     if lane < CHUNK && first + lane < SUMS {
         trace[row + 2u * settings.blocks + first + lane] = trunk(lane);

@@ -53,7 +53,7 @@ pub(in super::super) fn sum_partials(shape: Shape) -> String {
         include_str!("../../../../shaders/sum_partials.wgsl"),
         &[
             ("constants", &constants),
-            ("reduction", &shared_memory(REDUCTION)),
+            ("reduction", &shared_memory(REDUCTION, STATISTICS_AT_ONCE)),
             ("accumulators", &accumulators),
             ("add", &add),
             ("tree", &tree),
