@@ -82,13 +82,21 @@ pub(crate) fn compare(tasks: &[&Task], python: Option<&Path>, folder: &Path) {
         ]
         .map(|precision| measure(task, &values, precision));
         precisions.push(format!(
-            "{:<13} {:>8.4} {:>8.4} {:>8.4}  {}  {}",
+            "{:<13} {:>8.4} {:>8.4} {:>8.4}  {}  {}{}",
             task.name,
             auto.seconds,
             single.seconds,
             double.seconds,
             off(&auto.fit, &double.fit),
-            off(&single.fit, &double.fit)
+            off(&single.fit, &double.fit),
+            if [&auto, &single, &double]
+                .iter()
+                .all(|run| run.fit.converged)
+            {
+                ""
+            } else {
+                "  at resolution"
+            }
         ));
         let (seconds, own) = (auto.seconds, &auto.fit);
         line(

@@ -45,12 +45,12 @@ pub(super) fn generator(seed: u64, stream: Stream) -> ChaCha8Rng {
     rng
 }
 
-/// Rows that k-means++ looks at, at least (all of them where there are fewer).
+/// Rows that k-means++ looks at, at least, and rows a component (all of them where there are fewer).
 const SUBSAMPLE: usize = 10_000;
-/// The same for each of several starts, which make up for each other.
-const SUBSAMPLE_OF_MANY: usize = 2_000;
-/// Rows a component that k-means++ looks at, at least.
 const ROWS_PER_COMPONENT: usize = 50;
+/// The same, at most, for each of several starts, which make up for each other.
+const SUBSAMPLE_OF_MANY: usize = 1_000;
+const ROWS_PER_COMPONENT_OF_MANY: usize = 200;
 /// The share of the samples that a noise component starts with.
 const NOISE_WEIGHT: f64 = 0.1;
 /// Places of the random order that are looked at at once, at least.
@@ -233,11 +233,11 @@ fn from_kmeans(
 ) -> Start {
     let (k, d) = (options.n_components, samples.n_features());
     let mut rng = generator(options.seed, Stream::Start(restart));
-    let rows = match options.restarts {
-        1 => SUBSAMPLE,
-        _ => SUBSAMPLE_OF_MANY,
-    };
-    let points = subsample(samples, map, rows.max(ROWS_PER_COMPONENT * k), &mut rng);
+    let mut rows = SUBSAMPLE.max(ROWS_PER_COMPONENT * k);
+    if options.restarts > 1 {
+        rows = rows.min(SUBSAMPLE_OF_MANY.max(ROWS_PER_COMPONENT_OF_MANY * k));
+    }
+    let points = subsample(samples, map, rows, &mut rng);
     let labels = kmeans::labels(&points, k, &mut rng);
     let mut moments = Statistics::zero(options.covariance_type, k, d);
     let mut r = vec![0.0; k];

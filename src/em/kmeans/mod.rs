@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use self::side::{GROUP, Group};
 
 /// Lloyd steps after seeding; never to convergence.
-const LLOYD_STEPS: usize = 8;
+const LLOYD_STEPS: usize = 4;
 /// Points × centres × features of a step above which there are fewer steps, and chains in place of greedy
 /// k-means++: about two seconds of it on two cores (`benches/README.md`).
 const LARGE: usize = 1 << 28;
