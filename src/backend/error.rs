@@ -31,7 +31,9 @@ pub enum BackendError {
         reason: String,
     },
     /// The device has not enough memory.
-    #[error("{adapter} has not enough memory for {bytes} bytes; --device cpu needs no GPU")]
+    #[error(
+        "{adapter} has not enough memory for {bytes} bytes; --gpu-memory bounds what samples take, --device cpu needs no GPU"
+    )]
     OutOfMemory {
         /// The adapter.
         adapter: String,

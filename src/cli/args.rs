@@ -50,6 +50,9 @@ pub(crate) struct Shared {
     /// auto, gpu, gpu:NAME (part of an adapter's name or its number), cpu or reference
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
+    /// Mebibytes of samples that a GPU may hold at once; the rest is sent anew in each pass [default: all of them]
+    #[arg(long, global = true, value_name = "MIB")]
+    pub(crate) gpu_memory: Option<u64>,
     /// Threads to use on the CPU [default: all]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,

@@ -68,6 +68,7 @@ pub(crate) fn run(shared: &Shared, args: &ExperimentArgs) -> Result<Outcome, Fai
     let options = Options {
         seed: shared.seed,
         device: shared.device()?,
+        gpu_memory: shared.gpu_memory(),
         precision: shared.precision(),
         ..Options::new(truth.len())
     };
@@ -143,6 +144,7 @@ fn sweep(shared: &Shared, samples: &Samples) -> Result<Selection, Failure> {
     let mut sweep = Sweep::new(1..=8);
     sweep.options.seed = shared.seed;
     sweep.options.device = shared.device()?;
+    sweep.options.gpu_memory = shared.gpu_memory();
     sweep.options.precision = shared.precision();
     let watch = Watch::new(shared);
     let result = em::select(samples, &sweep, &mut |models| watch.sweep(models));

@@ -34,6 +34,11 @@ impl Shared {
         }
     }
 
+    /// In bytes.
+    pub(crate) fn gpu_memory(&self) -> Option<u64> {
+        self.gpu_memory.map(|mib| mib.saturating_mul(1 << 20))
+    }
+
     pub(crate) fn precision(&self) -> PrecisionChoice {
         match self.precision {
             PrecisionArg::Auto => PrecisionChoice::Auto,
@@ -171,6 +176,7 @@ impl EmArgs {
             freeze: self.freeze()?,
             seed: shared.seed,
             device: shared.device()?,
+            gpu_memory: shared.gpu_memory(),
             precision: shared.precision(),
             ..Options::new(self.k)
         })

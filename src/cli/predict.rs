@@ -65,6 +65,7 @@ impl Shared {
     pub(crate) fn evaluation(&self, k: usize) -> Result<Options, Failure> {
         Ok(Options {
             device: self.device()?,
+            gpu_memory: self.gpu_memory(),
             precision: match self.precision() {
                 em::PrecisionChoice::Auto if self.device == "auto" || self.device == "cpu" => {
                     em::PrecisionChoice::F64

@@ -92,6 +92,7 @@ fn sweep(shared: &Shared, args: &SelectArgs) -> Result<Sweep, Failure> {
             reg_covar: args.reg_covar,
             seed: shared.seed,
             device: shared.device()?,
+            gpu_memory: shared.gpu_memory(),
             precision: shared.precision(),
             ..Options::new(*components.end())
         },

@@ -147,11 +147,22 @@ impl<'a> Engine<'a> {
     fn use_gpu(&mut self, selection: &gpu::Selection) -> Result<(), BackendError> {
         let device = match self.device.take() {
             Some(device) => device,
-            None => gpu::Device::open(selection, gpu::Options::default())?,
+            None => {
+                let options = gpu::Options {
+                    max_sample_bytes: self.options.gpu_memory,
+                    ..gpu::Options::default()
+                };
+                gpu::Device::open(selection, options)?
+            }
         };
         self.backend = Box::new(Gpu::load(&device, self.samples, self.map)?);
         self.device = Some(device);
         Ok(())
+    }
+
+    /// The GPU that was opened, if one was.
+    pub(super) fn device(&self) -> Option<&gpu::Device> {
+        self.device.as_ref()
     }
 
     /// The rows it evaluates.

@@ -1,6 +1,7 @@
 //! Starts: responsibilities or labels turned into parameters by the update rules of every other iteration.
 //!
-//! All starts are made on the host in f64 from one random stream, so every device begins alike.
+//! All starts are made on the host in f64 from one random stream, so every device begins alike; a GPU helps k-means to
+//! find nearest centres where they are many.
 
 use std::collections::HashSet;
 
@@ -8,11 +9,13 @@ use rand::{Rng, RngExt, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::events::{Event, EventKind};
 use super::kmeans::{self, Points};
 use super::maximise::Past;
 use super::options::{Init, Options};
 use super::shuffle::Order;
 use super::update::{self, Rules};
+use crate::backend::gpu;
 use crate::backend::{Components, NoiseBox, Statistics, SummationBlocks, strands};
 use crate::data::{Samples, Standardisation};
 use crate::mixture::triangle;
@@ -58,12 +61,14 @@ const PLACES: usize = 16_384;
 /// Draws a component in search of distinct rows, before all rows are looked at.
 const TRIES: usize = 4;
 
-/// Start number `restart` in standardised units, and the components whose covariance it could not determine.
+/// Start number `restart` in standardised units, and the components whose covariance it could not determine. A device that
+/// is in use helps where it can.
 pub(super) fn start(
     samples: &Samples,
     map: &Standardisation,
     options: &Options,
     restart: usize,
+    device: Option<&gpu::Device>,
 ) -> Start {
     let mut start = match &options.init {
         Init::Model(mixture) => Start::at(Components::from_mixture(mixture, map), Past::default()),
@@ -79,7 +84,7 @@ pub(super) fn start(
             r.iter_mut().for_each(|x| *x /= sum);
         }),
         Init::RandomFromData => from_rows(samples, map, options, restart),
-        Init::KMeansPlusPlus => from_kmeans(samples, map, options, restart),
+        Init::KMeansPlusPlus => from_kmeans(samples, map, options, restart, device),
     };
     if options.noise || start.components.noise.is_some() {
         start.components = noisy(start.components, map);
@@ -230,6 +235,7 @@ fn from_kmeans(
     map: &Standardisation,
     options: &Options,
     restart: usize,
+    device: Option<&gpu::Device>,
 ) -> Start {
     let (k, d) = (options.n_components, samples.n_features());
     let mut rng = generator(options.seed, Stream::Start(restart));
@@ -238,7 +244,7 @@ fn from_kmeans(
         rows = rows.min(SUBSAMPLE_OF_MANY.max(ROWS_PER_COMPONENT_OF_MANY * k));
     }
     let points = subsample(samples, map, rows, &mut rng);
-    let labels = kmeans::labels(&points, k, &mut rng);
+    let (labels, failure) = kmeans::labels(&points, k, &mut rng, device);
     let mut moments = Statistics::zero(options.covariance_type, k, d);
     let mut r = vec![0.0; k];
     for (i, &label) in labels.iter().enumerate() {
@@ -266,6 +272,12 @@ fn from_kmeans(
             }
         }
     }
+    start.past.events.extend(failure.map(|error| Event {
+        iteration: 0,
+        component: None,
+        kind: EventKind::Device,
+        reason: format!("{error}; the start was found on the CPU"),
+    }));
     start
 }
 

@@ -87,10 +87,11 @@ pub(super) fn run_all(
     going: Vec<Going>,
 ) -> Result<(Vec<Ended>, Duration), FitError> {
     let started = Instant::now();
+    let device = engine.device();
     let drawn: Vec<Option<Start>> = going
         .par_iter()
         .map(|going| {
-            let draw = || init::start(source, map, options, going.number);
+            let draw = || init::start(source, map, options, going.number, device);
             going.components.is_none().then(draw)
         })
         .collect();

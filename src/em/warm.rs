@@ -225,7 +225,7 @@ pub(super) fn warm_up(
     let winner = going.swap_remove(0);
     let start = match winner.components {
         Some(components) => Start::at(components, winner.past),
-        None => init::start(samples, map, options, winner.number),
+        None => init::start(samples, map, options, winner.number, engine.device()),
     };
     let acceleration = match winner.acceleration {
         Some(acceleration) => {

@@ -4,6 +4,7 @@
 mod bits;
 mod data;
 mod faults;
+mod kmeans;
 mod reference;
 mod streaming;
 mod walk;

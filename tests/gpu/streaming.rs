@@ -1,9 +1,10 @@
 //! Samples larger than what a device may hold: the same bits, and no byte sent that nobody looks at.
 
-use wgmm::backend::gpu::{Counters, Device, Gpu, Options};
+use wgmm::backend::gpu::{Counters, Device, Gpu, Options, Selection};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, BackendError, BlockMask, Components, MaskedModel, Statistics};
 use wgmm::data::{Samples, Standardisation};
+use wgmm::em::{DeviceChoice, Fit, Options as FitOptions, fit};
 use wgmm::mixture::CovarianceType;
 
 use crate::data::{alone, components, device, memory, open, samples};
@@ -156,6 +157,34 @@ fn a_streamed_pass_agrees_with_the_reference() {
     for (a, b) in found[0].s0.iter().zip(&wanted[0].s0) {
         assert!((a - b).abs() <= 1e-5 * (b + 1.0), "{a} for {b}");
     }
+}
+
+#[test]
+fn a_fit_may_bound_what_its_samples_take() {
+    let (samples, _) = samples(ROWS, 2, true);
+    let fit_within = |gpu_memory| {
+        let options = FitOptions {
+            device: DeviceChoice::Gpu(Selection::Best),
+            gpu_memory,
+            restarts: 2,
+            max_iter: 3,
+            // Too many for steps that stay on the device.
+            ..FitOptions::new(16)
+        };
+        fit(&samples, &options).expect("a fit")
+    };
+    let [whole, bounded] = [None, Some(3 * BLOCK_ROWS * 4 * 3)].map(fit_within);
+    let plan = |fit: &Fit| fit.device.plan.clone().expect("a GPU's");
+    assert!(plan(&whole).contains("samples stay"), "{}", plan(&whole));
+    assert!(
+        plan(&bounded).contains("sent in each pass"),
+        "{}",
+        plan(&bounded)
+    );
+    assert_eq!(
+        (whole.mixture, whole.trace),
+        (bounded.mixture, bounded.trace)
+    );
 }
 
 #[test]

@@ -540,6 +540,29 @@ fn compare_and_check_agree_on_every_device() {
 }
 
 #[test]
+fn samples_may_pass_through_a_gpu() {
+    let dir = Dir::new();
+    // 1.1 MiB in single precision.
+    let rows: String = (0..150_000)
+        .map(|i| format!("{},{}\n", i % 1009, i * 7919 % 1013))
+        .collect();
+    dir.create("rows.csv", format!("x,y\n{rows}"));
+    let fit = |memory: &[&str], told: &str| {
+        dir.wgmm()
+            .args(["fit", "rows.csv", "-k", "16", "--device", "gpu", "--plain"])
+            .args(["--max-iter", "2", "-o", "model.json", "-v"])
+            .args(memory)
+            .run()
+            .assert_success()
+            .assert_stdout_has(told);
+        dir.read("model.json")
+    };
+    // More components than have their steps on the device.
+    let whole = fit(&[], "samples stay on the device");
+    assert_eq!(fit(&["--gpu-memory", "1"], "sent in each pass"), whole);
+}
+
+#[test]
 fn without_a_gpu_everything_else_goes_on() {
     let dir = Dir::new();
     dir.create("faithful.csv", FAITHFUL);

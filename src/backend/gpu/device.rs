@@ -184,6 +184,11 @@ impl Device {
         self.description().kind == DeviceKind::Software
     }
 
+    /// Whether kernels run as on hardware: a software adapter that is not taken for it gains nothing over the CPU.
+    pub(crate) fn is_hardware(&self) -> bool {
+        !self.limits().software
+    }
+
     /// Lets so many calls of the driver go well and spoils the next one, so that the handling of faults can be tried.
     #[doc(hidden)]
     pub fn provoke(&self, fault: Fault, after: usize) {

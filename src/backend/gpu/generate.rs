@@ -53,6 +53,31 @@ pub(super) fn staged(template: &str, d: usize) -> String {
     )
 }
 
+/// The text of `nearest`.
+pub(super) fn nearest() -> String {
+    let [mut zeros, mut squares, mut smallest] = [const { String::new() }; 3];
+    for c in 0..8 {
+        let (half, part) = (["low", "high"][c / 4], PARTS[c % 4]);
+        line!(zeros, "var s{c} = vec4(0.0);");
+        line!(squares, "let d{c} = x - {half}.{part};");
+        line!(squares, "s{c} = fma(d{c}, d{c}, s{c});");
+        // Of equals the first.
+        line!(
+            smallest,
+            "labels = select(labels, vec4(label + {c}.0), s{c} < distances);"
+        );
+        line!(smallest, "distances = min(distances, s{c});");
+    }
+    fill(
+        include_str!("../../../shaders/nearest.wgsl"),
+        &[
+            ("zeros", &zeros),
+            ("squares", &squares),
+            ("smallest", &smallest),
+        ],
+    )
+}
+
 /// The text of `measure_fma`.
 pub(super) fn measure_fma() -> String {
     let [mut chains, mut steps] = [const { String::new() }; 2];

@@ -10,6 +10,7 @@ mod explain;
 mod generate;
 mod groups;
 mod measure;
+mod nearest;
 mod parameters;
 mod plan;
 mod recording;
@@ -36,6 +37,7 @@ pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
 pub use device::Fault;
 pub use device::{Compiled, Device, Options};
 pub use measure::{Measured, MeasuredPass, measure};
+pub use nearest::Nearest;
 pub use startup::{StartUp, start_up};
 
 use super::{

@@ -430,7 +430,7 @@ const fn tree_memory(workgroup: u32, statistics: usize) -> u32 {
 }
 
 /// Blocks that one submission takes: about a tenth of a second on a slow device, and sums that fit.
-fn blocks_per_submission(
+pub fn blocks_per_submission(
     flops_per_block: f64,
     bytes_per_block: u64,
     limits: &DeviceLimits,

@@ -8,6 +8,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
+use super::nearest::NearestRange;
 use super::plan::{
     DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Tiles, Tiling, fits_registers,
 };
@@ -150,6 +151,7 @@ fn keys() -> Vec<StageKey> {
     }
     keys.extend([
         StageKey::ReducePartials,
+        StageKey::Nearest,
         StageKey::MeasureBandwidth,
         StageKey::MeasureFma,
     ]);
@@ -283,6 +285,8 @@ fn structs_match_wgsl() {
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
         rows_per_block, partials_len, padding_0, padding_1, segments);
     assert_same_layout!(&module, Span: first, count, row, continued);
+    let (module, _) = parse(StageKey::Nearest);
+    assert_same_layout!(&module, NearestRange: blocks, features, octets, octets_per_slice);
 }
 
 /// Whether a barrier stands inside an `if`, a `switch` or, if they count, a loop.
@@ -384,9 +388,10 @@ fn name(key: StageKey) -> String {
             let name = format!("{}-d{d}-o{}", key.stem(), tiles.octets);
             name + also(spherical, "-spherical")
         }
-        StageKey::ReducePartials | StageKey::MeasureBandwidth | StageKey::MeasureFma => {
-            key.stem().to_owned()
-        }
+        StageKey::ReducePartials
+        | StageKey::Nearest
+        | StageKey::MeasureBandwidth
+        | StageKey::MeasureFma => key.stem().to_owned(),
     }
 }
 
@@ -424,6 +429,8 @@ fn minimum(key: StageKey) -> Option<usize> {
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
         StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        // A feature of four points and eight centres, read by fours: the difference and its square.
+        StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
         // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
         // moments r (x - mu) and its product.
         StageKey::AccumulateTiles { tiles, .. } => {

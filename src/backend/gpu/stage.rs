@@ -90,6 +90,7 @@ pub(super) enum StageKey {
         tiles: Tiles,
     },
     ReducePartials,
+    Nearest,
     MeasureBandwidth,
     MeasureFma,
 }
@@ -112,6 +113,7 @@ impl StageKey {
             Self::NormaliseTiles { .. } => "normalise_tiles",
             Self::AccumulateTiles { .. } => "accumulate_tiles",
             Self::ReducePartials => "reduce_partials",
+            Self::Nearest => "nearest",
             Self::MeasureBandwidth => "measure_bandwidth",
             Self::MeasureFma => "measure_fma",
         }
@@ -146,6 +148,7 @@ impl StageKey {
             Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
             Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),
+            Self::Nearest => generate::nearest(),
             Self::MeasureBandwidth => {
                 include_str!("../../../shaders/measure_bandwidth.wgsl").to_owned()
             }
@@ -179,6 +182,7 @@ impl StageKey {
             Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
             Self::AccumulateTiles { .. } => &[BATCH, Read, Read, Read, Read, Write],
             Self::ReducePartials => &[BATCH, Read, Read, Write],
+            Self::Nearest => &[Uniform, Read, Read, Write],
             Self::MeasureBandwidth | Self::MeasureFma => &[Read, Write],
         }
     }

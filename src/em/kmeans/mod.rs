@@ -2,12 +2,14 @@
 
 mod chains;
 mod greedy;
+mod search;
 mod side;
 
 use rand::{Rng, RngExt};
-use rayon::prelude::*;
 
-use self::side::{GROUP, Group};
+use self::search::Search;
+use crate::backend::BackendError;
+use crate::backend::gpu;
 
 /// Lloyd steps after seeding; never to convergence.
 const LLOYD_STEPS: usize = 4;
@@ -43,27 +45,35 @@ fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum()
 }
 
-/// A cluster, 0 to K − 1, for each point.
+/// A cluster, 0 to K − 1, for each point, and why a GPU that was to find them left it to the CPU, if one did.
 ///
 /// Chains find centres as good as k-means++ with one candidate does, and greedy k-means++ with several finds
 /// better ones: it stays as long as its passes over all points are affordable.
-pub(super) fn labels(points: &Points, k: usize, rng: &mut impl Rng) -> Vec<usize> {
+pub(super) fn labels(
+    points: &Points,
+    k: usize,
+    rng: &mut impl Rng,
+    device: Option<&gpu::Device>,
+) -> (Vec<usize>, Option<BackendError>) {
     let large = points.len().saturating_mul(k).saturating_mul(points.d) > LARGE;
-    if large {
+    let mut search = Search::new(points, k, device);
+    let labels = if large {
         let centres = chains::seed(points, k, chains::LENGTH, rng);
-        lloyd(points, centres, LARGE_LLOYD_STEPS)
+        lloyd(&mut search, centres, LARGE_LLOYD_STEPS)
     } else {
         let centres = greedy::seed(points, k, 2 + (k as f64).ln() as usize, rng);
-        lloyd(points, centres, LLOYD_STEPS)
-    }
+        lloyd(&mut search, centres, LLOYD_STEPS)
+    };
+    (labels, search.failure)
 }
 
 /// The cluster of each point after at most so many steps from these centres.
-fn lloyd(points: &Points, mut centres: Vec<f64>, steps: usize) -> Vec<usize> {
-    let mut labels = nearest(points, &centres);
+fn lloyd(search: &mut Search<'_>, mut centres: Vec<f64>, steps: usize) -> Vec<usize> {
+    let points = search.points;
+    let mut labels = search.nearest(&centres);
     for _ in 0..steps {
         move_to_means(points, &labels, &mut centres);
-        let moved = nearest(points, &centres);
+        let moved = search.nearest(&centres);
         if moved == labels {
             break;
         }
@@ -94,27 +104,6 @@ fn draw_of(costs: &[f64], total: f64, rng: &mut impl Rng) -> usize {
         }
     }
     last
-}
-
-/// The nearest centre of each point and the squared distance to it.
-fn nearest(points: &Points, centres: &[f64]) -> Vec<(usize, f64)> {
-    let mut nearest = vec![(0, f64::INFINITY); points.len()];
-    nearest
-        .par_chunks_mut(GROUP)
-        .with_min_len(8)
-        .enumerate()
-        .for_each_init(
-            || Group::new(points.d),
-            |group, (g, nearest)| {
-                group.load(points, g * GROUP);
-                let (labels, distances) = group.nearest(centres);
-                let found = labels.iter().map(|k| *k as usize).zip(distances);
-                for (nearest, (k, distance)) in nearest.iter_mut().zip(found) {
-                    *nearest = (k, *distance);
-                }
-            },
-        );
-    nearest
 }
 
 /// Weighted means of the clusters; an empty one moves to the point farthest from its centre.

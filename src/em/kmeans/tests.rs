@@ -15,7 +15,7 @@ fn separated_groups_get_a_label_each() {
     };
     for seed in 0..20 {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-        let labels = labels(&points, 3, &mut rng);
+        let (labels, _) = labels(&points, 3, &mut rng, None);
         assert!((0..300).all(|i| labels[i] == labels[i % 3]), "seed {seed}");
         assert!(labels[0] != labels[1] && labels[1] != labels[2] && labels[0] != labels[2]);
     }
@@ -29,7 +29,7 @@ fn as_many_clusters_as_points_and_equal_points_do_not_fail() {
         weights: vec![1.0; 3],
         d: 1,
     };
-    let mut found = labels(&points, 3, &mut rng);
+    let (mut found, _) = labels(&points, 3, &mut rng, None);
     found.sort_unstable();
     assert_eq!(found, [0, 1, 2]);
     let equal = Points {
@@ -37,7 +37,7 @@ fn as_many_clusters_as_points_and_equal_points_do_not_fail() {
         weights: vec![1.0; 4],
         d: 1,
     };
-    assert_eq!(labels(&equal, 2, &mut rng).len(), 4);
+    assert_eq!(labels(&equal, 2, &mut rng, None).0.len(), 4);
 }
 
 fn generator(seed: u64) -> ChaCha8Rng {
@@ -50,7 +50,7 @@ fn by_chains(points: &Points, k: usize, seed: u64) -> Vec<f64> {
 
 /// The mean squared distance to the nearest centre.
 fn cost(points: &Points, centres: &[f64]) -> f64 {
-    let nearest = nearest(points, centres);
+    let nearest = search::nearest(points, centres);
     nearest.iter().map(|(_, distance)| distance).sum::<f64>() / points.len() as f64
 }
 
@@ -128,7 +128,8 @@ fn chains_bear_as_many_clusters_as_points_and_equal_points() {
             weights: vec![1.0; n],
             d: 1,
         };
-        let mut found = lloyd(&points, by_chains(&points, n, 1), LARGE_LLOYD_STEPS);
+        let mut search = Search::new(&points, n, None);
+        let mut found = lloyd(&mut search, by_chains(&points, n, 1), LARGE_LLOYD_STEPS);
         found.sort_unstable();
         assert_eq!(found, Vec::from_iter(0..n));
     }
@@ -170,4 +171,32 @@ fn chains_do_not_depend_on_threads() {
             .install(|| by_chains(&points, 64, 3))
     };
     assert_eq!(with(1), with(2));
+}
+
+#[test]
+fn a_device_that_fails_leaves_the_search_to_the_cpu() {
+    let options = gpu::Options {
+        as_hardware: true,
+        ..gpu::Options::default()
+    };
+    let device = gpu::Device::open(&gpu::Selection::Best, options).expect("an adapter");
+    let points = clustered(10_000, 32, 1100);
+    let centres = by_chains(&points, 1100, 1);
+    device.provoke(gpu::Fault::OutOfMemory, 3);
+    let mut search = Search::new(&points, 1100, Some(&device));
+    let wanted = search::nearest(&points, &centres);
+    for _ in 0..2 {
+        assert_eq!(search.nearest(&centres), wanted);
+        let out_of_memory = matches!(search.failure, Some(BackendError::OutOfMemory { .. }));
+        assert!(out_of_memory, "{:?}", search.failure);
+    }
+    // A software adapter and small searches are the CPU's.
+    let software = gpu::Device::open(&gpu::Selection::Best, gpu::Options::default());
+    let software = software.expect("an adapter");
+    for (k, device) in [(1100, &software), (10, &device)] {
+        device.provoke(gpu::Fault::Lost, 0);
+        let mut search = Search::new(&points, k, Some(device));
+        search.nearest(&centres[..k * points.d]);
+        assert_eq!(search.failure, None);
+    }
 }
