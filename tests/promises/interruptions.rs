@@ -118,7 +118,7 @@ fn a_gpu_that_cannot_start_or_runs_out_of_memory_is_one_sentence() {
         ]);
         let finished = fit.run_within(mebibytes * 1024);
         if finished.code == Some(0) {
-            break;
+            continue; // the driver asks for less where there is less, so that more is not always enough
         }
         if finished.stderr.contains("memory allocation of") {
             continue; // the host's own, which nobody can go on from
