@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What compilers for real GPUs make of the shaders, the least that the formulas need, and the times that follow.
 
-counts.py DIR [--readme FILE] [NAME...]
+counts.py DIR [--all] [--list] [--jobs N] [--readme FILE] [NAME...]
 
-DIR is what `benches/gpu/check` exports: texts, `variants.json`, `problems.json`. Every variant (or those named) is
-compiled; one that spills or uses scratch memory makes the exit code 1. The tables show the typical ones and go to
+DIR is what `benches/gpu/check` exports: texts, `variants.json`, `problems.json`. The variants of the tables and of each
+stage the first and the last by name (or those named, or all) are compiled; --list tells which, with their constants. One that spills or uses scratch memory makes the exit code 1. The tables show the typical ones and go to
 standard output, or between the marks in FILE. WGMM_GPU_ISA and WGMM_NVIDIA_ISA are the compilers, as in
 `benches/gpu/check`; one that is not set is left out.
 """
@@ -16,6 +16,7 @@ import re
 import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -118,7 +119,7 @@ def nvidia(program, file, variant):
         if line.startswith("sm_"):
             if found:
                 found[-1].settle(loops, whole)
-            loops = []
+            loops, depths, depth, best = [], [], 0, (0, 0, 0)
         if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
@@ -127,10 +128,15 @@ def nvidia(program, file, variant):
             if m[1] == "whole":
                 whole = sum(counts.values())
             else:
-                loops.append((sum(counts.values()), sum(counts.values()), True, counts.get("ffma", 0)))
-            size = lambda counts: (counts.get("ffma", 0), sum(counts.values()))
-            if (m[1] == "whole") == (variant["hot"] == "whole") and size(counts) >= size(found[-1].mix):
-                found[-1].mix = counts
+                depth, size = len(line) - len(line.lstrip()), sum(counts.values())
+                # The loop before is not innermost where this one is deeper.
+                if loops and depth > depths[-1]:
+                    loops[-1] = (*loops[-1][:2], False, loops[-1][3])
+                loops.append((size, size, True, counts.get("ffma", 0)))
+                depths.append(depth)
+            rank = (depth if variant["hot"] == "inner" else 0, counts.get("ffma", 0), sum(counts.values()))
+            if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
+                found[-1].mix, best = counts, rank
     return found
 
 
@@ -230,31 +236,55 @@ def predictions(problems, kernels):
                        f"| {longest[1]} | {moved / x_bytes:.2f} |")
 
 
+def chosen(variants, steps):
+    """What is typical, and of each stage the first and the last by name: the fewest and the most of something."""
+    ends = {}
+    for variant in variants:
+        ends.setdefault(variant["entry"], []).append(variant["name"])
+    names = {name for of in ends.values() for name in (min(of), max(of))} | steps
+    return [v for v in variants if v["typical"] or v["name"] in names]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--list", action="store_true")
     parser.add_argument("--readme", type=pathlib.Path)
     args = parser.parse_args()
     read = lambda name: json.loads((args.folder / name).read_text())
-    variants = [v for v in read("variants.json") if not args.names or v["name"] in args.names]
-    routes = [(amd, "WGMM_GPU_ISA"), (nvidia, "WGMM_NVIDIA_ISA")]
-    routes = [(route, shlex.split(os.environ[name])) for route, name in routes if os.environ.get(name)]
     problems = read("problems.json")
     steps = {step["variant"] for problem in problems for step in problem["steps"]}
-    kernels, spilled = {}, False
+    variants = read("variants.json")
+    if args.names:
+        variants = [v for v in variants if v["name"] in args.names]
+    elif not args.all:
+        variants = chosen(variants, steps)
+    if args.list:
+        for v in variants:
+            print(v["name"], v["entry"], *(f"{name}={value}" for name, value in v["constants"].items()))
+        return
+    routes = [(amd, "WGMM_GPU_ISA"), (nvidia, "WGMM_NVIDIA_ISA")]
+    routes = [(route, shlex.split(os.environ[name])) for route, name in routes if os.environ.get(name)]
+    jobs = []
     for variant in variants:
         for route, program in routes:
-            # The route to NVIDIA takes seconds a kernel, and knows no subgroups.
+            # The route to NVIDIA knows no subgroups.
             if route is nvidia and variant["name"].endswith("-subgroups"):
+                print(f"{variant['name']}: not compiled for NVIDIA, no subgroups on that route", flush=True)
                 continue
-            if route is nvidia and not (variant["minimum"] or variant["name"] in args.names or variant["name"] in steps):
-                continue
-            for kernel in route(program, args.folder / f"{variant['name']}.wgsl", variant):
+            jobs.append((route, program, variant))
+    kernels, spilled = {}, False
+    compiled = lambda job: job[0](job[1], args.folder / f"{job[2]['name']}.wgsl", job[2])
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for (_, _, variant), found in zip(jobs, pool.map(compiled, jobs)):
+            for kernel in found:
                 kernels.setdefault(variant["name"], []).append(kernel)
-                if kernel.spills:
-                    spilled = True
-                    print(f"{variant['name']} spills {kernel.spills} on {kernel.chip}", file=sys.stderr, flush=True)
+                print(f"{variant['name']} {kernel.chip}: {kernel.registers} registers, waves {kernel.waves}, "
+                      f"{kernel.spills} spilled", flush=True)
+                spilled |= kernel.spills > 0
     tables = {"counts": counts_table(variants, kernels), "predictions": predictions(problems, kernels)}
     text = args.readme.read_text() if args.readme else ""
     for name, lines in tables.items():

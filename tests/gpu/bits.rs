@@ -54,6 +54,23 @@ fn neither_small_bindings_nor_dirty_memory_change_a_bit() {
 }
 
 #[test]
+fn small_bindings_change_no_bit_of_kernels_for_hardware() {
+    let hardware = |max_binding_bytes| {
+        open(Options {
+            as_hardware: true,
+            max_binding_bytes,
+            ..Options::default()
+        })
+    };
+    let models = [
+        components(4, 9, CovarianceType::Full),
+        components(4, 20, CovarianceType::Diag),
+    ];
+    let whole = run(&hardware(None), 4, &models);
+    assert_eq!(run(&hardware(Some(50_000)), 4, &models), whole);
+}
+
+#[test]
 fn small_bindings_take_more_dispatches() {
     let small = open(Options {
         max_binding_bytes: Some(20_000),

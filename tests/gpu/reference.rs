@@ -239,7 +239,12 @@ fn tiles_of_every_shape_agree() {
 fn correlated_features_agree() {
     // Sums of features would lose digits in whitened coordinates: variances are inflated 380 times. A component without
     // correlation stands beside.
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
     for (d, k, covariance_type) in [
+        (6, 5, FULL),
         (12, 3, FULL),
         (17, 4, FULL),
         (32, 3, FULL),
@@ -272,12 +277,14 @@ fn correlated_features_agree() {
             of.copy_from_slice(&factor);
         }
         model.round_to(Precision::F32);
-        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
-        let found = gpu.statistics(&[(&model).into()]).expect("statistics");
         let wanted = Reference::load(&samples, &map)
             .statistics(&[(&model).into()])
             .expect("statistics");
-        assert_close(&found[0], &wanted[0], &format!("correlated D={d} K={k}"));
+        for device in [device(), &hardware] {
+            let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
+            let found = gpu.statistics(&[(&model).into()]).expect("statistics");
+            assert_close(&found[0], &wanted[0], &format!("correlated D={d} K={k}"));
+        }
     }
 }
 
@@ -354,7 +361,7 @@ fn kernels_for_hardware_agree() {
         as_hardware: true,
         ..Options::default()
     });
-    for (d, k) in [(2, 4), (4, 9), (10, 7), (16, 5)] {
+    for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (16, 5)] {
         for covariance_type in OTHERS.into_iter().chain([FULL]) {
             for weighted in [false, true] {
                 let model = components(d, k, covariance_type);

@@ -16,6 +16,11 @@ pub fn explain(
             shape.statistics_len(),
             workgroups(reduction)
         ),
+        Regime::Workgroup { sharing, part_rows } => format!(
+            "all {} sums in the registers of a workgroup of {}, one read of the samples, {part_rows} rows each",
+            shape.k * shape.component_in_workgroup_len(),
+            sharing.workgroup
+        ),
         Regime::Groups(Groups {
             reduction,
             score,

@@ -35,10 +35,12 @@ pub(super) mod steps;
 mod tiles;
 mod triangles;
 mod unrolled;
+mod workgroup;
 
 pub(super) use tiles::{accumulate_tiles, normalise_tiles, score_tiles};
 pub(super) use triangles::{accumulate, score_full};
 use unrolled::{Unrolled, accumulators, builtins, shared_memory, sums};
+pub(super) use workgroup::statistics_workgroup;
 
 /// The text of a staged kernel for D features.
 pub(super) fn staged(template: &str, d: usize) -> String {

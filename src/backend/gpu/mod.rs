@@ -51,6 +51,7 @@ use plan::{Plan, Regime, models_per_dispatch};
 use recording::{Recording, Submission};
 use samples::{AtHand, LoadedSamples};
 use shape::Shape;
+use stage::StageKey;
 use staged::Staged;
 use sums::Sums;
 
@@ -123,7 +124,11 @@ impl<'a> Gpu<'a> {
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
         let shape = Shape::of(components);
-        Plan::new(&self.samples.layout, shape, self.device.limits())
+        let plan = match parameters::keeps_digits(components) {
+            true => Plan::of_features,
+            false => Plan::new,
+        };
+        plan(&self.samples.layout, shape, self.device.limits())
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
@@ -164,17 +169,23 @@ struct Planned {
     models: Vec<usize>,
 }
 
-/// Models by shape and by whether they want steps, in the order of their first, at most [`models_per_dispatch`] a group.
+/// Models by shape, by whether they want steps and by whether sums of features keep their digits, in the order of their first, at most [`models_per_dispatch`] a group.
 fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     let kind = |m: usize| {
         let walk = &walks[m];
         let takes_steps = walk.most > 0 && walk.model.mask.is_none();
-        (Shape::of(walk.model.components), takes_steps)
+        let components = walk.model.components;
+        (
+            Shape::of(components),
+            takes_steps,
+            parameters::keeps_digits(components),
+        )
     };
+    let kinds: Vec<_> = (0..walks.len()).map(kind).collect();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for m in 0..walks.len() {
-        let most = models_per_dispatch(kind(m).0).max(1);
-        let open = |group: &&mut Vec<usize>| group.len() < most && kind(group[0]) == kind(m);
+        let most = models_per_dispatch(kinds[m].0).max(1);
+        let open = |group: &&mut Vec<usize>| group.len() < most && kinds[group[0]] == kinds[m];
         match groups.iter_mut().find(open) {
             Some(group) => group.push(m),
             None => groups.push(vec![m]),
@@ -210,7 +221,25 @@ fn record(
             Regime::Registers { reduction } => {
                 let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
                 let these: Vec<_> = models.iter().map(model).collect();
-                statistics_registers::record(submission, samples, (plan, reduction), &these)?;
+                let key = StageKey::StatisticsRegisters {
+                    shape: parameters[models[0]].shape,
+                    weighted: samples.weighted,
+                    reduction,
+                };
+                let part_rows = samples.layout.blocks.rows_per_block();
+                let how = (plan, key, part_rows);
+                statistics_registers::record(submission, samples, how, &these)?;
+            }
+            Regime::Workgroup { sharing, part_rows } => {
+                let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
+                let these: Vec<_> = models.iter().map(model).collect();
+                let key = StageKey::StatisticsWorkgroup {
+                    shape: parameters[models[0]].shape,
+                    weighted: samples.weighted,
+                    sharing,
+                };
+                let how = (plan, key, part_rows);
+                statistics_registers::record(submission, samples, how, &these)?;
             }
             Regime::Groups(groups) => {
                 for &m in models {

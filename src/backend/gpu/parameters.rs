@@ -211,6 +211,14 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Whether sums of features keep their digits when they are whitened, for every component.
+pub(super) fn keeps_digits(components: &Components) -> bool {
+    let shape = Shape::of(components);
+    shape.is_diagonal()
+        || (0..shape.k)
+            .all(|k| components.weights[k] == 0.0 || growth(components, k) <= MOST_GROWTH)
+}
+
 /// Components in groups, whole groups in chunks of equal length.
 pub(super) struct Chunks {
     /// All chunks, one after the other.

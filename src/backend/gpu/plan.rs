@@ -9,7 +9,9 @@ use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
+mod sharing;
 mod tiling;
+pub use sharing::Sharing;
 pub use tiling::{Tiles, Tiling};
 
 /// The most statistics, K·F, that invocations keep in registers.
@@ -147,6 +149,13 @@ pub enum Regime {
         /// How workgroups add up.
         reduction: Reduction,
     },
+    /// `statistics_workgroup`: a workgroup's registers hold the sums of features of all components.
+    Workgroup {
+        /// How it shares them out.
+        sharing: Sharing,
+        /// Rows that it sums.
+        part_rows: usize,
+    },
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
     Groups(Groups),
@@ -207,6 +216,36 @@ impl Plan {
         match Groups::of(shape, limits) {
             Some(groups) => Self::groups(layout, shape, groups, limits),
             None => Self::staged(layout, shape, limits),
+        }
+    }
+
+    /// The plan for a model whose features are so little correlated within components that sums of them keep their
+    /// digits when they are whitened: `None` as for [`Plan::new`].
+    pub fn of_features(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        let fits = fits_registers(shape, layout.columns > shape.d);
+        match Sharing::of(shape, limits).filter(|_| !fits) {
+            Some(sharing) => Some(Self::workgroup(layout, shape, sharing, limits)),
+            None => Self::new(layout, shape, limits),
+        }
+    }
+
+    fn workgroup(
+        layout: &SampleLayout,
+        shape: Shape,
+        sharing: Sharing,
+        limits: &DeviceLimits,
+    ) -> Self {
+        let rows = layout.blocks.rows_per_block();
+        let part_rows = sharing.part_rows(rows);
+        let len = shape.k * shape.component_in_workgroup_len() + 2;
+        let per_component = 4 * shape.factor_len() + 12 * shape.d + 60;
+        let flops = (rows * shape.k * per_component) as f64;
+        let block_bytes = (4 * len * rows.div_ceil(part_rows)) as u64;
+        Self {
+            regime: Regime::Workgroup { sharing, part_rows },
+            sums_per_block: len,
+            blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
+            iterations: (part_rows.div_ceil(sharing.workgroup) * (sharing.rounds() + 1)) as u64,
         }
     }
 
@@ -323,7 +362,7 @@ impl Plan {
     pub fn sums(&self) -> usize {
         match self.regime {
             // Logarithms come last in each row of partials.
-            Regime::Registers { .. } => self.sums_per_block - 2,
+            Regime::Registers { .. } | Regime::Workgroup { .. } => self.sums_per_block - 2,
             Regime::Groups(_) | Regime::Staged { .. } => self.sums_per_block,
         }
     }
@@ -335,7 +374,7 @@ impl Plan {
             Regime::Registers { .. } => (self.blocks_per_submission / entries)
                 .saturating_sub(1)
                 .min(MOST_STEPS),
-            Regime::Groups(_) | Regime::Staged { .. } => 0,
+            Regime::Workgroup { .. } | Regime::Groups(_) | Regime::Staged { .. } => 0,
         }
     }
 

@@ -10,7 +10,8 @@ use naga::{Module, Statement, TypeInner};
 use super::groups::GroupRange;
 use super::nearest::NearestRange;
 use super::plan::{
-    DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Tiles, Tiling, fits_registers,
+    DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Sharing, Tiles, Tiling,
+    fits_registers,
 };
 use super::shape::{Shape, quads, score_rows};
 use super::stage::StageKey;
@@ -24,6 +25,20 @@ fn reduction(workgroup: u32, subgroups: u32) -> Reduction {
     Reduction {
         workgroup,
         subgroups,
+    }
+}
+
+/// A GPU with WebGPU's default limits.
+fn gpu_limits() -> DeviceLimits {
+    DeviceLimits {
+        max_binding_bytes: 128 << 20,
+        max_samples_bytes: 128 << 20,
+        max_workgroups: 65_535,
+        max_invocations: 256,
+        workgroup_memory_bytes: 16_384,
+        // The route to NVIDIA's assembler does without.
+        least_subgroup: 0,
+        software: false,
     }
 }
 
@@ -106,6 +121,29 @@ fn keys() -> Vec<StageKey> {
             shape: shape(sum),
             reduction: reduction(if d == 10 { 64 } else { 128 }, 0),
             hoisted: d == 10,
+        });
+    }
+    let limits = gpu_limits();
+    for (covariance_type, d, k) in [
+        (Full, 1, 30),
+        (Full, 2, 20),
+        (Full, 5, 9),
+        (Full, 10, 15),
+        (Full, 10, 2),
+        (Tied, 4, 20),
+        (Diag, 16, 20),
+        (Diag, 20, 5),
+    ] {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        let sharing = Sharing::of(shape, &limits).expect("it is small");
+        keys.push(StageKey::StatisticsWorkgroup {
+            shape,
+            weighted: k % 2 == 1,
+            sharing,
         });
     }
     for (d, k) in [(2, 4), (4, 5), (8, 2)] {
@@ -310,7 +348,10 @@ fn barriers_stand_in_no_branch_and_no_loop() {
         let (module, _) = parse(key);
         // Their loops end where the segment does, and a component's rows are whitened or not, for all of a workgroup at
         // once; Tint proves that.
-        let accumulates = matches!(key, StageKey::AccumulateTiles { .. });
+        let accumulates = matches!(
+            key,
+            StageKey::AccumulateTiles { .. } | StageKey::StatisticsWorkgroup { .. }
+        );
         let loops = !accumulates;
         let body = &module.entry_points[0].function.body;
         let is_left_to_tint = matches!(key, StageKey::Accumulate { .. });
@@ -357,6 +398,9 @@ fn name(key: StageKey) -> String {
             reduction,
         } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
         StageKey::SumPartials { shape } | StageKey::MStep { shape } => of(shape),
+        StageKey::StatisticsWorkgroup {
+            shape, weighted, ..
+        } => of(shape) + also(weighted, "-weighted"),
         StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
         StageKey::StatisticsGroups {
             shape,
@@ -403,6 +447,12 @@ fn minimum(key: StageKey) -> Option<usize> {
             weighted: false,
             ..
         } => Some(shape.least_operations()),
+        // Two rows under one component: features by fours and r, x - mu, S0 and the moments.
+        StageKey::StatisticsWorkgroup {
+            shape,
+            weighted: false,
+            ..
+        } => Some(2 * (quads(shape.d) + 1 + shape.d + 1 + shape.least_moments())),
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
             shape,
@@ -496,20 +546,11 @@ impl Problem {
 
     /// What the plan for a GPU with WebGPU's default limits does, samples and scratch read from memory each time.
     fn steps(&self) -> Vec<Step> {
-        let limits = DeviceLimits {
-            max_binding_bytes: 128 << 20,
-            max_samples_bytes: 128 << 20,
-            max_workgroups: 65_535,
-            max_invocations: 256,
-            workgroup_memory_bytes: 16_384,
-            // The route to NVIDIA's assembler does without.
-            least_subgroup: 0,
-            software: false,
-        };
+        let limits = gpu_limits();
         let (shape, n) = (self.shape, self.n);
         let (k, d) = (shape.k, shape.d);
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
-        let plan = Plan::new(&layout, shape, &limits).expect("a plan");
+        let plan = Plan::of_features(&layout, shape, &limits).expect("a plan");
         let sums = layout.blocks.len() * plan.sums_per_block * 4;
         let blocks = layout.blocks.len();
         let step = |key, rounds, bytes, (invocations, trips)| Step {
@@ -528,6 +569,22 @@ impl Problem {
                 };
                 let invocations = blocks * reduction.workgroup as usize;
                 vec![step(key, n, 4 * n * d + sums, (invocations, 8))]
+            }
+            Regime::Workgroup { sharing, part_rows } => {
+                let key = StageKey::StatisticsWorkgroup {
+                    shape,
+                    weighted: false,
+                    sharing,
+                };
+                let parts = n.div_ceil(part_rows);
+                let invocations = parts * sharing.workgroup;
+                let tiles = part_rows / sharing.workgroup;
+                vec![step(
+                    key,
+                    invocations * tiles * sharing.rounds(),
+                    4 * n * d + 4 * parts * plan.sums_per_block,
+                    (invocations, tiles),
+                )]
             }
             Regime::Groups(Groups {
                 reduction,
@@ -638,7 +695,9 @@ fn shaders_are_written_for_other_compilers() {
             "constants": constants,
             "hot": match key {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
-                StageKey::Accumulate { .. } | StageKey::AccumulateTiles { .. } => "inner",
+                StageKey::Accumulate { .. }
+                | StageKey::AccumulateTiles { .. }
+                | StageKey::StatisticsWorkgroup { .. } => "inner",
                 _ => "loop",
             },
             "minimum": minimum(key),

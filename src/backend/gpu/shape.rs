@@ -76,6 +76,11 @@ impl Shape {
             }
     }
 
+    /// The same where no component shares any with others.
+    pub const fn component_in_workgroup_len(self) -> usize {
+        self.component_len() + self.pooled_len()
+    }
+
     /// Second moments that all components share.
     pub const fn pooled_len(self) -> usize {
         match self.covariance_type {

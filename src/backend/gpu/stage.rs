@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::generate;
 use super::groups::GroupRange;
-use super::plan::{Reduction, Tiles, UNIFORM_BYTES};
+use super::plan::{Reduction, Sharing, Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -46,6 +46,11 @@ pub(super) enum StageKey {
     },
     MStep {
         shape: Shape,
+    },
+    StatisticsWorkgroup {
+        shape: Shape,
+        weighted: bool,
+        sharing: Sharing,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -102,6 +107,7 @@ impl StageKey {
             Self::StatisticsRegisters { .. } => "statistics_registers",
             Self::SumPartials { .. } => "sum_partials",
             Self::MStep { .. } => "m_step",
+            Self::StatisticsWorkgroup { .. } => "statistics_workgroup",
             Self::LogNormalisers { .. } => "log_normalisers",
             Self::MergeNormalisers { .. } => "merge_normalisers",
             Self::StatisticsGroups { .. } => "statistics_groups",
@@ -129,6 +135,11 @@ impl StageKey {
             } => generate::statistics_registers(shape, weighted, reduction),
             Self::SumPartials { shape } => generate::steps::sum_partials(shape),
             Self::MStep { shape } => generate::steps::m_step(shape),
+            Self::StatisticsWorkgroup {
+                shape,
+                weighted,
+                sharing,
+            } => generate::statistics_workgroup(shape, weighted, sharing),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
@@ -162,7 +173,7 @@ impl StageKey {
         const RANGE: Binding = UniformAt(size_of::<GroupRange>());
         const CHUNK: Binding = UniformAt(UNIFORM_BYTES);
         match self {
-            Self::StatisticsRegisters { .. } => &[
+            Self::StatisticsRegisters { .. } | Self::StatisticsWorkgroup { .. } => &[
                 UniformAt(size_of::<BlockRange>()),
                 Uniform,
                 Read,

@@ -11,7 +11,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::parameters::Parameters;
-use super::plan::{Plan, Reduction, grid, models_per_dispatch};
+use super::plan::{Plan, grid, models_per_dispatch};
 use super::recording::{Recording, Submission};
 use super::samples::AtHand;
 use super::stage::StageKey;
@@ -45,20 +45,16 @@ pub(super) struct Block {
 }
 
 /// Records one pass over the blocks at hand that the models look at: all of one shape, at most [`models_per_dispatch`], each
-/// with the number of its sums and its mask.
+/// with the number of its sums and its mask. Serves `statistics_workgroup`, too, which has parts of blocks.
 pub(super) fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
-    (plan, reduction): (&Plan, Reduction),
+    (plan, key, part_rows): (&Plan, StageKey, usize),
     models: &[(usize, &Parameters<'_>, Option<&BlockMask>)],
 ) -> Result<(), BackendError> {
     let device = submission.device;
     let shape = models[0].1.shape;
-    let stage = device.stage(StageKey::StatisticsRegisters {
-        shape,
-        weighted: samples.weighted,
-        reduction,
-    })?;
+    let stage = device.stage(key)?;
     let len = plan.sums_per_block;
     let mut packed: Vec<f32> = models.iter().flat_map(|(_, p, _)| p.packed()).collect();
     // The shader's array has its full length whatever is used of it.
@@ -69,17 +65,22 @@ pub(super) fn record(
     let looks_at = |m: usize, b: usize| models[m].2.is_none_or(|mask| mask.contains(b));
     let most = (plan.blocks_per_submission / models.len()).max(1);
     for group in samples.groups(most, |b| (0..models.len()).any(|m| looks_at(m, b))) {
-        let entries: Vec<(usize, usize)> = group
+        // Parts of one block under several models stand side by side.
+        let parts = |b: usize| (0..samples.layout.blocks.rows(b).len()).step_by(part_rows);
+        let entries: Vec<(usize, usize, usize)> = group
             .iter()
-            .flat_map(|&b| (0..models.len()).map(move |m| (b, m)))
-            .filter(|&(b, m)| looks_at(m, b))
+            .flat_map(|&b| parts(b).map(move |row| (b, row)))
+            .flat_map(|(b, row)| (0..models.len()).map(move |m| (b, row, m)))
+            .filter(|&(b, _, m)| looks_at(m, b))
             .collect();
-        submission.make_room(entries.len() as f64 / plan.blocks_per_submission as f64)?;
+        let per_block = samples.layout.blocks.rows_per_block().div_ceil(part_rows);
+        let most_entries = plan.blocks_per_submission * per_block;
+        submission.make_room(entries.len() as f64 / most_entries as f64)?;
         let blocks: Vec<Block> = (0..)
             .zip(&entries)
-            .map(|(partial, &(b, model))| Block {
-                first: samples.place(b).1 as u32,
-                rows: samples.layout.blocks.rows(b).len() as u32,
+            .map(|(partial, &(b, row, model))| Block {
+                first: (samples.place(b).1 + row) as u32,
+                rows: (samples.layout.blocks.rows(b).len() - row).min(part_rows) as u32,
                 partial,
                 model: model as u32,
             })
@@ -99,15 +100,20 @@ pub(super) fn record(
             &pool.input(device, "blocks", &blocks)?,
             &pool.output(device, "partials", (entries.len() * len * 4) as u64)?,
         ];
-        let bound = device.guarded("statistics_registers", 0, || {
-            stage.bind(device.raw(), &buffers)
-        })?;
+        let bound = device.guarded(key.stem(), 0, || stage.bind(device.raw(), &buffers))?;
         let mut recording = Recording::default();
         recording.dispatch(&bound, &[0], [width, height, 1]);
         recording.want(buffers[4], entries.len() * len);
         let entries: Vec<(usize, f64)> = entries
             .into_iter()
-            .map(|(b, m)| (models[m].0, samples.block_weights[b]))
+            .map(|(b, row, m)| {
+                let weight = if row == 0 {
+                    samples.block_weights[b]
+                } else {
+                    0.0
+                };
+                (models[m].0, weight)
+            })
             .collect();
         submission.record(recording, move |results, sums| {
             for (row, &(m, weight)) in results[0].chunks_exact(len).zip(&entries) {

@@ -100,6 +100,9 @@ impl Sums {
             Regime::Registers { .. } => {
                 from_groups(&self.components, shape, shape.k, &mut statistics);
             }
+            Regime::Workgroup { .. } => {
+                from_features(&self.components, parameters, &mut statistics);
+            }
             Regime::Groups(groups) => {
                 from_groups(&self.components, shape, groups.sum, &mut statistics);
             }
@@ -131,6 +134,35 @@ fn from_groups(sums: &[f64], shape: Shape, group: usize, to: &mut Statistics) {
             to.s2[k * second..(k + 1) * second].copy_from_slice(&from[1 + d..]);
         }
         to.s2.iter_mut().zip(pooled).for_each(|(a, b)| *a += b);
+    }
+}
+
+/// Per component S0, and sums of r (x − μ) and of its products, to be whitened.
+fn from_features(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
+    let shape = parameters.shape;
+    let (d, len) = (shape.d, shape.component_in_workgroup_len());
+    let second = len - 1 - d;
+    // Tied components share one triangle.
+    let shared = to.s2.len() / second;
+    for (k, from) in sums.chunks_exact(len).take(shape.k).enumerate() {
+        let s0 = from[0];
+        to.s0[k] = s0;
+        let s1 = &mut to.s1[k * d..(k + 1) * d];
+        s1.copy_from_slice(&from[1..=d]);
+        let s2 = &mut to.s2[k % shared * second..][..second];
+        match shape.covariance_type {
+            CovarianceType::Full | CovarianceType::Tied => {
+                let whitened = parameters.whiten_triangle(k, s0, s1, &from[1 + d..]);
+                s2.iter_mut()
+                    .zip(whitened)
+                    .for_each(|(to, from)| *to += from);
+            }
+            // Spherical ones have other kernels.
+            CovarianceType::Diag | CovarianceType::Spherical => {
+                s2.copy_from_slice(&from[1 + d..]);
+                parameters.whiten_sums(k, s0, s1, Some(s2));
+            }
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use super::{PARTS, POWERS, fill, named, staged};
 pub(in super::super) fn score_tiles(d: usize) -> String {
     let [mut squares, mut features, mut scores] = [const { String::new() }; 3];
     for part in 0..4 {
-        let feature = format!("min(4u * i + {part}u, D - 1u)");
+        let feature = match d % 4 {
+            0 => format!("(4u * i + {part}u)"),
+            _ => format!("min(4u * i + {part}u, D - 1u)"),
+        };
         line!(features, "let x{part} = samples[at + {feature} * stride];");
     }
     for c in 0..8 {

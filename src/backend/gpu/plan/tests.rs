@@ -156,7 +156,7 @@ fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
         match plan(1000, d, k, &limits).1.regime {
             Regime::Registers { reduction } => reduction.subgroups,
             Regime::Groups(groups) => groups.reduction.subgroups,
-            Regime::Staged { .. } => panic!("{d} × {k} is small"),
+            Regime::Workgroup { .. } | Regime::Staged { .. } => panic!("{d} × {k} is small"),
         }
     };
     assert_eq!(
@@ -273,4 +273,42 @@ fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
     }
     let (layout, plan) = plan(1_000_000, 32, 16, &WEBGPU);
     assert_eq!(plan.steps(layout.blocks.len()), 0);
+}
+
+#[test]
+fn workgroups_hold_what_a_few_components_sum() {
+    let taken = |t, d, k, limits| {
+        let layout = SampleLayout::new(1_000_000, d, false, limits).expect("a block fits");
+        let plan = Plan::of_features(&layout, shape(t, d, k), limits).expect("a plan");
+        match plan.regime {
+            Regime::Workgroup { sharing, part_rows } => Some((sharing, part_rows)),
+            _ => None,
+        }
+    };
+    for (t, d, k) in [
+        (Full, 4, 20),
+        (Full, 10, 13),
+        (Full, 10, 2),
+        (Tied, 5, 9),
+        (Diag, 16, 20),
+    ] {
+        let (sharing, part_rows) =
+            taken(t, d, k, &WEBGPU).unwrap_or_else(|| panic!("{t:?} {d} {k}"));
+        assert!(sharing.workgroup <= 256 && sharing.slices * k <= sharing.workgroup);
+        // Most invocations are busy, and no run is too long.
+        assert!(
+            5 * sharing.slices * k > 4 * sharing.workgroup,
+            "{t:?} {d} {k}: {sharing:?}"
+        );
+        let tiles = part_rows / sharing.workgroup;
+        assert!(
+            part_rows.is_multiple_of(sharing.workgroup)
+                && 2 * tiles * sharing.rounds() <= LONGEST_RUN
+        );
+        assert_eq!(taken(t, d, k, &SOFTWARE), None);
+    }
+    // In registers, too many scores, too many sums.
+    for (d, k) in [(2, 4), (2, 33), (11, 20), (12, 3)] {
+        assert_eq!(taken(Full, d, k, &WEBGPU), None);
+    }
 }

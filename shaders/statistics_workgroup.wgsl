@@ -1,0 +1,73 @@
+// Stage `statistics_workgroup`: all statistics of a part of a summation block under one of several models, in the
+// registers of a workgroup.
+//
+// A template, unrolled over D and K. The rows go by in tiles: first each invocation has a row, which it scores under
+// every component, and leaves its features and responsibilities in workgroup memory; then it has a component and a
+// slice of the tile's rows, of which it sums x - mu and its products. Scores are made once and samples read once.
+
+//@ constants
+
+// Which parts this dispatch sums: `count` entries of `blocks`, `width` workgroups in x.
+struct BlockRange {
+    count: u32,
+    width: u32,
+    // Distance between two features of a row: samples are feature-major within a block.
+    rows_per_block: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> range: BlockRange;
+@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;
+@group(0) @binding(2) var<storage, read> samples: array<f32>;
+@group(0) @binding(3) var<storage, read> blocks: array<Block>;
+@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
+
+// Odd distances between rows, so that neighbours read different banks.
+struct Features {
+    quads: array<vec4<f32>, QUADS | 1u>,
+}
+struct Shares {
+    components: array<f32, K | 1u>,
+}
+var<workgroup> features_of: array<Features, WORKGROUP>;
+var<workgroup> shares_of: array<Shares, WORKGROUP>;
+// CHUNK sums of each invocation.
+var<workgroup> tree: array<f32, CHUNK * WORKGROUP>;
+var<workgroup> branches: array<f32, 32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn statistics_workgroup(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = group.x + group.y * range.width;
+    if index >= range.count {
+        return;
+    }
+    let block = blocks[index];
+    let rows_per_block = range.rows_per_block;
+    let model = block.model;
+    let own = lane % K;
+    let slice = lane / K;
+
+    //@ mean
+
+    //@ accumulators
+
+    // All of the workgroup goes through it equally often.
+    for (var first = 0u; first < block.rows; first += WORKGROUP) {
+        let row = first + lane;
+        let at = block.first + min(row, block.rows - 1u);
+        //@ row
+        workgroupBarrier();
+        if slice < SLICES {
+            for (var pair = slice; pair < WORKGROUP / 2u; pair += SLICES) {
+                //@ pair
+            }
+        }
+        workgroupBarrier();
+    }
+
+    let partial = block.partial * STATISTICS;
+    //@ sums
+}
