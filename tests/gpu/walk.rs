@@ -462,6 +462,7 @@ fn plain_fits_converge_at_the_same_iteration() {
             plain: true,
             tol: 1e-5,
             noise,
+            max_iter: 5_000,
             ..FitOptions::new(3)
         };
         options.init = begun(&samples, &options);
