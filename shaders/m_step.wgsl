@@ -1,6 +1,6 @@
 // Stage `m_step`: new parameters of a model from its sums, in whitened coordinates as src/em/update.rs has them, and
 // whether the host should look first: where a step is not for single precision, or steps have converged. Then
-// nothing is written.
+// parameters stay.
 //
 // A template: src/backend/gpu/generate.rs replaces each line `//@ name` by text unrolled over D. One workgroup a
 // model, one invocation a component; those beyond the last repeat the last and write nothing.
@@ -77,15 +77,20 @@ fn m_step(
     // Never 0, so that nothing overflows where the step is not taken.
     let share = select(1.0, s0, has_samples);
 
-    //@ update
+    let to = all_sums + SUMS + 1u + k * COMPONENT_PARAMETERS;
 
+    //@ pool
+
+    // Of C and m: the squared length of the component's own step.
+    var moved = 0.0;
+    var is_definite = true;
     var constant = add_parts(before.yz, log2_parts(weight));
-    if is_gaussian {
-        //@ log_determinant
+    if lane < K && is_gaussian {
+        //@ update
     }
     let change = weight - before.x;
-    let own = change * change / before.x + select(0.0, before.x * moved, is_gaussian);
-    let is_sound = has_samples && (!is_gaussian || is_definite) && own < 1e30;
+    let own = change * change / before.x + before.x * moved;
+    let is_sound = has_samples && is_definite && own < 1e30;
     if lane < K {
         verdicts[lane] = vec4(own, select(0.0, 1.0, is_sound), constant);
     }
@@ -124,9 +129,10 @@ fn m_step(
     }
     if lane < K && goes_on {
         walks[model].components[k].x = weight;
-        let to = all_sums + SUMS + 1u + k * COMPONENT_PARAMETERS;
         if is_gaussian {
-            //@ write
+            for (var i = 0u; i < COMPONENT_PARAMETERS - 1u; i++) {
+                parameters[first + i] = trace[to + i];
+            }
         }
         let relative = (constant.x - reference.x) + (constant.y - reference.y);
         parameters[first + COMPONENT_PARAMETERS - 1u] = relative;

@@ -45,7 +45,7 @@ pub fn explain(
         ),
     };
     let blocks = layout.blocks.len();
-    let steps = match plan.steps(blocks) {
+    let steps = match plan.steps(shape, blocks) {
         steps if steps > 0 && residency.is_whole() => {
             format!("; plain EM takes {steps} {} at once", plural(steps, "step"))
         }

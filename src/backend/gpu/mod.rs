@@ -137,10 +137,11 @@ impl<'a> Gpu<'a> {
         let groups = by_shape(walks).into_iter();
         groups
             .map(|models| {
-                let plan = self.plan(walks[models[0]].model.components)?;
+                let components = walks[models[0]].model.components;
+                let plan = self.plan(components)?;
                 let wanted = models.iter().map(|&m| walks[m].most).max().unwrap_or(0);
                 Ok(Planned {
-                    steps: wanted.min(self.steps(&plan, models.len())),
+                    steps: wanted.min(self.steps(&plan, components, models.len())),
                     plan,
                     models,
                 })
@@ -149,12 +150,12 @@ impl<'a> Gpu<'a> {
     }
 
     /// How many EM steps so many models may take in one submission. They go over all samples at once.
-    fn steps(&self, plan: &Plan, models: usize) -> usize {
+    fn steps(&self, plan: &Plan, components: &Components, models: usize) -> usize {
         let LoadedSamples {
             layout, residency, ..
         } = &self.samples;
         match residency.is_whole() && !self.device.options().no_steps {
-            true => plan.steps(layout.blocks.len() * models),
+            true => plan.steps(Shape::of(components), layout.blocks.len() * models),
             false => 0,
         }
     }
@@ -295,7 +296,7 @@ impl Backend for Gpu<'_> {
 
     fn most_steps(&self, components: &Components) -> usize {
         let plan = self.plan(components);
-        plan.map_or(0, |plan| self.steps(&plan, 1))
+        plan.map_or(0, |plan| self.steps(&plan, components, 1))
     }
 
     fn walk(&mut self, walks: &[Walk<'_>]) -> Result<Vec<Walked>, BackendError> {

@@ -44,6 +44,8 @@ pub const SEGMENTS: usize = 1020;
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
 const MOST_SCORES: usize = 32;
+/// Numbers of a triangular factor that an invocation of `m_step` holds without spilling: up to D = 8.
+const MOST_OF_FACTOR: usize = 36;
 /// The most EM steps that a device takes by itself in one submission: the host looks in that often at least.
 const MOST_STEPS: usize = 63;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
@@ -369,12 +371,13 @@ impl Plan {
 
     /// EM steps that the device takes by itself in one submission, where so many workgroups make a pass; one more pass
     /// follows the last.
-    pub fn steps(&self, entries: usize) -> usize {
+    pub fn steps(&self, shape: Shape, entries: usize) -> usize {
+        let fits = shape.is_diagonal() || shape.factor_len() <= MOST_OF_FACTOR;
         match self.regime {
-            Regime::Registers { .. } => (self.blocks_per_submission / entries)
+            Regime::Registers { .. } if fits => (self.blocks_per_submission / entries)
                 .saturating_sub(1)
                 .min(MOST_STEPS),
-            Regime::Workgroup { .. } | Regime::Groups(_) | Regime::Staged { .. } => 0,
+            _ => 0,
         }
     }
 

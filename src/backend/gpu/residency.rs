@@ -1,5 +1,5 @@
 //! Which samples stay on a device and which pass through it. A pure function of sizes and limits, no device in sight, and
-//! never of what memory is free: it changes no bit.
+//! never of what memory is free: it changes no bit of a pass.
 
 use super::plan::SampleLayout;
 use super::upload::PIECE_BYTES;

@@ -92,7 +92,8 @@ fn keys() -> Vec<StageKey> {
             weighted,
             reduction: reduction(if weighted { 64 } else { 128 }, 0),
         });
-        if !weighted {
+        // Larger triangles are the host's.
+        if !weighted && (shape.is_diagonal() || d <= 8) {
             keys.extend([StageKey::SumPartials { shape }, StageKey::MStep { shape }]);
         }
     }

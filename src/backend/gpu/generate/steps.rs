@@ -74,7 +74,8 @@ pub(in super::super) fn m_step(shape: Shape) -> String {
     let pooled = match shape.pooled_len() {
         0 => String::new(),
         len => format!(
-            "// What the components' means take off the pooled second moments.\nvar<workgroup> pooled: array<f32, K * {len}u>;\n"
+            "// What the components' means take off the pooled second moments, then the covariance.\n\
+             var<workgroup> pooled: array<f32, K * {len}u>;\n"
         ),
     };
     fill(
@@ -82,14 +83,14 @@ pub(in super::super) fn m_step(shape: Shape) -> String {
         &[
             ("constants", &constants),
             ("pooled", &pooled),
+            ("pool", &step.pool()),
             ("update", &step.update()),
-            ("log_determinant", &step.log_determinant()),
-            ("write", &step.write()),
         ],
     )
 }
 
-/// A component's update: m, C and its factor G, then U, the mean and its remainder.
+/// A component's update: m, C and its factor G, then U, the mean and its remainder. What is new is written at once, to
+/// the row of the trace that it will be read from: registers would not hold it all.
 struct MStep {
     shape: Shape,
     d: usize,
@@ -104,180 +105,207 @@ fn quotient(terms: &[String], divisor: &str) -> String {
 }
 
 impl MStep {
-    fn is_triangular(&self) -> bool {
-        !self.shape.is_diagonal()
+    /// Entry (i, j) of the old factor.
+    fn u(&self, i: usize, j: usize) -> String {
+        format!("parameters[first + {}u]", self.factor_at(i, j))
     }
 
-    /// The columns of row `i` of a factor.
-    fn columns(&self, i: usize) -> std::ops::RangeInclusive<usize> {
-        if self.is_triangular() { 0..=i } else { i..=i }
+    fn factor_at(&self, i: usize, j: usize) -> usize {
+        let at = match self.shape.is_diagonal() {
+            true => i,
+            false => triangle::at(i, j),
+        };
+        self.d + at
     }
 
-    /// Where entry (i, j) of a factor stands in it.
-    fn at(&self, i: usize, j: usize) -> usize {
-        if self.is_triangular() {
-            triangle::at(i, j)
-        } else {
-            i
+    fn m(&self, i: usize) -> String {
+        format!("(trace[sums + {}u] / share)", 1 + i)
+    }
+
+    /// For pooled covariances: C, of all components.
+    fn pool(&self) -> String {
+        let mut text = String::new();
+        if self.shape.covariance_type != CovarianceType::Tied {
+            return text;
         }
+        let len = self.shape.pooled_len();
+        line!(text, "if lane < K {{");
+        for i in 0..self.d {
+            for j in 0..=i {
+                line!(
+                    text,
+                    "    pooled[lane * {len}u + {}u] = select(0.0, s0 * {} * {}, is_gaussian);",
+                    triangle::at(i, j),
+                    self.m(i),
+                    self.m(j)
+                );
+            }
+        }
+        line!(text, "}}\nworkgroupBarrier();");
+        line!(text, "for (var at = lane; at < {len}u; at += WORKGROUP) {{");
+        line!(text, "    var taken = 0.0;");
+        line!(text, "    for (var c = 0u; c < K; c++) {{");
+        line!(text, "        taken += pooled[c * {len}u + at];\n    }}");
+        line!(
+            text,
+            "    pooled[at] = (trace[all_sums + K * COMPONENT_SUMS + at] - taken) / total.y;\n}}"
+        );
+        line!(text, "workgroupBarrier();");
+        text
     }
 
     fn update(&self) -> String {
         let mut text = String::new();
-        self.read(&mut text);
-        self.covariance(&mut text);
-        self.length(&mut text);
-        self.cholesky(&mut text);
-        self.factor(&mut text);
-        self.mean(&mut text);
-        text
-    }
-
-    /// The old parameters, and m.
-    fn read(&self, text: &mut String) {
-        let d = self.d;
-        for i in 0..d {
-            line!(text, "let mean_{i} = parameters[first + {i}u];");
-            for j in self.columns(i) {
-                let read = format!("parameters[first + {}u]", d + self.at(i, j));
-                // Noise has none to divide by.
-                match i == j {
-                    true => line!(text, "let u_{i}_{j} = select(1.0, {read}, is_gaussian);"),
-                    false => line!(text, "let u_{i}_{j} = {read};"),
-                }
-            }
-            line!(
-                text,
-                "let remainder_{i} = parameters[first + {}u];",
-                d + self.shape.factor_len() + i
-            );
-            line!(text, "let m_{i} = trace[sums + {}u] / share;", 1 + i);
-        }
-    }
-
-    /// C, and `second_i`: the diagonal of the second moments that it is taken from.
-    fn covariance(&self, text: &mut String) {
-        let d = self.d;
-        let squares = (0..d)
-            .map(|i| format!("m_{i} * m_{i}"))
-            .collect::<Vec<_>>()
-            .join(" + ");
         match self.shape.covariance_type {
-            CovarianceType::Full | CovarianceType::Diag => {
-                for i in 0..d {
-                    for j in self.columns(i) {
-                        let at = 1 + d + self.at(i, j);
-                        line!(text, "let second_{i}_{j} = trace[sums + {at}u] / share;");
-                        line!(text, "let c_{i}_{j} = second_{i}_{j} - m_{i} * m_{j};");
-                    }
+            CovarianceType::Full | CovarianceType::Tied => {
+                (0..self.d).for_each(|i| line!(text, "let m_{i} = {};", self.m(i)));
+                self.cholesky(&mut text);
+                self.factor(&mut text);
+                self.mean(&mut text);
+            }
+            CovarianceType::Diag => {
+                for i in 0..self.d {
+                    line!(text, "let m_{i} = {};", self.m(i));
+                    line!(text, "let second_{i} = {};", self.second(i, i));
+                    self.variance(&mut text, i, &format!("m_{i} * m_{i}"), 1);
+                    self.feature(&mut text, i, i);
                 }
             }
             CovarianceType::Spherical => {
-                let at = 1 + d;
+                line!(text, "var squares = 0.0;");
+                for i in 0..self.d {
+                    line!(text, "let m_{i} = {};", self.m(i));
+                    line!(text, "squares += m_{i} * m_{i};");
+                    line!(text, "moved += m_{i} * m_{i};");
+                }
+                let d = self.d;
                 line!(
                     text,
-                    "let second_0_0 = trace[sums + {at}u] / share / {d}.0;"
+                    "let second_0 = trace[sums + {}u] / share / {d}.0;",
+                    1 + d
                 );
-                line!(text, "let c_0_0 = second_0_0 - ({squares}) / {d}.0;");
+                self.variance(&mut text, 0, &format!("squares / {d}.0"), d);
+                (0..d).for_each(|i| self.feature(&mut text, i, 0));
             }
+        }
+        text
+    }
+
+    /// Entry (i, j) of the second moments.
+    fn second(&self, i: usize, j: usize) -> String {
+        let (d, own) = (self.d, self.factor_at(i, j) - self.d);
+        match self.shape.covariance_type {
             CovarianceType::Tied => {
-                let len = self.shape.pooled_len();
-                line!(text, "if lane < K {{");
-                for i in 0..d {
-                    for j in 0..=i {
-                        line!(
-                            text,
-                            "    pooled[lane * {len}u + {}u] = select(0.0, s0 * m_{i} * m_{j}, is_gaussian);",
-                            triangle::at(i, j)
-                        );
-                    }
-                }
-                line!(text, "}}\nworkgroupBarrier();");
-                for i in 0..d {
-                    for j in 0..=i {
-                        let at = triangle::at(i, j);
-                        line!(text, "var taken_{i}_{j} = 0.0;");
-                        line!(text, "for (var c = 0u; c < K; c++) {{");
-                        line!(text, "    taken_{i}_{j} += pooled[c * {len}u + {at}u];\n}}");
-                        line!(
-                            text,
-                            "let second_{i}_{j} = trace[all_sums + K * COMPONENT_SUMS + {at}u] / total.y;"
-                        );
-                        line!(
-                            text,
-                            "let c_{i}_{j} = second_{i}_{j} - taken_{i}_{j} / total.y;"
-                        );
-                    }
-                }
+                format!("trace[all_sums + K * COMPONENT_SUMS + {own}u] / total.y")
             }
+            _ => format!("trace[sums + {}u] / share", 1 + d + own),
         }
     }
 
-    /// How far the component moves, squared.
-    fn length(&self, text: &mut String) {
-        let d = self.d;
-        line!(text, "var moved = 0.0;");
-        for i in 0..d {
+    /// `pivot_i` is large enough, and its root a diagonal entry of G.
+    fn root(&self, text: &mut String, i: usize) {
+        line!(
+            text,
+            "is_definite = is_definite && pivot_{i} > LEAST_PIVOT * second_{i};"
+        );
+        line!(text, "let g_{i}_{i} = sqrt(max(pivot_{i}, 1e-20));");
+    }
+
+    /// A variance of its own, of `times` features.
+    fn variance(&self, text: &mut String, i: usize, taken: &str, times: usize) {
+        line!(text, "let pivot_{i} = second_{i} - {taken};");
+        if self.shape.covariance_type == CovarianceType::Diag {
             line!(text, "moved += m_{i} * m_{i};");
         }
-        let diagonal = |text: &mut String, i: usize, times: usize| {
-            let half = 0.5 * times as f64;
+        let half = 0.5 * times as f64;
+        line!(
+            text,
+            "moved += {half:?} * (pivot_{i} - 1.0) * (pivot_{i} - 1.0);"
+        );
+        self.root(text, i);
+    }
+
+    /// A feature's new factor, mean and remainder, of a diagonal G.
+    fn feature(&self, text: &mut String, i: usize, g: usize) {
+        let (d, g) = (self.d, format!("g_{g}_{g}"));
+        line!(text, "let u_{i} = {};", self.u(i, i));
+        line!(text, "let new_u_{i} = u_{i} / {g};");
+        self.write_factor(text, (i, i), &format!("new_u_{i}"));
+        line!(
+            text,
+            "let step_{i} = parameters[first + {}u] + m_{i};",
+            2 * d + i
+        );
+        line!(text, "let delta_{i} = step_{i} / u_{i};");
+        self.move_mean(text, i);
+        line!(
+            text,
+            "trace[to + {}u] = (step_{i} - u_{i} * t_{i}) / {g};",
+            2 * d + i
+        );
+    }
+
+    /// How far the rounded mean moves, `t_i`.
+    fn move_mean(&self, text: &mut String, i: usize) {
+        line!(text, "let mean_{i} = parameters[first + {i}u];");
+        line!(text, "let new_mean_{i} = as_is(mean_{i} + delta_{i});");
+        line!(text, "let t_{i} = as_is(new_mean_{i} - mean_{i});");
+        line!(text, "trace[to + {i}u] = new_mean_{i};");
+    }
+
+    /// Writes an entry of the new factor, and adds a diagonal one to the log determinant.
+    fn write_factor(&self, text: &mut String, (i, j): (usize, usize), name: &str) {
+        line!(text, "trace[to + {}u] = {name};", self.factor_at(i, j));
+        if i == j {
             line!(
                 text,
-                "moved += {half:?} * (c_{i}_{i} - 1.0) * (c_{i}_{i} - 1.0);"
+                "constant = add_parts(constant, log2_parts(max({name}, 1e-30)));"
             );
-        };
-        if self.shape.covariance_type == CovarianceType::Spherical {
-            diagonal(text, 0, d);
-            return;
-        }
-        for i in 0..d {
-            for j in self.columns(i).filter(|&j| j < i) {
-                line!(text, "moved += c_{i}_{j} * c_{i}_{j};");
-            }
-            diagonal(text, i, 1);
         }
     }
 
-    /// G, and whether each pivot is large enough.
+    /// C, how far the component moves, squared, and G.
     fn cholesky(&self, text: &mut String) {
-        line!(text, "var is_definite = true;");
-        let rows = match self.shape.covariance_type {
-            CovarianceType::Spherical => 1,
-            _ => self.d,
-        };
-        for i in 0..rows {
-            for j in self.columns(i) {
+        let tied = self.shape.covariance_type == CovarianceType::Tied;
+        for i in 0..self.d {
+            line!(text, "moved += m_{i} * m_{i};");
+            for j in 0..=i {
+                line!(
+                    text,
+                    "let c_{i}_{j} = {};",
+                    match tied {
+                        true => format!("pooled[{}u]", triangle::at(i, j)),
+                        false => format!("{} - m_{i} * m_{j}", self.second(i, j)),
+                    }
+                );
                 let mut entry = vec![format!("c_{i}_{j}")];
-                let before = self.columns(j).filter(|&l| l < j);
-                entry.extend(before.map(|l| format!("g_{i}_{l} * g_{j}_{l}")));
+                entry.extend((0..j).map(|l| format!("g_{i}_{l} * g_{j}_{l}")));
                 if i == j {
-                    line!(text, "let pivot_{i} = {};", entry.join(" - "));
                     line!(
                         text,
-                        "is_definite = is_definite && pivot_{i} > LEAST_PIVOT * second_{i}_{i};"
+                        "moved += 0.5 * (c_{i}_{i} - 1.0) * (c_{i}_{i} - 1.0);"
                     );
-                    line!(text, "let g_{i}_{i} = sqrt(max(pivot_{i}, 1e-20));");
+                    line!(text, "let second_{i} = {};", self.second(i, i));
+                    line!(text, "let pivot_{i} = {};", entry.join(" - "));
+                    self.root(text, i);
                 } else {
+                    line!(text, "moved += c_{i}_{j} * c_{i}_{j};");
                     let entry = quotient(&entry, &format!("g_{j}_{j}"));
                     line!(text, "let g_{i}_{j} = {entry};");
                 }
             }
         }
-        for i in rows..self.d {
-            line!(text, "let g_{i}_{i} = g_0_0;");
-        }
     }
 
-    /// G⁻¹ U.
+    /// G⁻¹ U, column by column.
     fn factor(&self, text: &mut String) {
-        for i in 0..self.d {
-            for j in self.columns(i) {
-                let mut entry = vec![format!("u_{i}_{j}")];
-                let between = self.columns(i).filter(|&l| j <= l && l < i);
-                entry.extend(between.map(|l| format!("g_{i}_{l} * new_u_{l}_{j}")));
+        for j in 0..self.d {
+            for i in j..self.d {
+                let mut entry = vec![self.u(i, j)];
+                entry.extend((j..i).map(|l| format!("g_{i}_{l} * new_u_{l}_{j}")));
                 let entry = quotient(&entry, &format!("g_{i}_{i}"));
                 line!(text, "let new_u_{i}_{j} = {entry};");
+                self.write_factor(text, (i, j), &format!("new_u_{i}_{j}"));
             }
         }
     }
@@ -285,50 +313,26 @@ impl MStep {
     /// The mean, rounded, and what that leaves, seen from the new factor: G⁻¹ (e + m − U t) where the rounded mean
     /// moved by t.
     fn mean(&self, text: &mut String) {
-        let d = self.d;
+        let (d, remainder) = (self.d, self.d + self.shape.factor_len());
         for i in 0..d {
-            line!(text, "let step_{i} = remainder_{i} + m_{i};");
+            line!(
+                text,
+                "let step_{i} = parameters[first + {}u] + m_{i};",
+                remainder + i
+            );
             let mut entry = vec![format!("step_{i}")];
-            let before = self.columns(i).filter(|&j| j < i);
-            entry.extend(before.map(|j| format!("u_{i}_{j} * delta_{j}")));
-            let entry = quotient(&entry, &format!("u_{i}_{i}"));
+            entry.extend((0..i).map(|j| format!("{} * delta_{j}", self.u(i, j))));
+            let entry = quotient(&entry, &self.u(i, i));
             line!(text, "let delta_{i} = {entry};");
-            line!(text, "let new_mean_{i} = as_is(mean_{i} + delta_{i});");
-            line!(text, "let t_{i} = as_is(new_mean_{i} - mean_{i});");
+            self.move_mean(text, i);
         }
         for i in 0..d {
             let mut left = vec![format!("step_{i}")];
-            left.extend(self.columns(i).map(|j| format!("u_{i}_{j} * t_{j}")));
-            let before = self.columns(i).filter(|&l| l < i);
-            left.extend(before.map(|l| format!("g_{i}_{l} * new_remainder_{l}")));
+            left.extend((0..=i).map(|j| format!("{} * t_{j}", self.u(i, j))));
+            left.extend((0..i).map(|l| format!("g_{i}_{l} * new_remainder_{l}")));
             let left = quotient(&left, &format!("g_{i}_{i}"));
             line!(text, "let new_remainder_{i} = {left};");
+            line!(text, "trace[to + {}u] = new_remainder_{i};", remainder + i);
         }
-    }
-
-    fn log_determinant(&self) -> String {
-        let mut text = String::new();
-        for i in 0..self.d {
-            line!(
-                text,
-                "constant = add_parts(constant, log2_parts(max(new_u_{i}_{i}, 1e-30)));"
-            );
-        }
-        text
-    }
-
-    fn write(&self) -> String {
-        let d = self.d;
-        let mut names: Vec<String> = (0..d).map(|i| format!("new_mean_{i}")).collect();
-        for i in 0..d {
-            names.extend(self.columns(i).map(|j| format!("new_u_{i}_{j}")));
-        }
-        names.extend((0..d).map(|i| format!("new_remainder_{i}")));
-        let mut text = String::new();
-        for (at, name) in names.iter().enumerate() {
-            line!(text, "parameters[first + {at}u] = {name};");
-            line!(text, "trace[to + {at}u] = {name};");
-        }
-        text
     }
 }

@@ -258,7 +258,7 @@ fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
                 let (layout, plan) = plan(n, d, k, limits);
                 for models in [1, 16] {
                     let workgroups = layout.blocks.len() * models;
-                    let steps = plan.steps(workgroups);
+                    let steps = plan.steps(shape(Full, d, k), workgroups);
                     assert!(steps <= MOST_STEPS);
                     let passes = steps + 1;
                     assert!(steps == 0 || passes * workgroups <= plan.blocks_per_submission);
@@ -271,8 +271,11 @@ fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
             }
         }
     }
-    let (layout, plan) = plan(1_000_000, 32, 16, &WEBGPU);
-    assert_eq!(plan.steps(layout.blocks.len()), 0);
+    // Staged, and more of a factor than registers hold.
+    for (d, k) in [(32, 16), (11, 1)] {
+        let (layout, plan) = plan(1_000_000, d, k, &WEBGPU);
+        assert_eq!(plan.steps(shape(Full, d, k), layout.blocks.len()), 0);
+    }
 }
 
 #[test]
