@@ -349,12 +349,9 @@ impl Acceleration {
         };
         let before = std::mem::replace(&mut self.remaining, -0.5 * slope);
         // Where the next step shortens what is left as the last one did, at least, it arrives.
-        let is_last = before.is_finite()
+        let arrives = before.is_finite()
             && self.remaining < before
             && self.remaining * self.remaining / before < LAST_STEP * self.stop.gain;
-        if is_last && self.stop.is_verified && precision == Precision::F32 {
-            return Step::Converged;
-        }
         let unseen = self.remaining < self.stop.resolution;
         self.unseen = if unseen { self.unseen + 1 } else { 0 };
         if self.remaining < self.stop.gain {
@@ -363,7 +360,12 @@ impl Acceleration {
         if self.unseen >= TIMES_UNSEEN {
             return Step::Resolved;
         }
-        self.step(direction, slope, is_sound)
+        let step = self.step(direction, slope, is_sound);
+        let is_left = arrives && self.stop.is_verified && precision == Precision::F32;
+        match step {
+            Step::To(_) if is_left => Step::Converged,
+            step => step,
+        }
     }
 
     /// The next step, whether or not the parameters that stand are converged.

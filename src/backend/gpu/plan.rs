@@ -70,6 +70,20 @@ pub struct DeviceLimits {
     pub software: bool,
 }
 
+#[cfg(test)]
+impl DeviceLimits {
+    /// Those that every WebGPU adapter has, no subgroups.
+    pub const WEBGPU: Self = Self {
+        max_binding_bytes: 128 << 20,
+        max_samples_bytes: 128 << 20,
+        max_workgroups: 65_535,
+        max_invocations: 256,
+        workgroup_memory_bytes: 16_384,
+        least_subgroup: 0,
+        software: false,
+    };
+}
+
 /// How the samples lie in buffers: feature-major within a summation block, so that neighbouring invocations,
 /// which take neighbouring rows, read neighbouring numbers for every D; whole blocks a buffer, the last block
 /// padded. A row's weight, where there are weights, is one more feature.

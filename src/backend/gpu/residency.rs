@@ -46,13 +46,8 @@ mod tests {
     use super::*;
 
     const LIMITS: DeviceLimits = DeviceLimits {
-        max_binding_bytes: 128 << 20,
-        max_samples_bytes: 128 << 20,
-        max_workgroups: 65_535,
-        max_invocations: 256,
-        workgroup_memory_bytes: 16_384,
         least_subgroup: 32,
-        software: false,
+        ..DeviceLimits::WEBGPU
     };
 
     fn layout(n: usize, d: usize) -> SampleLayout {

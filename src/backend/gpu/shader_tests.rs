@@ -28,20 +28,6 @@ fn reduction(workgroup: u32, subgroups: u32) -> Reduction {
     }
 }
 
-/// A GPU with WebGPU's default limits.
-fn gpu_limits() -> DeviceLimits {
-    DeviceLimits {
-        max_binding_bytes: 128 << 20,
-        max_samples_bytes: 128 << 20,
-        max_workgroups: 65_535,
-        max_invocations: 256,
-        workgroup_memory_bytes: 16_384,
-        // The route to NVIDIA's assembler does without.
-        least_subgroup: 0,
-        software: false,
-    }
-}
-
 /// A representative set of all texts that can be generated.
 fn keys() -> Vec<StageKey> {
     let mut keys = Vec::new();
@@ -124,7 +110,7 @@ fn keys() -> Vec<StageKey> {
             hoisted: d == 10,
         });
     }
-    let limits = gpu_limits();
+    let limits = DeviceLimits::WEBGPU;
     for (covariance_type, d, k) in [
         (Full, 1, 30),
         (Full, 2, 20),
@@ -547,7 +533,7 @@ impl Problem {
 
     /// What the plan for a GPU with WebGPU's default limits does, samples and scratch read from memory each time.
     fn steps(&self) -> Vec<Step> {
-        let limits = gpu_limits();
+        let limits = DeviceLimits::WEBGPU;
         let (shape, n) = (self.shape, self.n);
         let (k, d) = (shape.k, shape.d);
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");

@@ -1,15 +1,7 @@
 use super::*;
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 
-const WEBGPU: DeviceLimits = DeviceLimits {
-    max_binding_bytes: 128 << 20,
-    max_samples_bytes: 128 << 20,
-    max_workgroups: 65_535,
-    max_invocations: 256,
-    workgroup_memory_bytes: 16_384,
-    least_subgroup: 0,
-    software: false,
-};
+const WEBGPU: DeviceLimits = DeviceLimits::WEBGPU;
 const SOFTWARE: DeviceLimits = DeviceLimits {
     software: true,
     workgroup_memory_bytes: 32_768,
