@@ -17,7 +17,7 @@ use crate::backend::Statistics;
 use crate::mixture::triangle;
 
 /// Whitened coordinates of all components stay in memory from whitening to summing while they fit this.
-const KEPT_BYTES: usize = 8 << 20;
+const KEPT_BYTES: usize = 9 << 20;
 /// Of few features they are done with so soon that they should stay in a second-level cache: at D = 10, K = 128 that is
 /// a fifth faster. Of many, sums that come and go more often cost more.
 const KEPT_BYTES_OF_FEW: usize = 3 << 19;
