@@ -100,6 +100,7 @@ int main(int count, char **words) {
     int d = std::stoi(words[3]), k = std::stoi(words[4]), iterations = std::stoi(words[7]);
     bool full = kind == "full";
     try {
+        if (!full && kind != "diag") throw std::runtime_error("Armadillo fits full and diag, not " + kind);
         if (type == "f32") {
             full ? run<float, Full<float>>(folder, type, d, k, iterations)
                  : run<float, Diag<float>>(folder, type, d, k, iterations);

@@ -6,6 +6,7 @@ use rand_distr::StandardNormal;
 use wgmm::mixture::{CovarianceType, Covariances, Mixture};
 
 use super::floors::Floors;
+use super::operations::operations;
 use super::peer::Type;
 
 /// A size of problem.
@@ -19,24 +20,30 @@ pub(crate) struct Case {
     pub(crate) iterations: usize,
 }
 
-pub(crate) const CASES: [Case; 5] = [
-    full("s1", 1_000_000, 2, 4, 11),
-    full("s2", 500_000, 10, 20, 4),
-    full("s3", 200_000, 32, 32, 3),
-    full("s4", 100_000, 64, 64, 3),
-    Case {
-        covariance_type: CovarianceType::Diag,
-        ..full("diag", 500_000, 40, 64, 3)
-    },
+pub(crate) const CASES: [Case; 7] = [
+    case("s1", 1_000_000, 2, 4, CovarianceType::Full, 11),
+    case("s2", 500_000, 10, 20, CovarianceType::Full, 4),
+    case("s3", 200_000, 32, 32, CovarianceType::Full, 3),
+    case("s4", 100_000, 64, 64, CovarianceType::Full, 3),
+    case("diag", 500_000, 40, 64, CovarianceType::Diag, 3),
+    case("tied", 500_000, 10, 20, CovarianceType::Tied, 4),
+    case("spherical", 500_000, 40, 64, CovarianceType::Spherical, 3),
 ];
 
-const fn full(name: &'static str, n: usize, d: usize, k: usize, iterations: usize) -> Case {
+const fn case(
+    name: &'static str,
+    n: usize,
+    d: usize,
+    k: usize,
+    covariance_type: CovarianceType,
+    iterations: usize,
+) -> Case {
     Case {
         name,
         n,
         d,
         k,
-        covariance_type: CovarianceType::Full,
+        covariance_type,
         iterations,
     }
 }
@@ -52,24 +59,22 @@ impl Case {
     /// The kind of covariance as all programs name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self.covariance_type {
+            CovarianceType::Full => "full",
+            CovarianceType::Tied => "tied",
             CovarianceType::Diag => "diag",
-            _ => "full",
+            CovarianceType::Spherical => "spherical",
         }
     }
 
-    /// Seconds of one iteration at the least: of its multiply-adds, one exp counted as 20 operations, or of
-    /// reading the samples.
+    /// Seconds of one iteration at the least: of its multiply-adds, or of reading the samples.
     pub(crate) fn floor(&self, floors: &Floors, precision: Type) -> f64 {
-        let (n, d, k) = (self.n as f64, self.d as f64, self.k as f64);
-        let operations = match self.covariance_type {
-            CovarianceType::Diag => n * k * (8.0 * d + 20.0),
-            _ => n * k * (2.0 * d * (d + 1.0) + 4.0 * d + 20.0),
-        };
         let (flops, bytes) = match precision {
             Type::F32 => (floors.f32_flops, 4.0),
             Type::F64 => (floors.f64_flops, 8.0),
         };
-        (operations / flops).max(bytes * n * d / floors.bytes_per_second)
+        let operations = operations(self.covariance_type, self.n, self.d, self.k);
+        let read = bytes * (self.n * self.d) as f64;
+        (operations / flops).max(read / floors.bytes_per_second)
     }
 
     /// Samples of a random mixture of overlapping components, and that mixture with its means moved and all
@@ -97,23 +102,33 @@ impl Case {
         }
     }
 
-    /// Diagonal ones, or I/2 + A Aᵀ/(2 D) of random A.
+    /// I/2 + A Aᵀ/(2 D) of random A, variances between 1/2 and 3/2, as many as there are of the type.
     fn covariances(&self, rng: &mut ChaCha8Rng) -> Covariances {
         let (d, k) = (self.d, self.k);
-        if self.covariance_type == CovarianceType::Diag {
-            return Covariances::Diag((0..k * d).map(|_| 0.5 + rng.random::<f64>()).collect());
-        }
-        let mut all = Vec::with_capacity(k * d * d);
-        for _ in 0..k {
-            let a: Vec<f64> = (0..d * d).map(|_| rng.sample(StandardNormal)).collect();
-            for i in 0..d {
-                for j in 0..d {
-                    let rows = a[i * d..(i + 1) * d].iter().zip(&a[j * d..(j + 1) * d]);
-                    let product: f64 = rows.map(|(x, y)| x * y).sum();
-                    all.push(0.5 * product / d as f64 + if i == j { 0.5 } else { 0.0 });
-                }
+        match self.covariance_type {
+            CovarianceType::Full => {
+                Covariances::Full((0..k).flat_map(|_| covariance(d, rng)).collect())
             }
+            CovarianceType::Tied => Covariances::Tied(covariance(d, rng)),
+            CovarianceType::Diag => Covariances::Diag(variances(k * d, rng)),
+            CovarianceType::Spherical => Covariances::Spherical(variances(k, rng)),
         }
-        Covariances::Full(all)
     }
+}
+
+fn variances(count: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    (0..count).map(|_| 0.5 + rng.random::<f64>()).collect()
+}
+
+fn covariance(d: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    let a: Vec<f64> = (0..d * d).map(|_| rng.sample(StandardNormal)).collect();
+    let mut covariance = Vec::with_capacity(d * d);
+    for i in 0..d {
+        for j in 0..d {
+            let rows = a[i * d..(i + 1) * d].iter().zip(&a[j * d..(j + 1) * d]);
+            let product: f64 = rows.map(|(x, y)| x * y).sum();
+            covariance.push(0.5 * product / d as f64 + if i == j { 0.5 } else { 0.0 });
+        }
+    }
+    covariance
 }

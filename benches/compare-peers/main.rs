@@ -15,6 +15,8 @@ mod clock;
 mod fits;
 #[path = "../passes/floors.rs"]
 mod floors;
+#[path = "../passes/operations.rs"]
+mod operations;
 mod peer;
 
 use std::path::Path;
@@ -96,7 +98,7 @@ fn iterations(folder: &Path, wanted: &dyn Fn(&str) -> bool) {
         summary.push(summarise(case, &rows, &floor));
     }
     println!(
-        "\n{:<5} {:<28} {:>14} {:>16} {:>12} {:>12}",
+        "\n{:<9} {:<28} {:>14} {:>16} {:>12} {:>12}",
         "case", "best peer", "f32: best peer", "scikit-learn f64", "f32 of floor", "f64 of floor"
     );
     for line in summary {
@@ -256,7 +258,7 @@ fn summarise(case: &Case, rows: &[Row], floor: &dyn Fn(Type) -> f64) -> String {
         .min_by(|a, b| a.seconds(case).total_cmp(&b.seconds(case)));
     let share = |precision| format!("{:.0} %", 100.0 * floor(precision) / own(precision));
     format!(
-        "{:<5} {:<28} {:>14} {:>16} {:>12} {:>12}",
+        "{:<9} {:<28} {:>14} {:>16} {:>12} {:>12}",
         case.name,
         best.map_or("none".to_owned(), |r| format!(
             "{} {}",

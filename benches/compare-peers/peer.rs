@@ -1,6 +1,6 @@
 //! Other programs: how they are found, what they are given and what they answer.
 //!
-//! A peer is run as `PROGRAM FOLDER N D K full|diag f32|f64 ITERATIONS`. The folder holds samples (`samples.f32`,
+//! A peer is run as `PROGRAM FOLDER N D K full|tied|diag|spherical f32|f64 ITERATIONS`. The folder holds samples (`samples.f32`,
 //! `samples.f64`) and the start (`weights.f64`, `means.f64`, `covariances.f64`) as plain numbers by rows, in this
 //! machine's byte order. It writes the fitted weights, means and covariances to `fitted.f64` there and prints the
 //! seconds of a fit of one iteration and of one of all.
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use wgmm::mixture::{Covariances, Mixture};
+use wgmm::mixture::{CovarianceType, Covariances, Mixture};
 
 use super::case::{Case, Problem};
 
@@ -134,10 +134,10 @@ pub(crate) fn write(folder: &Path, problem: &Problem) {
         .iter()
         .flat_map(|x| (*x as f32).to_ne_bytes());
     let start = &problem.start;
-    let covariances = match start.covariances() {
-        Covariances::Full(values) | Covariances::Diag(values) => values,
-        _ => unreachable!("cases are full or diagonal"),
-    };
+    let (Covariances::Full(covariances)
+    | Covariances::Tied(covariances)
+    | Covariances::Diag(covariances)
+    | Covariances::Spherical(covariances)) = start.covariances();
     for (name, bytes) in [
         ("samples.f32", singles.collect()),
         ("samples.f64", doubles(&problem.values)),
@@ -163,9 +163,11 @@ fn fitted(path: &Path, case: &Case) -> Option<Mixture> {
     let (means, covariances) = rest.split_at_checked(k * d)?;
     let total: f64 = weights.iter().sum();
     let weights = weights.iter().map(|w| w / total).collect();
-    let covariances = match case.kind() {
-        "diag" => Covariances::Diag(covariances.to_vec()),
-        _ => Covariances::Full(symmetric(covariances, d)),
+    let covariances = match case.covariance_type {
+        CovarianceType::Full => Covariances::Full(symmetric(covariances, d)),
+        CovarianceType::Tied => Covariances::Tied(symmetric(covariances, d)),
+        CovarianceType::Diag => Covariances::Diag(covariances.to_vec()),
+        CovarianceType::Spherical => Covariances::Spherical(covariances.to_vec()),
     };
     Mixture::new(weights, means.to_vec(), d, covariances).ok()
 }

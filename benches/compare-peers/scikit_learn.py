@@ -22,10 +22,9 @@ samples = np.fromfile(folder / f"samples.{precision}", real).reshape(n, d)
 weights = np.fromfile(folder / "weights.f64")
 means = np.fromfile(folder / "means.f64").reshape(k, d)
 covariances = np.fromfile(folder / "covariances.f64")
-if kind == "full":
-    precisions = np.linalg.inv(covariances.reshape(k, d, d))
-else:
-    precisions = 1 / covariances.reshape(k, d)
+shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[kind]
+covariances = covariances.reshape(shape)
+precisions = np.linalg.inv(covariances) if kind in ("full", "tied") else 1 / covariances
 
 # With one thread CPU time counts, as in clock.rs.
 clock = time.process_time if os.environ["OMP_NUM_THREADS"] == "1" else time.perf_counter

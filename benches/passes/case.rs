@@ -33,15 +33,9 @@ pub(crate) const fn weighted(case: Case) -> Case {
     }
 }
 
-/// Floating-point operations of a pass, one exp counted as 20.
+/// Floating-point operations of a pass.
 pub(crate) fn operations(case: Case) -> f64 {
-    let (n, d, k) = (case.n as f64, case.d as f64, case.k as f64);
-    match case.covariance_type {
-        CovarianceType::Full => n * k * (2.0 * d * (d + 1.0) + 4.0 * d + 20.0),
-        CovarianceType::Tied => n * (k * (d * (d + 1.0) + 6.0 * d + 20.0) + d * (d + 1.0)),
-        CovarianceType::Diag => n * k * (8.0 * d + 20.0),
-        CovarianceType::Spherical => n * k * (6.0 * d + 20.0),
-    }
+    super::operations::operations(case.covariance_type, case.n, case.d, case.k)
 }
 
 pub(crate) fn label(case: Case) -> String {

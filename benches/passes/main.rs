@@ -12,6 +12,7 @@ mod case;
 mod clock;
 mod costs;
 mod floors;
+mod operations;
 mod pairs;
 
 use std::time::Instant;
