@@ -11,12 +11,14 @@ use crate::mixture::triangle;
 /// The most features of a block.
 pub(super) const MOST_ROWS: usize = 5;
 
-/// One component's responsibilities × weight and coordinates, of D features and all panels.
+/// One component's responsibilities × weight and coordinates, of D features and all panels. Responsibilities of panel p
+/// begin at `p * stride`.
 ///
 /// Tiles take it and the sums by reference: what a call hands over by the stack stalls its first loads.
 pub(super) struct Gram<'a, T> {
     pub(super) d: usize,
     pub(super) r: &'a [T],
+    pub(super) stride: usize,
     pub(super) y: &'a [T],
 }
 
@@ -86,8 +88,8 @@ impl<T: Real> Gram<'_, T> {
                 let mut sums = [zero; R];
                 let mut squares = [[zero; R]; R];
                 // By index: iterators over three slices are not always inlined, and one is made for every tile.
-                for p in 0..self.r.len() / width {
-                    let r = &self.r[p * width..(p + 1) * width];
+                for p in 0..self.y.len() / (d * width) {
+                    let r = &self.r[p * self.stride..p * self.stride + width];
                     let t = &mut t[p * R * width..(p + 1) * R * width];
                     let y = &self.y[(p * d + first) * width..(p * d + first + R) * width];
                     for m in 0..M {
@@ -137,7 +139,7 @@ impl<T: Real> Gram<'_, T> {
                 let (d, width) = (self.d, M * Vector::<S, T>::LEN);
                 let zero = splat::<S, T>(simd, T::from_f64(0.0));
                 let mut products = [[zero; C]; R];
-                for p in 0..self.r.len() / width {
+                for p in 0..self.y.len() / (d * width) {
                     let t = &t[p * R * width..(p + 1) * R * width];
                     let y = &self.y[(p * d + column) * width..(p * d + column + C) * width];
                     for m in 0..M {
@@ -170,30 +172,28 @@ fn add<S: Simd, T: Real>(simd: S, vector: Vector<S, T>, to: &mut [T], at: usize)
     store::<S, T>(load::<S, T>(simd, to, at) + vector, to, at);
 }
 
-/// One component's responsibilities × weight of all panels: `q` and `scale` into `r`. Adds their sum to `s0` and
-/// says whether any is not 0.
+/// One component's relative densities of all panels become its responsibilities × weight; those of panel p begin at
+/// `p * stride`. Adds their sum to `s0` and says whether any is not 0.
 #[inline(always)]
 pub(super) fn responsibilities<S: Simd, T: Real, const M: usize>(
     simd: S,
-    q: &[T],
+    densities: &mut [T],
     stride: usize,
     scale: &[T],
-    r: &mut [T],
     s0: &mut [T],
 ) -> bool {
     let width = M * Vector::<S, T>::LEN;
     let mut sum = splat::<S, T>(simd, T::from_f64(0.0));
     let tiny = splat::<S, T>(simd, -T::TINY);
-    for p in 0..scale.len() / width {
-        let scale = &scale[p * width..(p + 1) * width];
-        let r = &mut r[p * width..(p + 1) * width];
+    for (p, scale) in scale.chunks_exact(width).enumerate() {
+        let shares = &mut densities[p * stride..p * stride + width];
         let scale = load_all::<S, T, M>(simd, scale);
-        let mut shares = load_all::<S, T, M>(simd, &q[p * stride..]);
+        let mut r = load_all::<S, T, M>(simd, shares);
         for m in 0..M {
-            shares[m] = shares[m].mul_add(scale[m], scale[m] * tiny);
-            sum += shares[m];
+            r[m] = r[m].mul_add(scale[m], scale[m] * tiny);
+            sum += r[m];
         }
-        store_all::<S, T, M>(shares, r);
+        store_all::<S, T, M>(r, shares);
     }
     store::<S, T>(load::<S, T>(simd, s0, 0) + sum, s0, 0);
     sum.simd_gt(splat::<S, T>(simd, T::from_f64(0.0)))

@@ -10,7 +10,7 @@ pub(super) struct Scratch<T> {
     pub(super) y: Aligned<T>,
     /// Whitened rows of tied covariances, `z[panel][feature][row]`.
     pub(super) z: Aligned<T>,
-    /// Log densities to base 2, then relative densities, `q[panel][component][row]`.
+    /// Log densities to base 2, then relative densities, then responsibilities × weight, `q[panel][component][row]`.
     pub(super) q: Aligned<T>,
     /// Σ y² of spherical covariances, `distances[panel][component][row]`.
     pub(super) distances: Aligned<T>,
@@ -20,8 +20,8 @@ pub(super) struct Scratch<T> {
     pub(super) scale: Aligned<T>,
     /// Σ y² so far.
     pub(super) squares: Aligned<T>,
-    /// One component's responsibilities × weight.
-    pub(super) r: Aligned<T>,
+    /// Of each component, whether any of these rows is its own to some part.
+    pub(super) present: Vec<bool>,
     /// Products r y of a block of features, `t[panel][feature][row]`.
     pub(super) t: Aligned<T>,
 }

@@ -3,6 +3,7 @@
 
 use fearless_simd::prelude::*;
 
+use super::diagonal::COMPONENTS;
 use super::gram::{Gram, MOST_ROWS, Moments, blocks, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
 use super::prepared::{Prepared, Shape};
@@ -22,6 +23,9 @@ const KEPT_BYTES: usize = 9 << 20;
 /// a fifth faster. Of many, sums that come and go more often cost more.
 const KEPT_BYTES_OF_FEW: usize = 3 << 19;
 const FEW_FEATURES: usize = 12;
+/// Rows of tied covariances, whitened and as one component's coordinates, should stay in a first-level cache if features
+/// are few: at D = 10, K = 20 that is a quarter faster. Of many, longer tiles are worth more.
+const NEAR_ROWS_BYTES: usize = 24 << 10;
 /// What is read again and again should fit this.
 const NEAR_BYTES: usize = 16 << 10;
 /// The fewest rows worth evaluating at once.
@@ -47,7 +51,10 @@ impl Plan {
         };
         if model.shape != Shape::Tiled {
             return Self {
-                rows: fitting(model.k, KEPT_BYTES),
+                rows: match model.shape {
+                    Shape::Tied if model.d <= FEW_FEATURES => fitting(2 * model.d, NEAR_ROWS_BYTES),
+                    _ => fitting(model.k, KEPT_BYTES),
+                },
                 kept: false,
             };
         }
@@ -89,7 +96,6 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         let count = x.len() / d;
         log_densities::<S, T, M>(simd, model, x, plan.kept, scratch);
         scratch.scale.reserve(count);
-        scratch.r.reserve(count);
         scratch.sums.reserve(count);
         let row_sums = scratch.sums.first_mut(count);
         let q = scratch.q.first_mut(k * count);
@@ -118,60 +124,76 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         if let Some(given) = rows.weights {
             likelihoods.add_logs::<T, M>(simd, row_sums, &given[part * plan.rows..]);
         }
-        let (q, scale) = (&*q, &*scale);
-        // Sums that go to f64 at once do so while they are in the first-level cache.
-        let by_blocks =
-            !lane_sums.kept && model.shape == Shape::Tiled && !model.second_moments_are_pooled();
-        for component in 0..k {
-            let (first, second) = lane_sums.of(component);
-            let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
-            let r = scratch.r.first_mut(count);
-            let q = &q[component * width..];
-            if responsibilities::<S, T, M>(simd, q, k * width, scale, r, s0) {
-                match model.shape {
-                    Shape::Diagonal => {
-                        diagonal::accumulate::<S, T, M>(simd, model, component, x, r, s1, second);
-                        if model.is_spherical() {
-                            let distances = scratch.distances.first_mut(k * count);
-                            let distances = &distances[component * width..];
-                            diagonal::trace::<S, T, M>(simd, r, distances, k * width, second);
-                        }
-                    }
-                    _ => {
-                        let slot = if plan.kept { component } else { 0 };
-                        let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
-                        let bias = model.bias(component);
-                        if model.shape == Shape::Tied {
-                            let z = scratch.z.first_mut(count * d);
-                            tied::coordinates::<S, T, M>(simd, bias, z, y);
-                        } else if !plan.kept {
-                            scratch.squares.reserve(count);
-                            let squares = scratch.squares.first_mut(count);
-                            whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
-                        }
-                        scratch.t.reserve(count * MOST_ROWS);
-                        let t = scratch.t.first_mut(count * MOST_ROWS);
-                        for (i, rows) in blocks::<S>(d) {
-                            let numbers = triangle::packed_len(i)..triangle::packed_len(i + rows);
-                            let mut moments = Moments {
-                                first: &mut *s1,
-                                second: &mut *second,
-                                start: if by_blocks { numbers.start } else { 0 },
-                            };
-                            let gram = Gram { d, r, y };
-                            gram.add::<S, M>(simd, (i, rows), t, &mut moments);
-                            if by_blocks {
-                                flush_second(simd, second, model, component, numbers, unit, sums);
-                            }
-                        }
-                    }
+        match model.shape {
+            Shape::Diagonal => {
+                diagonal::add_sums::<S, T, M>(simd, model, x, unit, scratch, lane_sums, sums);
+            }
+            _ => add_sums::<S, T, M>(simd, model, x, plan, unit, scratch, lane_sums, sums),
+        }
+    }
+}
+
+/// Adds the moments of triangular factors: component after component, of rows whose relative densities and scales are known.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one loop nest")]
+fn add_sums<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    x: &[T],
+    plan: Plan,
+    unit: f64,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
+    sums: &mut Statistics,
+) {
+    let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
+    let count = x.len() / d;
+    scratch.t.reserve(count * MOST_ROWS);
+    let t = scratch.t.first_mut(count * MOST_ROWS);
+    let q = scratch.q.first_mut(k * count);
+    let scale = scratch.scale.first_mut(count);
+    // Sums that go to f64 at once do so while they are in the first-level cache.
+    let by_blocks =
+        !lane_sums.kept && model.shape == Shape::Tiled && !model.second_moments_are_pooled();
+    for component in 0..k {
+        let (first, second) = lane_sums.of(component);
+        let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
+        let r = &mut q[component * width..];
+        if responsibilities::<S, T, M>(simd, r, k * width, scale, s0) {
+            let slot = if plan.kept { component } else { 0 };
+            let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
+            let bias = model.bias(component);
+            if model.shape == Shape::Tied {
+                let z = scratch.z.first_mut(count * d);
+                tied::coordinates::<S, T, M>(simd, bias, z, y);
+            } else if !plan.kept {
+                scratch.squares.reserve(count);
+                let squares = scratch.squares.first_mut(count);
+                whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
+            }
+            let gram = Gram {
+                d,
+                r,
+                stride: k * width,
+                y,
+            };
+            for (i, rows) in blocks::<S>(d) {
+                let numbers = triangle::packed_len(i)..triangle::packed_len(i + rows);
+                let mut moments = Moments {
+                    first: &mut *s1,
+                    second: &mut *second,
+                    start: if by_blocks { numbers.start } else { 0 },
+                };
+                gram.add::<S, M>(simd, (i, rows), t, &mut moments);
+                if by_blocks {
+                    flush_second(simd, second, model, component, numbers, unit, sums);
                 }
             }
-            if by_blocks {
-                flush_first(simd, first, model, component, unit, sums);
-            } else if !lane_sums.kept {
-                lane_sums.flush(simd, model, component, unit, sums);
-            }
+        }
+        if by_blocks {
+            flush_first(simd, first, model, component, unit, sums);
+        } else if !lane_sums.kept {
+            lane_sums.flush(simd, model, component, unit, sums);
         }
     }
 }
@@ -187,9 +209,8 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
 ) {
     let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
     let count = x.len() / d;
-    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
     scratch.q.reserve(k * count);
-    scratch.squares.reserve(count);
+    scratch.squares.reserve(COMPONENTS * count);
     if model.shape != Shape::Diagonal {
         scratch.y.reserve(if kept { k } else { 1 } * count * d);
     }
@@ -201,52 +222,81 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     }
     // So few panels that they stay in the first-level cache while all components go by.
     let near = (NEAR_BYTES / (d * width * size_of::<T>())).max(1) * width;
-    let squares = scratch.squares.first_mut(near.min(count));
+    let squares = scratch.squares.first_mut(COMPONENTS * near.min(count));
     let q = scratch.q.first_mut(k * count);
     let parts = x.chunks(near * d).zip(q.chunks_mut(k * near)).enumerate();
     for (part, (x, q)) in parts {
-        let squares = &mut squares[..x.len() / d];
+        let count_here = x.len() / d;
         let rows = part * near * d..part * near * d + x.len();
-        if model.shape == Shape::Tied {
-            let z = scratch.z.part_mut(rows.clone());
-            whiten::<S, T, M>(simd, model, 0, &model.zeros, x, z, squares);
+        if model.shape == Shape::Tiled {
+            let squares = &mut squares[..count_here];
+            for component in 0..k {
+                let first = if kept { component * count * d } else { 0 };
+                let y = (scratch.y).part_mut(first + rows.start..first + rows.end);
+                whiten::<S, T, M>(simd, model, component, model.bias(component), x, y, squares);
+                from_squares::<S, T, M>(simd, model, component, squares, q);
+            }
+            continue;
         }
-        for component in 0..k {
-            let bias = model.bias(component);
-            match model.shape {
-                Shape::Diagonal => {
-                    diagonal::squares::<S, T, M>(simd, model, component, x, squares);
-                }
-                Shape::Tied => {
-                    let z = scratch.z.part_mut(rows.clone());
-                    tied::squares::<S, T, M>(simd, bias, z, squares);
-                }
-                _ => {
-                    let first = if kept { component * count * d } else { 0 };
-                    let y = (scratch.y).part_mut(first + rows.start..first + rows.end);
-                    whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
-                }
+        let x = if model.shape == Shape::Tied {
+            let z = scratch.z.part_mut(rows);
+            whiten::<S, T, M>(
+                simd,
+                model,
+                0,
+                &model.zeros,
+                x,
+                z,
+                &mut squares[..count_here],
+            );
+            &*z
+        } else {
+            x
+        };
+        for start in (0..k).step_by(COMPONENTS) {
+            let components = start..k.min(start + COMPONENTS);
+            if model.shape == Shape::Tied {
+                tied::squares::<S, T, M>(simd, model, components.clone(), x, squares);
+            } else {
+                diagonal::squares::<S, T, M>(simd, model, components.clone(), x, squares);
             }
-            if model.is_spherical() {
-                let distances = scratch.distances.part_mut(part * near * k..k * count);
-                let panels = distances
-                    .chunks_exact_mut(k * width)
-                    .zip(squares.chunks_exact(width));
-                for (distances, squares) in panels {
-                    distances[component * width..(component + 1) * width].copy_from_slice(squares);
+            for (component, squares) in components.zip(squares.chunks_exact(count_here)) {
+                from_squares::<S, T, M>(simd, model, component, squares, q);
+                if model.is_spherical() {
+                    let distances = scratch.distances.part_mut(part * near * k..k * count);
+                    let panels = distances
+                        .chunks_exact_mut(k * width)
+                        .zip(squares.chunks_exact(width));
+                    for (distances, squares) in panels {
+                        distances[component * width..(component + 1) * width]
+                            .copy_from_slice(squares);
+                    }
                 }
-            }
-            let constant = splat::<S, T>(simd, model.log_constants[component]);
-            let panels = q
-                .chunks_exact_mut(k * width)
-                .zip(squares.chunks_exact(width));
-            for (q, squares) in panels {
-                let mut log_density = load_all::<S, T, M>(simd, squares);
-                for value in &mut log_density {
-                    *value = value.mul_add(half, constant);
-                }
-                store_all::<S, T, M>(log_density, &mut q[component * width..]);
             }
         }
+    }
+}
+
+/// One component's log densities from the sums of squares of its whitened coordinates.
+#[inline(always)]
+fn from_squares<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    model: &Prepared<T>,
+    component: usize,
+    squares: &[T],
+    q: &mut [T],
+) {
+    let width = M * Vector::<S, T>::LEN;
+    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
+    let constant = splat::<S, T>(simd, model.log_constants[component]);
+    let panels = q
+        .chunks_exact_mut(model.k * width)
+        .zip(squares.chunks_exact(width));
+    for (q, squares) in panels {
+        let mut log_density = load_all::<S, T, M>(simd, squares);
+        for value in &mut log_density {
+            *value = value.mul_add(half, constant);
+        }
+        store_all::<S, T, M>(log_density, &mut q[component * width..]);
     }
 }
