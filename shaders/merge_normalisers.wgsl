@@ -69,6 +69,6 @@ fn merge_normalisers(
         for (var i = 0u; i < 8u; i++) {
             sum += branches[i];
         }
-        logs[group.z * ((range.rows_per_block + 63u) / 64u) + group.x] = sum;
+        logs[block.partial * ((range.rows_per_block + 63u) / 64u) + group.x] = sum;
     }
 }

@@ -2,13 +2,24 @@
 
 // What is the same for all models.
 struct Settings {
-    // Summation blocks.
-    blocks: u32,
+    // Rows of partials.
+    rows: u32,
     models: u32,
     // Structs of `ranges`.
     ranges: u32,
     // A zero that compilers do not know.
     zero: u32,
+    // Sums of a row of partials, and how far rows are apart.
+    sums: u32,
+    stride: u32,
+    // Pairs of logarithms of a model, where the first stands, and how far they are apart.
+    logs: u32,
+    first_log: u32,
+    log_stride: u32,
+    // Numbers of a row of `trace`.
+    row_len: u32,
+    padding_0: u32,
+    padding_1: u32,
 }
 
 // A model on its way.
@@ -25,12 +36,17 @@ struct Walk {
     last: f32,
     negligible: f32,
     tol: f32,
-    // Per component its weight; what of its log2 constant never changes, a whole number and a part; 1 for a Gaussian.
+    // Per component its weight; what of its log2 constant never changes, a whole number and a part; 0 for what is no
+    // Gaussian, 1 for a Gaussian, 2 for one whose rows are whitened before they are summed.
     components: array<vec4<f32>, K>,
 }
 
-// Numbers of a row of `trace`, one a step and model: two logarithms a block, the sums, the step's squared length and
-// the parameters after it.
-fn row_len() -> u32 {
-    return 2u * settings.blocks + SUMS + 1u + K * COMPONENT_PARAMETERS;
+fn is_over(model: u32) -> bool {
+    return walks[model].stopped != 0u || walks[model].steps == walks[model].most;
+}
+
+// Where a model's row of `trace` begins: pairs of logarithms, K shares, the step's squared length and the parameters
+// after it.
+fn row_of(step: u32, model: u32) -> u32 {
+    return (step * settings.models + model) * settings.row_len;
 }

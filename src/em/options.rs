@@ -60,8 +60,7 @@ pub struct Options {
     pub seed: u64,
     /// What evaluates the samples.
     pub device: DeviceChoice,
-    /// Bytes of samples that a GPU may hold at once; the rest is sent anew in each pass. Sums are the same bits. Plain EM steps
-    /// of few components stay on a device where all samples do and are the host's else, which last digits may tell.
+    /// Bytes of samples that a GPU may hold at once; the rest is sent anew in each pass. Changes no bit.
     pub gpu_memory: Option<u64>,
     /// In which precision.
     pub precision: PrecisionChoice,

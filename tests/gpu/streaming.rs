@@ -2,7 +2,9 @@
 
 use wgmm::backend::gpu::{Counters, Device, Gpu, Options, Selection};
 use wgmm::backend::reference::Reference;
-use wgmm::backend::{Backend, BackendError, BlockMask, Components, MaskedModel, Statistics};
+use wgmm::backend::{
+    Backend, BackendError, BlockMask, Components, MaskedModel, Statistics, Walk, Watch,
+};
 use wgmm::data::{Samples, Standardisation};
 use wgmm::em::{DeviceChoice, Fit, Options as FitOptions, fit};
 use wgmm::mixture::CovarianceType;
@@ -161,29 +163,98 @@ fn a_streamed_pass_agrees_with_the_reference() {
 
 #[test]
 fn a_fit_may_bound_what_its_samples_take() {
-    let (samples, _) = samples(ROWS, 2, true);
-    let fit_within = |gpu_memory| {
-        let options = FitOptions {
-            device: DeviceChoice::Gpu(Selection::Best),
-            gpu_memory,
-            restarts: 2,
-            max_iter: 3,
-            // Too many for steps that stay on the device.
-            ..FitOptions::new(16)
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+    // Sums in registers, of components in groups, and as matrix products; fits that converge, and accelerated ones.
+    for (t, d, k, plain) in [
+        (Full, 2, 4, true),
+        (Full, 2, 16, false),
+        (Tied, 4, 9, true),
+        (Full, 17, 2, true),
+        (Diag, 40, 3, true),
+        (Spherical, 9, 12, false),
+    ] {
+        let (samples, _) = samples(ROWS, d, true);
+        let fit_within = |gpu_memory| {
+            let options = FitOptions {
+                device: DeviceChoice::Gpu(Selection::Best),
+                covariance_type: t,
+                gpu_memory,
+                restarts: 2,
+                max_iter: 12,
+                tol: 1e-3,
+                plain,
+                ..FitOptions::new(k)
+            };
+            fit(&samples, &options).expect("a fit")
         };
-        fit(&samples, &options).expect("a fit")
+        let [whole, bounded] = [None, Some(3 * BLOCK_ROWS * 4 * (d as u64 + 1))].map(fit_within);
+        let plan = |fit: &Fit| fit.device.plan.clone().expect("a GPU's");
+        assert!(plan(&whole).contains("samples stay"), "{}", plan(&whole));
+        assert!(
+            plan(&bounded).contains("sent in each pass"),
+            "{}",
+            plan(&bounded)
+        );
+        assert!(
+            plan(&whole).contains("plain EM takes"),
+            "{t:?} D={d} K={k}: {}",
+            plan(&whole)
+        );
+        assert_eq!(
+            (whole.mixture, whole.trace),
+            (bounded.mixture, bounded.trace),
+            "{t:?} D={d} K={k}"
+        );
+    }
+}
+
+#[test]
+fn steps_are_the_same_bits_with_samples_that_pass_through() {
+    let data = samples(ROWS, 2, true);
+    let wide = components(2, 4, CovarianceType::Full);
+    let mut near = wide.clone();
+    near.means.iter_mut().for_each(|m| *m *= 0.5);
+    let many = components(2, 20, CovarianceType::Full);
+    // One takes no step, one two, one stops when its steps are small; others have other kernels.
+    let watch = Watch {
+        tol: 1e-3,
+        times: 3,
+        ..Watch::default()
     };
-    let [whole, bounded] = [None, Some(3 * BLOCK_ROWS * 4 * 3)].map(fit_within);
-    let plan = |fit: &Fit| fit.device.plan.clone().expect("a GPU's");
-    assert!(plan(&whole).contains("samples stay"), "{}", plan(&whole));
-    assert!(
-        plan(&bounded).contains("sent in each pass"),
-        "{}",
-        plan(&bounded)
-    );
+    let walk = |model, most, watch| Walk {
+        watch,
+        most,
+        ..Walk::none(model)
+    };
+    let walks = [
+        walk((&wide).into(), 0, Watch::default()),
+        walk((&wide).into(), 2, Watch::default()),
+        walk((&near).into(), 40, watch),
+        walk((&many).into(), 3, Watch::default()),
+    ];
+    let run = |device: &Device| {
+        let mut gpu = Gpu::load(device, &data.0, &data.1).expect("upload");
+        (gpu.walk(&walks).expect("a walk"), gpu.counters())
+    };
+    let (whole, _) = run(device());
+    let (streamed, counters) = run(&holding(3, 3));
+    for (a, b) in whole.iter().zip(&streamed) {
+        assert_eq!(a.steps, b.steps);
+        assert_eq!((a.stopped, &a.statistics), (b.stopped, &b.statistics));
+    }
+    let taken: Vec<usize> = whole.iter().map(|walked| walked.steps.len()).collect();
     assert_eq!(
-        (whole.mixture, whole.trace),
-        (bounded.mixture, bounded.trace)
+        ([taken[0], taken[1], taken[3]], whole[2].stopped),
+        ([0, 2, 3], true)
+    );
+    // A pass a step and one more, which is that of the step not taken where the model stopped; a last one for those
+    // that take none. What stays is sent once.
+    let passes = (taken[2] + 1) + (taken[3] + 1) + 1;
+    let of_block = BLOCK_ROWS * 4 * 3;
+    let blocks = (ROWS as u64).div_ceil(BLOCK_ROWS);
+    assert_eq!(
+        counters.bytes_sent,
+        of_block + passes as u64 * (blocks - 1) * of_block
     );
 }
 

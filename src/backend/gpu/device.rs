@@ -17,7 +17,7 @@ pub struct Options {
     /// At most so many bytes of samples in one buffer, below what the adapter allows. Changes no bit.
     pub max_binding_bytes: Option<u64>,
     /// At most so many bytes of samples on the device at once: what does not fit is sent anew in each pass. Changes no
-    /// bit of a pass; EM steps that the device would take by itself, in its own precision, are then the host's.
+    /// bit.
     pub max_sample_bytes: Option<u64>,
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.
@@ -158,6 +158,7 @@ impl Device {
                         .max_compute_invocations_per_workgroup
                         .min(limits.max_compute_workgroup_size_x),
                     workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+                    max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                     least_subgroup,
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
                 },

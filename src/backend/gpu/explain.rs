@@ -1,6 +1,6 @@
 //! A plan in words, for people who ask how their mixture is evaluated.
 
-use super::plan::{Groups, Plan, Reduction, Regime, SampleLayout};
+use super::plan::{DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout};
 use super::residency::Residency;
 use super::shape::Shape;
 
@@ -9,6 +9,7 @@ pub fn explain(
     plan: &Plan,
     (layout, residency): (&SampleLayout, Residency),
     shape: Shape,
+    limits: &DeviceLimits,
 ) -> String {
     let how = match plan.regime {
         Regime::Registers { reduction } => format!(
@@ -45,8 +46,8 @@ pub fn explain(
         ),
     };
     let blocks = layout.blocks.len();
-    let steps = match plan.steps(shape, blocks) {
-        steps if steps > 0 && residency.is_whole() => {
+    let steps = match plan.steps((layout, shape), 1, limits) {
+        steps if steps > 0 => {
             format!("; plain EM takes {steps} {} at once", plural(steps, "step"))
         }
         _ => String::new(),
@@ -107,7 +108,6 @@ fn bytes(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::DeviceLimits;
     use super::*;
     use crate::mixture::CovarianceType::{Diag, Full};
 
@@ -117,6 +117,7 @@ mod tests {
         max_workgroups: 65_535,
         max_invocations: 256,
         workgroup_memory_bytes: 16_384,
+        max_storage_buffers: 8,
         least_subgroup: 32,
         software: false,
     };
@@ -130,7 +131,7 @@ mod tests {
         let layout = SampleLayout::new(1_000_000, d, false, &LIMITS).expect("a block fits");
         let plan = Plan::new(&layout, shape, &LIMITS).expect("a plan");
         let residency = Residency::new(&layout, None).expect("no bound");
-        explain(&plan, (&layout, residency), shape)
+        explain(&plan, (&layout, residency), shape, &LIMITS)
     }
 
     #[test]

@@ -31,6 +31,7 @@ macro_rules! line {
     }};
 }
 
+pub(super) mod components;
 pub(super) mod steps;
 mod tiles;
 mod triangles;

@@ -14,10 +14,14 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::buffers::Pool;
+use super::device::Device;
+use super::outcome::Outcome;
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
-use super::recording::{Recording, Submission};
+use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
+use super::shape::Shape;
 use super::stage::{StageKey, bind_all, uniform_stride};
 use super::statistics_registers::Block;
 use crate::backend::BackendError;
@@ -49,15 +53,87 @@ pub(super) fn record(
     (m, parameters): (usize, &Parameters<'_>),
     choose: impl Fn(usize) -> bool,
 ) -> Result<(), BackendError> {
-    let device = submission.device;
+    let sent = Sent::new((submission.device, submission.pool), groups, parameters)?;
+    let most = plan.blocks_per_submission;
+    for group in samples.groups(most, choose) {
+        submission.make_room(group.len() as f64 / most as f64)?;
+        let (device, pool) = (submission.device, &mut *submission.pool);
+        let outcome = outcome((device, pool), samples, plan, group.len())?;
+        let how = (groups, parameters.shape, &sent);
+        let rows: Vec<(usize, usize)> = group.iter().copied().zip(0..).collect();
+        let mut recording = Recording {
+            dispatches: dispatches((device, pool), samples, how, &outcome, &rows)?,
+            ..Recording::default()
+        };
+        outcome.want(&mut recording);
+        let owners = group.iter().map(|&b| (m, samples.block_weights[b]));
+        submission.record(recording, outcome.fold(owners.collect()));
+    }
+    Ok(())
+}
+
+/// Room for what passes over so many blocks find.
+pub(super) fn outcome(
+    (device, pool): (&Device, &mut Pool),
+    samples: &AtHand<'_>,
+    plan: &Plan,
+    blocks: usize,
+) -> Result<Outcome, BackendError> {
+    let pairs = blocks * samples.layout.blocks.rows_per_block().div_ceil(64);
+    Outcome::of_rows_and_logs((device, pool), (blocks, plan.sums_per_block), pairs)
+}
+
+/// A model's parameters in groups, on the device.
+pub(super) struct Sent {
+    scored: Chunks,
+    summed: Chunks,
+    score_components: wgpu::Buffer,
+    sum_components: wgpu::Buffer,
+}
+
+impl Sent {
+    /// Sends them.
+    pub fn new(
+        (device, pool): (&Device, &mut Pool),
+        groups: Groups,
+        parameters: &Parameters<'_>,
+    ) -> Result<Self, BackendError> {
+        let chunks = |group| parameters.chunks(group, UNIFORM_BYTES / 16);
+        let [scored, summed] = [groups.score, groups.sum].map(chunks);
+        let mut send = |name, chunks: &Chunks| {
+            pool.shared(device, name, bytemuck::cast_slice(&chunks.numbers))
+        };
+        Ok(Self {
+            score_components: send("score_components", &scored)?,
+            sum_components: send("sum_components", &summed)?,
+            scored,
+            summed,
+        })
+    }
+}
+
+impl Sent {
+    /// The buffers, for scores and for sums.
+    pub fn buffers(&self) -> [&wgpu::Buffer; 2] {
+        [&self.score_components, &self.sum_components]
+    }
+}
+
+/// What sums blocks that are in one buffer, each with its row.
+pub(super) fn dispatches(
+    (device, pool): (&Device, &mut Pool),
+    samples: &AtHand<'_>,
+    (groups, shape, sent): (Groups, Shape, &Sent),
+    outcome: &Outcome,
+    rows: &[(usize, usize)],
+) -> Result<Vec<Dispatch>, BackendError> {
     let Groups {
         reduction,
         score,
         sum,
         hoisted,
     } = groups;
-    let (shape, weighted) = (parameters.shape, samples.weighted);
-    let d = shape.d;
+    let (d, weighted) = (shape.d, samples.weighted);
     let stages = device.stages(&[
         StageKey::LogNormalisers {
             shape: shape.with(score),
@@ -70,98 +146,82 @@ pub(super) fn record(
             hoisted,
         },
     ])?;
-    let [scored, summed] = [score, sum].map(|group| parameters.chunks(group, UNIFORM_BYTES / 16));
-    let pool = &mut *submission.pool;
-    let score_components = &pool.uniform(device, "score_components", &scored.numbers)?;
-    let sum_components = &pool.uniform(device, "sum_components", &summed.numbers)?;
-    let len = plan.sums_per_block;
+    let Sent {
+        scored,
+        summed,
+        score_components,
+        sum_components,
+    } = sent;
     let rows_per_block = samples.layout.blocks.rows_per_block();
     let row_groups = rows_per_block.div_ceil(64);
-    for group in samples.groups(plan.blocks_per_submission, choose) {
-        let count = group.len();
-        submission.make_room(count as f64 / plan.blocks_per_submission as f64)?;
-        let blocks: Vec<Block> = group
-            .iter()
-            .map(|&b| Block {
-                first: samples.place(b).1 as u32,
-                rows: samples.layout.blocks.rows(b).len() as u32,
-                partial: 0,
-                model: 0,
-            })
-            .collect();
-        let range = |first_group: usize| GroupRange {
-            first_group: first_group as u32,
-            groups: scored.groups as u32,
-            count: count as u32,
-            rows_per_block: rows_per_block as u32,
-            sum_groups: summed.groups as u32,
-            padding_0: 0,
-            padding_1: 0,
-            padding_2: 0,
-        };
-        // The ranges of the chunks of scores, then of sums; the first serves the merging as well.
-        let firsts = |chunks: &Chunks| (0..chunks.len()).map(|c| c * chunks.per_chunk).collect();
-        let [score_firsts, sum_firsts]: [Vec<usize>; 2] = [firsts(&scored), firsts(&summed)];
-        let ranges: Vec<GroupRange> = score_firsts
-            .iter()
-            .chain(&sum_firsts)
-            .map(|&f| range(f))
-            .collect();
-        let pool = &mut *submission.pool;
-        let range = &pool.uniforms(device, "group_range", &ranges)?;
-        let samples_at = &samples.buffers[samples.place(group[0]).0];
-        let blocks = &pool.input(device, "blocks", &blocks)?;
-        let normalisers_bytes = (scored.groups * count * rows_per_block * 8) as u64;
-        let normalisers = &pool.output(device, "normalisers", normalisers_bytes)?;
-        let logs = &pool.output(device, "logs", (count * row_groups * 8) as u64)?;
-        let partials = &pool.output(device, "partials", (count * len * 4) as u64)?;
-        let bindings = [
-            vec![range, score_components, samples_at, blocks, normalisers],
-            vec![range, samples_at, blocks, normalisers, logs],
-            vec![
-                range,
-                sum_components,
-                samples_at,
-                blocks,
-                normalisers,
-                partials,
-            ],
-        ];
-        let bound = device.guarded("statistics_groups", 0, || {
-            bind_all(device.raw(), &stages, &bindings)
-        })?;
-        let mut recording = Recording::default();
-        let (x, z) = (row_groups as u32, count as u32);
-        let offsets = |range: usize, chunk: usize| {
-            [
-                range * uniform_stride::<GroupRange>(),
-                chunk * UNIFORM_BYTES,
-            ]
-        };
-        for c in 0..scored.len() {
-            let walkers = if hoisted { 1 } else { x };
-            let groups = [walkers, scored.groups_of(c) as u32, z];
-            recording.dispatch(&bound[0], &offsets(c, c), groups);
-        }
-        recording.dispatch(&bound[1], &[0], [x, 1, z]);
-        for c in 0..summed.len() {
-            let groups = [1, summed.groups_of(c) as u32, z];
-            recording.dispatch(&bound[2], &offsets(scored.len() + c, c), groups);
-        }
-        recording.want(partials, count * len);
-        recording.want(logs, count * row_groups * 2);
-        let weights: Vec<f64> = group.iter().map(|&b| samples.block_weights[b]).collect();
-        submission.record(recording, move |results, sums| {
-            let sums = &mut sums[m];
-            for (row, weight) in results[0].chunks_exact(len).zip(&weights) {
-                sums.add(row);
-                sums.weight += weight;
-            }
-            for pair in results[1].chunks_exact(2) {
-                sums.tops += f64::from(pair[0]);
-                sums.logs += f64::from(pair[1]);
-            }
-        });
+    let count = rows.len();
+    let blocks: Vec<Block> = rows
+        .iter()
+        .map(|&(b, row)| Block {
+            first: samples.place(b).1 as u32,
+            rows: samples.layout.blocks.rows(b).len() as u32,
+            partial: row as u32,
+            model: 0,
+        })
+        .collect();
+    let range = |first_group: usize| GroupRange {
+        first_group: first_group as u32,
+        groups: scored.groups as u32,
+        count: count as u32,
+        rows_per_block: rows_per_block as u32,
+        sum_groups: summed.groups as u32,
+        padding_0: 0,
+        padding_1: 0,
+        padding_2: 0,
+    };
+    // The ranges of the chunks of scores, then of sums; the first serves the merging as well.
+    let firsts = |chunks: &Chunks| (0..chunks.len()).map(|c| c * chunks.per_chunk).collect();
+    let [score_firsts, sum_firsts]: [Vec<usize>; 2] = [firsts(scored), firsts(summed)];
+    let ranges: Vec<GroupRange> = score_firsts
+        .iter()
+        .chain(&sum_firsts)
+        .map(|&f| range(f))
+        .collect();
+    let range = &pool.uniforms(device, "group_range", &ranges)?;
+    let samples_at = &samples.buffers[samples.place(rows[0].0).0];
+    let blocks = &pool.input(device, "blocks", &blocks)?;
+    let normalisers_bytes = (scored.groups * count * rows_per_block * 8) as u64;
+    let normalisers = &pool.output(device, "normalisers", normalisers_bytes)?;
+    let partials = &outcome.partials;
+    let mut of_merging = vec![range, samples_at, blocks, normalisers];
+    of_merging.extend(outcome.logs.as_ref().map(|(logs, _)| logs));
+    let bindings = [
+        vec![range, score_components, samples_at, blocks, normalisers],
+        of_merging,
+        vec![
+            range,
+            sum_components,
+            samples_at,
+            blocks,
+            normalisers,
+            partials,
+        ],
+    ];
+    let bound = device.guarded("statistics_groups", 0, || {
+        bind_all(device.raw(), &stages, &bindings)
+    })?;
+    let mut recording = Recording::default();
+    let (x, z) = (row_groups as u32, count as u32);
+    let offsets = |range: usize, chunk: usize| {
+        [
+            range * uniform_stride::<GroupRange>(),
+            chunk * UNIFORM_BYTES,
+        ]
+    };
+    for c in 0..scored.len() {
+        let walkers = if hoisted { 1 } else { x };
+        let groups = [walkers, scored.groups_of(c) as u32, z];
+        recording.dispatch(&bound[0], &offsets(c, c), groups);
     }
-    Ok(())
+    recording.dispatch(&bound[1], &[0], [x, 1, z]);
+    for c in 0..summed.len() {
+        let groups = [1, summed.groups_of(c) as u32, z];
+        recording.dispatch(&bound[2], &offsets(scored.len() + c, c), groups);
+    }
+    Ok(recording.dispatches)
 }

@@ -9,8 +9,10 @@ mod device;
 mod explain;
 mod generate;
 mod groups;
+mod layout;
 mod measure;
 mod nearest;
+mod outcome;
 mod parameters;
 mod plan;
 mod recording;
@@ -46,14 +48,16 @@ use super::{
 };
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
+use layout::SumLayout;
 use parameters::Parameters;
-use plan::{Plan, Regime, models_per_dispatch};
+use plan::{DeviceLimits, Plan, Regime, models_per_dispatch};
 use recording::{Recording, Submission};
 use samples::{AtHand, LoadedSamples};
 use shape::Shape;
-use stage::StageKey;
 use staged::Staged;
+use statistics_registers::How;
 use sums::Sums;
+use walk::Party;
 
 /// What a [`Gpu`] has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,12 +155,10 @@ impl<'a> Gpu<'a> {
 
     /// How many EM steps so many models may take in one submission. They go over all samples at once.
     fn steps(&self, plan: &Plan, components: &Components, models: usize) -> usize {
-        let LoadedSamples {
-            layout, residency, ..
-        } = &self.samples;
-        match residency.is_whole() && !self.device.options().no_steps {
-            true => plan.steps(Shape::of(components), layout.blocks.len() * models),
-            false => 0,
+        let (layout, shape) = (&self.samples.layout, Shape::of(components));
+        match self.device.options().no_steps {
+            true => 0,
+            false => plan.steps((layout, shape), models, self.device.limits()),
         }
     }
 }
@@ -168,6 +170,25 @@ struct Planned {
     steps: usize,
     /// Their numbers.
     models: Vec<usize>,
+}
+
+impl Planned {
+    /// The models on their way; `None` where the host makes their M-steps.
+    fn party<'a>(
+        &'a self,
+        parameters: &'a [Parameters<'a>],
+        walks: &'a [Walk<'a>],
+        limits: &DeviceLimits,
+    ) -> Option<Party<'a>> {
+        let shape = parameters[self.models[0]].shape;
+        let walker = |&m: &usize| (m, &parameters[m], &walks[m]);
+        Some(Party {
+            plan: &self.plan,
+            m_step: self.plan.m_step(shape, limits)?,
+            walkers: self.models.iter().map(walker).collect(),
+            most: self.steps,
+        })
+    }
 }
 
 /// Models by shape, by whether they want steps and by whether sums of features keep their digits, in the order of their first, at most [`models_per_dispatch`] a group.
@@ -195,73 +216,27 @@ fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Records the steps of all models, then one pass of each over the blocks at hand.
+/// Records one pass of each model over the blocks at hand.
 fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
-    planned: &[Planned],
+    Planned { plan, models, .. }: &Planned,
     parameters: &[Parameters<'_>],
     walks: &[Walk<'_>],
 ) -> Result<(), BackendError> {
-    let chooses = |m: usize| {
+    if let Some(how) = How::of(plan, parameters[models[0]].shape, samples) {
+        let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
+        let these: Vec<_> = models.iter().map(model).collect();
+        return statistics_registers::record(submission, samples, how, &these);
+    }
+    for &m in models {
         let mask = walks[m].model.mask;
-        move |b: usize| mask.is_none_or(|mask| mask.contains(b))
-    };
-    for Planned {
-        plan,
-        steps,
-        models,
-    } in planned
-    {
-        match plan.regime {
-            Regime::Registers { reduction } if *steps > 0 => {
-                let walk = |&m: &usize| (m, &parameters[m], &walks[m]);
-                let these: Vec<_> = models.iter().map(walk).collect();
-                walk::record(submission, samples, (plan, reduction), &these, *steps)?;
-            }
-            Regime::Registers { reduction } => {
-                let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
-                let these: Vec<_> = models.iter().map(model).collect();
-                let key = StageKey::StatisticsRegisters {
-                    shape: parameters[models[0]].shape,
-                    weighted: samples.weighted,
-                    reduction,
-                };
-                let part_rows = samples.layout.blocks.rows_per_block();
-                let how = (plan, key, part_rows);
-                statistics_registers::record(submission, samples, how, &these)?;
-            }
-            Regime::Workgroup { sharing, part_rows } => {
-                let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
-                let these: Vec<_> = models.iter().map(model).collect();
-                let key = StageKey::StatisticsWorkgroup {
-                    shape: parameters[models[0]].shape,
-                    weighted: samples.weighted,
-                    sharing,
-                };
-                let how = (plan, key, part_rows);
-                statistics_registers::record(submission, samples, how, &these)?;
-            }
-            Regime::Groups(groups) => {
-                for &m in models {
-                    let model = (m, &parameters[m]);
-                    groups::record(submission, samples, (plan, groups), model, chooses(m))?;
-                }
-            }
-            Regime::Staged {
-                segment_rows,
-                segments_per_batch,
-            } => {
-                for &m in models {
-                    let staged = Staged {
-                        samples,
-                        plan,
-                        segment_rows,
-                        segments_per_batch,
-                    };
-                    staged.record(submission, (m, &parameters[m]), chooses(m))?;
-                }
-            }
+        let choose = |b: usize| mask.is_none_or(|mask| mask.contains(b));
+        let model = (m, &parameters[m]);
+        if let Regime::Groups(groups) = plan.regime {
+            groups::record(submission, samples, (plan, groups), model, choose)?;
+        } else if let Some(staged) = Staged::new(samples, plan) {
+            staged.record(submission, model, choose)?;
         }
     }
     Ok(())
@@ -278,7 +253,7 @@ impl Backend for Gpu<'_> {
             threads: rayon::current_num_threads(),
             plan: self.last.map(|(plan, shape)| {
                 let samples = (&self.samples.layout, self.samples.residency);
-                explain::explain(&plan, samples, shape)
+                explain::explain(&plan, samples, shape, self.device.limits())
             }),
         }
     }
@@ -314,10 +289,6 @@ impl Backend for Gpu<'_> {
             }
             self.last = Some((*plan, parameters[models[0]].shape));
         }
-        let looked_at = |b: usize| {
-            let mut masks = walks.iter().map(|walk| walk.model.mask);
-            masks.any(|mask| mask.is_none_or(|mask| mask.contains(b)))
-        };
         let Self {
             device,
             samples,
@@ -325,24 +296,63 @@ impl Backend for Gpu<'_> {
             counters,
             ..
         } = self;
+        let limits = device.limits();
+        let (walking, others): (Vec<_>, Vec<_>) =
+            planned.iter().partition(|planned| planned.steps > 0);
+        let parties: Vec<Party<'_>> = walking
+            .into_iter()
+            .filter_map(|planned| planned.party(&parameters, walks, limits))
+            .collect();
+        let streams = !samples.residency.is_whole();
+        if streams {
+            for party in &parties {
+                sums = party.stream((device, pool, counters), samples, sums)?;
+            }
+        }
+        let masks: Vec<_> = others
+            .iter()
+            .flat_map(|planned| planned.models.iter().map(|&m| walks[m].model.mask))
+            .collect();
+        let looked_at = |b: usize| {
+            let mut masks = masks.iter();
+            masks.any(|mask| mask.is_none_or(|mask| mask.contains(b)))
+        };
         samples.each_piece(device, looked_at, |at_hand| {
             let so_far = std::mem::take(&mut sums);
             let mut submission = Submission::new(device, pool, counters, so_far);
-            record(&mut submission, at_hand, &planned, &parameters, walks)?;
+            for party in parties.iter().filter(|_| !streams) {
+                party.record(&mut submission, at_hand)?;
+            }
+            for planned in &others {
+                record(&mut submission, at_hand, planned, &parameters, walks)?;
+            }
             sums = submission.finish()?;
             Ok(())
         })?;
         let weight_unit = samples.weight_unit;
         let all = sums.into_iter().zip(&parameters).zip(regimes);
         all.map(|((sums, parameters), regime)| {
-            let (steps, reference) = walk::steps(parameters, &sums, weight_unit);
+            let Some(regime) = regime else {
+                return Err(device.failed("statistics", "a model has no plan"));
+            };
+            let layout = SumLayout::of(regime, parameters.shape);
+            let (steps, reference) = walk::steps(parameters, (&sums, layout), weight_unit);
             let stopped = sums.taken.stopped || reference.is_none();
-            let statistics = match (reference, regime) {
-                (Some(reference), Some(regime)) if sums.is_finite() => {
-                    Some(sums.into_statistics(regime, parameters, reference, weight_unit))
+            let statistics = match reference {
+                Some(_) if !sums.is_finite() => {
+                    return Err(device.failed("statistics", "a sum is not a number"));
                 }
-                (None, _) => None,
-                _ => return Err(device.failed("statistics", "a sum is not a number")),
+                Some(reference) => {
+                    let made = sums.taken.steps.last().map(|step| step.packed.clone());
+                    let led = match (&made, steps.last()) {
+                        (Some(made), Some(step)) => {
+                            &Parameters::after(parameters, &step.components, made)
+                        }
+                        _ => parameters,
+                    };
+                    Some(sums.into_statistics(regime, led, reference, weight_unit))
+                }
+                None => None,
             };
             Ok(Walked {
                 steps,
@@ -365,19 +375,6 @@ impl Backend for Gpu<'_> {
             (rows.len(), rows.len() * components.len())
         );
         let (shape, k) = (Shape::of(components), components.len());
-        let too_large = || self.device.too_large(shape.d, shape.k);
-        let plan = Plan::staged(&self.samples.layout, shape, self.device.limits())
-            .ok_or_else(too_large)?;
-        let Regime::Staged {
-            segment_rows,
-            segments_per_batch,
-        } = plan.regime
-        else {
-            return Err(too_large());
-        };
-        let parameters = Parameters::new(components);
-        let per_block = self.blocks().rows_per_block();
-        let looked_at = rows.start / per_block..rows.end.div_ceil(per_block);
         let Self {
             device,
             samples,
@@ -385,18 +382,18 @@ impl Backend for Gpu<'_> {
             counters,
             ..
         } = self;
+        let too_large = || device.too_large(shape.d, shape.k);
+        let plan = Plan::staged(&samples.layout, shape, device.limits()).ok_or_else(too_large)?;
+        let parameters = Parameters::new(components);
+        let per_block = samples.layout.blocks.rows_per_block();
+        let looked_at = rows.start / per_block..rows.end.div_ceil(per_block);
         samples.each_piece(
             device,
             |b| looked_at.contains(&b),
             |at_hand| {
                 let these = at_hand.rows(&rows);
                 let places = these.start - rows.start..these.end - rows.start;
-                let staged = Staged {
-                    samples: at_hand,
-                    plan: &plan,
-                    segment_rows,
-                    segments_per_batch,
-                };
+                let staged = Staged::new(at_hand, &plan).ok_or_else(too_large)?;
                 staged.responsibilities(
                     (device, pool, counters),
                     &parameters,

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::layout::{group_quads, padded};
 use super::shape::{Shape, quads};
 use crate::backend::Components;
 use crate::backend::components::LOG_ZERO;
@@ -20,13 +21,15 @@ pub(super) struct Parameters<'a> {
     constants: Vec<f32>,
     /// Which components' rows `accumulate` whitens before it sums; see [`MOST_GROWTH`].
     whitened: Vec<bool>,
+    /// What the device used, where it made the parameters itself: as [`Self::packed`].
+    made: Option<&'a [f32]>,
 }
 
 /// A rounding error of a sum of products of features, one part of √(Σ_ii Σ_jj), becomes in whitened coordinates at
 /// most so many, in the mean over signs: max over rows of U of Σ_i U_ai² Σ_ii, which is 1 where features are
 /// uncorrelated and otherwise the largest variance inflation factor. Five of 24 bits may go: what is left, 2⁻¹⁹ of S0 for
 /// a single sum and less for the sum of many, is what wide rows' scores are good to.
-const MOST_GROWTH: f64 = 32.0;
+pub(super) const MOST_GROWTH: f64 = 32.0;
 
 impl<'a> Parameters<'a> {
     pub fn new(components: &'a Components) -> Self {
@@ -58,7 +61,29 @@ impl<'a> Parameters<'a> {
             reference,
             constants,
             whitened,
+            made: None,
         }
+    }
+
+    /// Those that the device made by steps from others, and their values in f64.
+    pub fn after(before: &Self, components: &'a Components, made: &'a [f32]) -> Self {
+        Self {
+            components,
+            shape: before.shape,
+            reference: before.reference,
+            constants: vec![],
+            whitened: before.whitened.clone(),
+            made: Some(made),
+        }
+    }
+
+    /// What the device made of component `k`, from its number `first` on.
+    fn made(&self, k: usize, first: usize, len: usize) -> Option<Vec<f32>> {
+        let first = k * self.shape.parameters_len() + first;
+        // What is no Gaussian has no parameters to make.
+        let is_made = k < self.components.gaussians();
+        let made = self.made.filter(|_| is_made);
+        made.map(|made| made[first..first + len].to_vec())
     }
 
     /// Whether `accumulate` whitens the rows of any component.
@@ -68,7 +93,7 @@ impl<'a> Parameters<'a> {
 
     /// Whether it whitens those of component `k`.
     pub fn is_whitened(&self, k: usize) -> bool {
-        self.whitened[k]
+        self.whitened.get(k).is_some_and(|&yes| yes)
     }
 
     /// Whitens sums of r (x − μ_hi), to sums of r y, and of r (x − μ_hi)(x − μ_hi)ᵀ, of which it gives those of r y yᵀ.
@@ -91,6 +116,10 @@ impl<'a> Parameters<'a> {
 
     /// μ_hi and e of component `k`.
     fn mean(&self, k: usize) -> (Vec<f32>, Vec<f32>) {
+        let (d, len) = (self.shape.d, self.shape.factor_len());
+        if let (Some(high), Some(remainder)) = (self.made(k, 0, d), self.made(k, d + len, d)) {
+            return (high, remainder);
+        }
         let mean = self.components.mean(k);
         let high: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
         let rest: Vec<f64> = mean
@@ -104,6 +133,9 @@ impl<'a> Parameters<'a> {
 
     /// The numbers of component `k`'s factor that its kernels read: the triangle, or its diagonal.
     fn factor(&self, k: usize) -> Vec<f32> {
+        if let Some(made) = self.made(k, self.shape.d, self.shape.factor_len()) {
+            return made;
+        }
         let factor = self.components.factor(k);
         if self.shape.is_diagonal() {
             diagonal(factor, self.shape.d).map(|u| u as f32).collect()
@@ -131,7 +163,7 @@ impl<'a> Parameters<'a> {
     /// The same for groups of `group` components, in chunks of `chunk` vec4s. What lacks to the last group is
     /// filled with components of weight 0.
     pub fn chunks(&self, group: usize, chunk: usize) -> Chunks {
-        let quads = (group * self.shape.parameters_len()).div_ceil(4);
+        let quads = group_quads(self.shape, group);
         let (groups, per_chunk) = (self.shape.k.div_ceil(group), chunk / quads);
         let mut numbers = Vec::new();
         for g in 0..groups {
@@ -161,14 +193,14 @@ impl<'a> Parameters<'a> {
     /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal. Components with diagonal factors are filled
     /// up to whole octets by others of weight 0.
     pub fn tiled(&self) -> Vec<f32> {
-        let padded = 4 * quads(self.shape.d);
+        let padded = padded(self.shape.d);
         let mut tiled = Vec::new();
         for k in 0..self.shape.k {
             let (mut mean, mut remainder) = self.mean(k);
             let mut factor = self.factor(k);
             mean.resize(padded, 0.0);
             remainder.resize(padded, 0.0);
-            let whitens = self.whitened.get(k).is_some_and(|&yes| yes);
+            let whitens = self.is_whitened(k);
             tiled.extend([self.constants[k], f32::from(u8::from(whitens)), 0.0, 0.0]);
             tiled.extend(mean);
             tiled.extend(remainder);

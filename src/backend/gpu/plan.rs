@@ -10,8 +10,10 @@ use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
 mod sharing;
+mod steps;
 mod tiling;
 pub use sharing::Sharing;
+pub use steps::MStep;
 pub use tiling::{Tiles, Tiling};
 
 /// The most statistics, K·F, that invocations keep in registers.
@@ -44,10 +46,6 @@ pub const SEGMENTS: usize = 1020;
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
 const MOST_SCORES: usize = 32;
-/// Numbers of a triangular factor that an invocation of `m_step` holds without spilling: up to D = 8.
-const MOST_OF_FACTOR: usize = 36;
-/// The most EM steps that a device takes by itself in one submission: the host looks in that often at least.
-const MOST_STEPS: usize = 63;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
@@ -64,6 +62,8 @@ pub struct DeviceLimits {
     pub max_invocations: u32,
     /// Memory shared by a workgroup, bytes.
     pub workgroup_memory_bytes: u32,
+    /// The most storage buffers that a stage binds.
+    pub max_storage_buffers: u32,
     /// The fewest invocations of a subgroup, 0 where there are none.
     pub least_subgroup: u32,
     /// Whether the adapter computes on the processor.
@@ -79,6 +79,7 @@ impl DeviceLimits {
         max_workgroups: 65_535,
         max_invocations: 256,
         workgroup_memory_bytes: 16_384,
+        max_storage_buffers: 8,
         least_subgroup: 0,
         software: false,
     };
@@ -380,18 +381,6 @@ impl Plan {
             // Logarithms come last in each row of partials.
             Regime::Registers { .. } | Regime::Workgroup { .. } => self.sums_per_block - 2,
             Regime::Groups(_) | Regime::Staged { .. } => self.sums_per_block,
-        }
-    }
-
-    /// EM steps that the device takes by itself in one submission, where so many workgroups make a pass; one more pass
-    /// follows the last.
-    pub fn steps(&self, shape: Shape, entries: usize) -> usize {
-        let fits = shape.is_diagonal() || shape.factor_len() <= MOST_OF_FACTOR;
-        match self.regime {
-            Regime::Registers { .. } if fits => (self.blocks_per_submission / entries)
-                .saturating_sub(1)
-                .min(MOST_STEPS),
-            _ => 0,
         }
     }
 

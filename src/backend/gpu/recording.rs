@@ -10,6 +10,7 @@ use super::sums::Sums;
 use crate::backend::BackendError;
 
 /// A dispatch of a stage with the uniform structs that stand so many bytes into their buffers.
+#[derive(Clone)]
 pub(super) struct Dispatch {
     pub bound: Arc<Bound>,
     pub offsets: Vec<u32>,
@@ -42,7 +43,7 @@ impl Recording {
 }
 
 /// Takes what came back of a recording into the sums of the models.
-type Fold<'a> = Box<dyn FnOnce(&[Vec<f32>], &mut [Sums]) + 'a>;
+pub(super) type Fold<'a> = Box<dyn FnOnce(&[Vec<f32>], &mut [Sums]) + 'a>;
 
 /// Recordings on their way, and the sums of all models that they add to.
 pub(super) struct Submission<'a> {
@@ -87,13 +88,9 @@ impl<'a> Submission<'a> {
     }
 
     /// Adds a recording. Its sums are folded after those of earlier ones.
-    pub fn record(
-        &mut self,
-        recording: Recording,
-        fold: impl FnOnce(&[Vec<f32>], &mut [Sums]) + 'a,
-    ) {
+    pub fn record(&mut self, recording: Recording, fold: Fold<'a>) {
         self.pool.keep(&recording);
-        self.recorded.push((recording, Box::new(fold)));
+        self.recorded.push((recording, fold));
     }
 
     /// Submits what was recorded, waits, and folds what comes back.

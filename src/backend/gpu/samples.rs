@@ -113,6 +113,17 @@ impl<'a> LoadedSamples<'a> {
         self.staging.sent
     }
 
+    /// The blocks that stay.
+    pub fn at_hand(&self) -> AtHand<'_> {
+        AtHand {
+            layout: self.layout,
+            weighted: self.weighted,
+            buffers: &self.resident,
+            block_weights: &self.block_weights,
+            lie: Lie::Resident(self.residency.resident),
+        }
+    }
+
     /// Calls `evaluate` for pieces of the samples that together hold each block that `choose` takes once, in their order:
     /// the blocks that stay, then as many of the others at a time as a buffer holds. While a piece is evaluated the next
     /// one is on its way to the other buffer.

@@ -8,16 +8,17 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, Statement, TypeInner};
 
 use super::groups::GroupRange;
+use super::layout::{ParameterLayout, SumLayout};
 use super::nearest::NearestRange;
 use super::plan::{
-    DeviceLimits, Groups, Plan, Reduction, Regime, SampleLayout, Sharing, Tiles, Tiling,
+    DeviceLimits, Groups, MStep, Plan, Reduction, Regime, SampleLayout, Sharing, Tiles, Tiling,
     fits_registers,
 };
 use super::shape::{Shape, quads, score_rows};
 use super::stage::StageKey;
 use super::staged::{self, Batch, Span};
 use super::statistics_registers::{Block, BlockRange};
-use super::walk::{Header, Settings};
+use super::walk::{self, Header, Settings};
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 use crate::mixture::triangle;
 
@@ -80,7 +81,7 @@ fn keys() -> Vec<StageKey> {
         });
         // Larger triangles are the host's.
         if !weighted && (shape.is_diagonal() || d <= 8) {
-            keys.extend([StageKey::SumPartials { shape }, StageKey::MStep { shape }]);
+            keys.push(StageKey::MStep { shape });
         }
     }
     for (covariance_type, d, score, sum) in [
@@ -174,12 +175,45 @@ fn keys() -> Vec<StageKey> {
             keys.push(staged::statistics_stages(shape, false, false)[2]);
         }
     }
+    keys.extend(step_keys());
     keys.extend([
         StageKey::ReducePartials,
         StageKey::Nearest,
         StageKey::MeasureBandwidth,
         StageKey::MeasureFma,
     ]);
+    keys
+}
+
+/// Those of EM steps where a workgroup has a component, for each regime's layouts.
+fn step_keys() -> Vec<StageKey> {
+    let mut keys = Vec::new();
+    for (n, covariance_type, d, k) in [
+        (300, Full, 11, 1),
+        (300, Full, 4, 20),
+        (300, Full, 32, 16),
+        (300, Full, 70, 3),
+        (300, Tied, 4, 20),
+        (300, Tied, 17, 5),
+        (300, Diag, 16, 20),
+        (300, Diag, 64, 64),
+        (300, Spherical, 8, 30),
+        (300, Spherical, 128, 1024),
+    ] {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        let limits = DeviceLimits::WEBGPU;
+        let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
+        let plans = [Plan::new, Plan::of_features].map(|plan| plan(&layout, shape, &limits));
+        for plan in plans.into_iter().flatten() {
+            let m_step = plan.m_step(shape, &limits).expect("it fits");
+            assert!(m_step != MStep::Model, "{shape:?}");
+            keys.extend(walk::steps::keys(&plan, shape, m_step));
+        }
+    }
     keys
 }
 
@@ -279,7 +313,8 @@ fn structs_match_wgsl() {
             k: 4,
         },
     });
-    assert_same_layout!(&module, Settings: blocks, models, ranges, zero);
+    assert_same_layout!(&module, Settings: rows, models, ranges, zero, sums, stride, logs, first_log,
+        log_stride, row_len, padding_0, padding_1);
     let (mut members, size) = layout(&module, "Walk");
     assert_eq!(
         members.pop(),
@@ -337,7 +372,9 @@ fn barriers_stand_in_no_branch_and_no_loop() {
         // once; Tint proves that.
         let accumulates = matches!(
             key,
-            StageKey::AccumulateTiles { .. } | StageKey::StatisticsWorkgroup { .. }
+            StageKey::AccumulateTiles { .. }
+                | StageKey::StatisticsWorkgroup { .. }
+                | StageKey::MStepTriangles { .. }
         );
         let loops = !accumulates;
         let body = &module.entry_points[0].function.body;
@@ -371,6 +408,15 @@ fn barriers_stand_in_no_branch_and_no_loop() {
     }
 }
 
+fn layout_name(sums: SumLayout) -> &'static str {
+    match sums {
+        SumLayout::Groups(_) => "groups",
+        SumLayout::Features => "features",
+        SumLayout::Tiles => "tiles",
+        SumLayout::Diagonals => "diagonals",
+    }
+}
+
 /// A name for a file: the stage and what its text and overrides depend on.
 fn name(key: StageKey) -> String {
     let of = |shape: Shape| {
@@ -384,7 +430,16 @@ fn name(key: StageKey) -> String {
             weighted,
             reduction,
         } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
-        StageKey::SumPartials { shape } | StageKey::MStep { shape } => of(shape),
+        StageKey::MStep { shape } => of(shape),
+        StageKey::SumBlocks { k } | StageKey::ConcludeStep { k } => format!("{}-k{k}", key.stem()),
+        StageKey::PoolMoments { shape, sums }
+        | StageKey::MStepDiagonals { shape, sums }
+        | StageKey::MStepTriangles { shape, sums, .. } => of(shape) + "-" + layout_name(sums),
+        StageKey::CommitStep { shape, parameters } => match parameters {
+            ParameterLayout::Packed => of(shape) + "-packed",
+            ParameterLayout::Chunks { .. } => of(shape) + "-chunks",
+            ParameterLayout::Tiled => of(shape) + "-tiled",
+        },
         StageKey::StatisticsWorkgroup {
             shape, weighted, ..
         } => of(shape) + also(weighted, "-weighted"),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::generate;
 use super::groups::GroupRange;
+use super::layout::{ParameterLayout, SumLayout};
 use super::plan::{Reduction, Sharing, Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
@@ -41,11 +42,31 @@ pub(super) enum StageKey {
         weighted: bool,
         reduction: Reduction,
     },
-    SumPartials {
-        shape: Shape,
-    },
     MStep {
         shape: Shape,
+    },
+    SumBlocks {
+        k: usize,
+    },
+    PoolMoments {
+        shape: Shape,
+        sums: SumLayout,
+    },
+    MStepTriangles {
+        shape: Shape,
+        sums: SumLayout,
+        workgroup: usize,
+    },
+    MStepDiagonals {
+        shape: Shape,
+        sums: SumLayout,
+    },
+    ConcludeStep {
+        k: usize,
+    },
+    CommitStep {
+        shape: Shape,
+        parameters: ParameterLayout,
     },
     StatisticsWorkgroup {
         shape: Shape,
@@ -105,8 +126,13 @@ impl StageKey {
     pub fn stem(self) -> &'static str {
         match self {
             Self::StatisticsRegisters { .. } => "statistics_registers",
-            Self::SumPartials { .. } => "sum_partials",
             Self::MStep { .. } => "m_step",
+            Self::SumBlocks { .. } => "sum_blocks",
+            Self::PoolMoments { .. } => "pool_moments",
+            Self::MStepTriangles { .. } => "m_step_triangles",
+            Self::MStepDiagonals { .. } => "m_step_diagonals",
+            Self::ConcludeStep { .. } => "conclude_step",
+            Self::CommitStep { .. } => "commit_step",
             Self::StatisticsWorkgroup { .. } => "statistics_workgroup",
             Self::LogNormalisers { .. } => "log_normalisers",
             Self::MergeNormalisers { .. } => "merge_normalisers",
@@ -133,8 +159,19 @@ impl StageKey {
                 weighted,
                 reduction,
             } => generate::statistics_registers(shape, weighted, reduction),
-            Self::SumPartials { shape } => generate::steps::sum_partials(shape),
             Self::MStep { shape } => generate::steps::m_step(shape),
+            Self::SumBlocks { k } => generate::components::sum_blocks(k),
+            Self::PoolMoments { shape, sums } => generate::components::pool_moments(shape, sums),
+            Self::MStepTriangles { shape, sums, .. } => {
+                generate::components::m_step_triangles(shape, sums)
+            }
+            Self::MStepDiagonals { shape, sums } => {
+                generate::components::m_step_diagonals(shape, sums)
+            }
+            Self::ConcludeStep { k } => generate::components::conclude_step(k),
+            Self::CommitStep { shape, parameters } => {
+                generate::components::commit_step(shape, parameters)
+            }
             Self::StatisticsWorkgroup {
                 shape,
                 weighted,
@@ -180,8 +217,20 @@ impl StageKey {
                 Read,
                 Write,
             ],
-            Self::SumPartials { .. } => &[Uniform, Read, Read, Write, Write],
-            Self::MStep { .. } => &[Uniform, Write, Write, Write],
+            Self::MStep { .. } => &[Uniform, Write, Write, Write, Read],
+            Self::SumBlocks { .. } => &[Uniform, Read, Read, Read, Write, Write, Write],
+            Self::PoolMoments { .. } => &[Uniform, Read, Read, Write],
+            Self::MStepTriangles { shape, .. } if shape.pooled_len() > 0 => {
+                &[Uniform, Read, Read, Read, Write, Write, Read]
+            }
+            Self::MStepTriangles { .. } | Self::MStepDiagonals { .. } => {
+                &[Uniform, Read, Read, Read, Write, Write]
+            }
+            Self::ConcludeStep { .. } => &[Uniform, Write, Write, Write],
+            Self::CommitStep { parameters, .. } => {
+                const MOST: &[Binding] = &[Uniform, Write, Read, Write, Write, Write, Write];
+                &MOST[..5 + parameters.buffers()]
+            }
             Self::LogNormalisers { .. } => &[RANGE, CHUNK, Read, Read, Write],
             Self::MergeNormalisers { .. } => &[RANGE, Read, Read, Write, Write],
             Self::StatisticsGroups { .. } => &[RANGE, CHUNK, Read, Read, Read, Write],
@@ -214,6 +263,7 @@ impl StageKey {
                 ("WEIGHTED", f64::from(u8::from(weighted))),
                 ("EACH_ROW", f64::from(u8::from(each_row))),
             ],
+            Self::MStepTriangles { workgroup, .. } => vec![("WORKGROUP", workgroup as f64)],
             Self::Accumulate { whitens, .. } => {
                 vec![("WHITENS", f64::from(u8::from(whitens)))]
             }

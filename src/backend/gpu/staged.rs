@@ -17,8 +17,8 @@
 //! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` |
 //! | `normalisers` | segments × rows, vec2s | `normalise_tiles` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
-//! | `partials` | segments × [`Shape::staged_len`], vec4s | `accumulate` or `accumulate_tiles` |
-//! | `sums` | blocks × [`Shape::staged_len`], vec4s | `reduce_partials` |
+//! | `tiles`, in the shaders `partials` | segments × [`Shape::staged_len`], vec4s | `accumulate` or `accumulate_tiles` |
+//! | `partials` of the [`Outcome`], in the shaders `sums` | blocks × [`Shape::staged_len`], vec4s | `reduce_partials` |
 
 use std::ops::Range;
 
@@ -27,9 +27,10 @@ use bytemuck::{Pod, Zeroable};
 use super::Counters;
 use super::buffers::Pool;
 use super::device::Device;
+use super::outcome::Outcome;
 use super::parameters::Parameters;
-use super::plan::{Plan, SEGMENTS, Tiles, Tiling};
-use super::recording::{Recording, Submission};
+use super::plan::{Plan, Regime, SEGMENTS, Tiles, Tiling};
+use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
 use super::shape::{Shape, score_rows};
 use super::stage::{StageKey, bind_all, uniform_stride};
@@ -81,16 +82,33 @@ pub(super) struct Span {
 
 /// The staged path over one set of samples.
 pub(super) struct Staged<'a> {
-    pub samples: &'a AtHand<'a>,
-    pub plan: &'a Plan,
-    pub segment_rows: usize,
-    pub segments_per_batch: usize,
+    samples: &'a AtHand<'a>,
+    plan: &'a Plan,
+    segment_rows: usize,
+    segments_per_batch: usize,
 }
 
 /// Segments, each with the row of `sums` that it belongs to.
 type Pieces = Vec<(Segment, usize)>;
 
-impl Staged<'_> {
+impl<'a> Staged<'a> {
+    /// By a plan of the staged regime; `None` for any other.
+    pub fn new(samples: &'a AtHand<'a>, plan: &'a Plan) -> Option<Self> {
+        let Regime::Staged {
+            segment_rows,
+            segments_per_batch,
+        } = plan.regime
+        else {
+            return None;
+        };
+        Some(Self {
+            samples,
+            plan,
+            segment_rows,
+            segments_per_batch,
+        })
+    }
+
     /// Records one pass of model `m` over the chosen ones of the blocks at hand.
     pub fn record(
         &self,
@@ -98,44 +116,49 @@ impl Staged<'_> {
         (m, parameters): (usize, &Parameters<'_>),
         choose: impl Fn(usize) -> bool,
     ) -> Result<(), BackendError> {
-        let len = self.plan.sums_per_block;
-        let groups = self.samples.groups(self.plan.blocks_per_submission, choose);
-        let pool = &mut *submission.pool;
-        let tiled = pool.input(submission.device, "components", &parameters.tiled())?;
-        for group in groups {
-            submission.make_room(group.len() as f64 / self.plan.blocks_per_submission as f64)?;
-            let pieces = (0..)
-                .zip(&group)
-                .flat_map(|(row, &b)| {
-                    self.pieces(b, 0..self.samples.layout.blocks.rows(b).len())
-                        .map(move |segment| (segment, row))
-                })
-                .collect();
-            let recording = self.sum(
-                submission,
-                (parameters.shape, &tiled, parameters.whitens()),
-                group[0],
-                &pieces,
-                group.len(),
-            )?;
-            let weights: Vec<f64> = group
-                .iter()
-                .map(|&b| self.samples.block_weights[b])
-                .collect();
-            submission.record(recording, move |results, sums| {
-                let sums = &mut sums[m];
-                for (block, weight) in results[0].chunks_exact(len).zip(&weights) {
-                    sums.add(block);
-                    sums.weight += weight;
-                }
-                // Every workgroup writes its pair, 0 where it has no rows.
-                for pair in results[1].chunks_exact(2) {
-                    sums.tops += f64::from(pair[0]);
-                    sums.logs += f64::from(pair[1]);
-                }
-            });
+        let most = self.plan.blocks_per_submission;
+        let tiled = Self::send((submission.device, submission.pool), parameters)?;
+        let model = (parameters.shape, &tiled, parameters.whitens());
+        for group in self.samples.groups(most, choose) {
+            submission.make_room(group.len() as f64 / most as f64)?;
+            let (device, pool) = (submission.device, &mut *submission.pool);
+            let segments = group.iter().map(|&b| self.segments(b)).sum();
+            let outcome = self.outcome((device, pool), group.len(), segments)?;
+            let rows: Vec<(usize, usize)> = group.iter().copied().zip(0..).collect();
+            let mut recording = Recording {
+                dispatches: self.dispatches((device, pool), model, &outcome, &rows, 0)?,
+                ..Recording::default()
+            };
+            outcome.want(&mut recording);
+            let owners = group.iter().map(|&b| (m, self.samples.block_weights[b]));
+            submission.record(recording, outcome.fold(owners.collect()));
         }
         Ok(())
+    }
+
+    /// Sends a model's parameters.
+    pub fn send(
+        (device, pool): (&Device, &mut Pool),
+        parameters: &Parameters<'_>,
+    ) -> Result<wgpu::Buffer, BackendError> {
+        pool.input(device, "components", &parameters.tiled())
+    }
+
+    /// Room for what passes over so many blocks and segments find.
+    pub fn outcome(
+        &self,
+        (device, pool): (&Device, &mut Pool),
+        blocks: usize,
+        segments: usize,
+    ) -> Result<Outcome, BackendError> {
+        let rows = (blocks, self.plan.sums_per_block);
+        Outcome::of_rows_and_logs((device, pool), rows, segments * self.row_groups())
+    }
+
+    /// Segments of block `b`.
+    pub fn segments(&self, b: usize) -> usize {
+        let rows = self.samples.layout.blocks.rows(b).len();
+        rows.div_ceil(self.segment_rows)
     }
 
     /// Rows `rows` of block `b` as segments.
@@ -177,16 +200,23 @@ impl Staged<'_> {
         self.segment_rows.div_ceil(64)
     }
 
-    /// What makes rows of `sums`, and the pairs of `logs`, for blocks of the buffer that block `b` is in.
-    fn sum(
+    /// What sums blocks that are in one buffer, each with its row, their first segment having so many before it.
+    pub fn dispatches(
         &self,
-        submission: &mut Submission<'_>,
+        (device, pool): (&Device, &mut Pool),
         (shape, tiled, whitens): (Shape, &wgpu::Buffer, bool),
-        b: usize,
-        pieces: &Pieces,
-        rows: usize,
-    ) -> Result<Recording, BackendError> {
-        let device = submission.device;
+        outcome: &Outcome,
+        rows: &[(usize, usize)],
+        first_segment: usize,
+    ) -> Result<Vec<Dispatch>, BackendError> {
+        let pieces: Pieces = rows
+            .iter()
+            .flat_map(|&(b, row)| {
+                self.pieces(b, 0..self.samples.layout.blocks.rows(b).len())
+                    .map(move |segment| (segment, row))
+            })
+            .collect();
+        let pieces = &pieces;
         let (k, d) = (shape.k, shape.d);
         let keys = statistics_stages(shape, self.samples.weighted, whitens);
         let stages = device.stages(&keys)?;
@@ -199,30 +229,29 @@ impl Staged<'_> {
             let these = spans_of(pieces, first..end);
             batches.push((end - first, these.len()));
             let mut segments = pieces[first..end].iter().map(|piece| piece.0);
-            uniforms.push(self.batch(shape, (first, &mut segments), spans.len()));
+            uniforms.push(self.batch(shape, (first_segment + first, &mut segments), spans.len()));
             spans.extend(these);
         }
         let at_once = self.segments_per_batch.min(pieces.len());
         let slots = at_once * self.segment_rows;
-        let logs_len = pieces.len() * self.row_groups() * 2;
         let len = shape.staged_len();
 
         let row_groups = self.row_groups();
-        let pool = &mut *submission.pool;
         let batch = &pool.uniforms(device, "batch", &uniforms)?;
-        let samples = &self.samples.buffers[self.samples.place(b).0];
+        let samples = &self.samples.buffers[self.samples.place(rows[0].0).0];
         let spans = &pool.input(device, "spans", &spans)?;
         let octets = k.div_ceil(8);
         let scored = if shape.is_diagonal() { 8 * octets } else { k };
         let scores = &pool.output(device, "scores", (slots * scored * 4) as u64)?;
-        let logs = &pool.output(device, "logs", (logs_len * 4) as u64)?;
         let partials = &pool.output(device, "tiles", (at_once * len * 16) as u64)?;
-        let sums = &pool.output(device, "sums", (rows * len * 16) as u64)?;
+        let sums = &outcome.partials;
         // Normalisers of `normalise_tiles`; densities go unused.
         let rows_of = |yes: bool| if yes { (slots * 8) as u64 } else { 8 };
         let normalisers = &pool.output(device, "normalisers", rows_of(shape.is_diagonal()))?;
         let densities = &pool.output(device, "densities", rows_of(false))?;
         let reduce = vec![batch, spans, partials, sums];
+        // The pass' logarithms.
+        let logs = outcome.logs.as_ref().map_or(sums, |(logs, _)| logs);
         let bindings = match shape.is_diagonal() {
             true => [
                 vec![batch, samples, tiled, scores],
@@ -263,9 +292,7 @@ impl Staged<'_> {
                 recording.dispatch(bound, &[at * uniform_stride::<Batch>()], groups);
             }
         }
-        recording.want(sums, rows * len * 4);
-        recording.want(logs, logs_len);
-        Ok(recording)
+        Ok(recording.dispatches)
     }
 
     /// Log densities (nats) and responsibilities of consecutive rows, without weights.

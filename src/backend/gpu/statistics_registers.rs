@@ -10,11 +10,15 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::buffers::{Pool, strided};
+use super::device::Device;
+use super::outcome::Outcome;
 use super::parameters::Parameters;
-use super::plan::{Plan, grid, models_per_dispatch};
-use super::recording::{Recording, Submission};
+use super::plan::{Plan, Regime, grid, models_per_dispatch};
+use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
-use super::stage::StageKey;
+use super::shape::Shape;
+use super::stage::{StageKey, uniform_stride};
 use crate::backend::{BackendError, BlockMask};
 
 /// Uniform `range`: which blocks a dispatch sums. Mirrors `struct BlockRange`.
@@ -44,82 +48,178 @@ pub(super) struct Block {
     pub model: u32,
 }
 
-/// Records one pass over the blocks at hand that the models look at: all of one shape, at most [`models_per_dispatch`], each
-/// with the number of its sums and its mask. Serves `statistics_workgroup`, too, which has parts of blocks.
+/// How a pass sums blocks.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    pub plan: &'a Plan,
+    /// By `statistics_registers`, or by `statistics_workgroup`, which has parts of blocks.
+    pub key: StageKey,
+    /// Rows of a part.
+    pub part_rows: usize,
+}
+
+impl<'a> How<'a> {
+    /// By a plan for several models at once; `None` for others.
+    pub fn of(plan: &'a Plan, shape: Shape, samples: &AtHand<'_>) -> Option<Self> {
+        let weighted = samples.weighted;
+        let (key, part_rows) = match plan.regime {
+            Regime::Registers { reduction } => {
+                let key = StageKey::StatisticsRegisters {
+                    shape,
+                    weighted,
+                    reduction,
+                };
+                (key, samples.layout.blocks.rows_per_block())
+            }
+            Regime::Workgroup { sharing, part_rows } => {
+                let key = StageKey::StatisticsWorkgroup {
+                    shape,
+                    weighted,
+                    sharing,
+                };
+                (key, part_rows)
+            }
+            Regime::Groups(_) | Regime::Staged { .. } => return None,
+        };
+        Some(Self {
+            plan,
+            key,
+            part_rows,
+        })
+    }
+}
+
+/// A model with the number of its sums and its mask.
+pub(super) type Masked<'a> = (usize, &'a Parameters<'a>, Option<&'a BlockMask>);
+
+/// Records one pass over the blocks at hand that the models look at: all of one shape, at most [`models_per_dispatch`].
 pub(super) fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
-    (plan, key, part_rows): (&Plan, StageKey, usize),
-    models: &[(usize, &Parameters<'_>, Option<&BlockMask>)],
+    how: How<'_>,
+    models: &[Masked<'_>],
 ) -> Result<(), BackendError> {
-    let device = submission.device;
-    let shape = models[0].1.shape;
-    let stage = device.stage(key)?;
-    let len = plan.sums_per_block;
-    let mut packed: Vec<f32> = models.iter().flat_map(|(_, p, _)| p.packed()).collect();
-    // The shader's array has its full length whatever is used of it.
-    packed.resize(
-        packed.len() / models.len() * models_per_dispatch(shape),
-        0.0,
-    );
+    let How {
+        plan, part_rows, ..
+    } = how;
     let looks_at = |m: usize, b: usize| models[m].2.is_none_or(|mask| mask.contains(b));
     let most = (plan.blocks_per_submission / models.len()).max(1);
+    let parameters = send(
+        (submission.device, submission.pool),
+        models.iter().map(|model| model.1),
+    )?;
     for group in samples.groups(most, |b| (0..models.len()).any(|m| looks_at(m, b))) {
-        // Parts of one block under several models stand side by side.
-        let parts = |b: usize| (0..samples.layout.blocks.rows(b).len()).step_by(part_rows);
         let entries: Vec<(usize, usize, usize)> = group
             .iter()
-            .flat_map(|&b| parts(b).map(move |row| (b, row)))
+            .flat_map(|&b| parts(samples, how, b).map(move |row| (b, row)))
             .flat_map(|(b, row)| (0..models.len()).map(move |m| (b, row, m)))
             .filter(|&(b, _, m)| looks_at(m, b))
             .collect();
         let per_block = samples.layout.blocks.rows_per_block().div_ceil(part_rows);
         let most_entries = plan.blocks_per_submission * per_block;
         submission.make_room(entries.len() as f64 / most_entries as f64)?;
-        let blocks: Vec<Block> = (0..)
+        let blocks = (0..)
             .zip(&entries)
-            .map(|(partial, &(b, row, model))| Block {
-                first: (samples.place(b).1 + row) as u32,
-                rows: (samples.layout.blocks.rows(b).len() - row).min(part_rows) as u32,
-                partial,
-                model: model as u32,
-            })
+            .map(|(partial, &entry)| block(samples, how, entry, partial))
             .collect();
-        let (width, height) = grid(blocks.len(), device.limits().max_workgroups);
-        let range = BlockRange {
-            count: blocks.len() as u32,
-            width,
-            rows_per_block: samples.layout.blocks.rows_per_block() as u32,
-            padding: 0,
+        let (device, pool) = (submission.device, &mut *submission.pool);
+        let rows = (entries.len(), plan.sums_per_block);
+        let outcome = Outcome::of_rows((device, pool), rows)?;
+        let list = (samples.place(group[0]).0, blocks);
+        let buffers = (&parameters, &outcome.partials);
+        let (dispatches, _) = dispatches((device, pool), samples, how, buffers, &[list])?;
+        let mut recording = Recording {
+            dispatches,
+            ..Recording::default()
         };
-        let pool = &mut *submission.pool;
-        let buffers = [
-            &pool.uniforms(device, "range", &[range])?,
-            &pool.uniform(device, "components_packed", &packed)?,
-            &samples.buffers[samples.place(group[0]).0],
-            &pool.input(device, "blocks", &blocks)?,
-            &pool.output(device, "partials", (entries.len() * len * 4) as u64)?,
-        ];
-        let bound = device.guarded(key.stem(), 0, || stage.bind(device.raw(), &buffers))?;
-        let mut recording = Recording::default();
-        recording.dispatch(&bound, &[0], [width, height, 1]);
-        recording.want(buffers[4], entries.len() * len);
-        let entries: Vec<(usize, f64)> = entries
-            .into_iter()
-            .map(|(b, row, m)| {
-                let weight = if row == 0 {
-                    samples.block_weights[b]
-                } else {
-                    0.0
-                };
-                (models[m].0, weight)
-            })
-            .collect();
-        submission.record(recording, move |results, sums| {
-            for (row, &(m, weight)) in results[0].chunks_exact(len).zip(&entries) {
-                sums[m].add_block(row, weight);
-            }
-        });
+        outcome.want(&mut recording);
+        let owner = |(b, row, m): (usize, usize, usize)| (models[m].0, weight(samples, b, row));
+        let owners = entries.into_iter().map(owner).collect();
+        submission.record(recording, outcome.fold(owners));
     }
     Ok(())
+}
+
+/// Sends the parameters of models of one shape.
+pub(super) fn send<'a>(
+    (device, pool): (&Device, &mut Pool),
+    models: impl Iterator<Item = &'a Parameters<'a>>,
+) -> Result<wgpu::Buffer, BackendError> {
+    let models: Vec<_> = models.collect();
+    let mut packed: Vec<f32> = models.iter().flat_map(|p| p.packed()).collect();
+    // The shader's array has its full length whatever is used of it.
+    let most = models_per_dispatch(models[0].shape);
+    packed.resize(packed.len() / models.len() * most, 0.0);
+    pool.shared(device, "components_packed", bytemuck::cast_slice(&packed))
+}
+
+/// The first rows of a block's parts.
+pub(super) fn parts(
+    samples: &AtHand<'_>,
+    how: How<'_>,
+    b: usize,
+) -> impl Iterator<Item = usize> + use<> {
+    (0..samples.layout.blocks.rows(b).len()).step_by(how.part_rows)
+}
+
+/// A block's weight counts with its first part.
+pub(super) fn weight(samples: &AtHand<'_>, b: usize, row: usize) -> f64 {
+    if row == 0 {
+        samples.block_weights[b]
+    } else {
+        0.0
+    }
+}
+
+/// The entry of the part of block `b` that begins with a row, under a model.
+pub(super) fn block(
+    samples: &AtHand<'_>,
+    how: How<'_>,
+    (b, row, model): (usize, usize, usize),
+    partial: u32,
+) -> Block {
+    Block {
+        first: (samples.place(b).1 + row) as u32,
+        rows: (samples.layout.blocks.rows(b).len() - row).min(how.part_rows) as u32,
+        partial,
+        model: model as u32,
+    }
+}
+
+/// What sums lists of entries, each of blocks in one buffer of samples, and the structs that count them.
+pub(super) fn dispatches(
+    (device, pool): (&Device, &mut Pool),
+    samples: &AtHand<'_>,
+    how: How<'_>,
+    (parameters, partials): (&wgpu::Buffer, &wgpu::Buffer),
+    lists: &[(usize, Vec<Block>)],
+) -> Result<(Vec<Dispatch>, wgpu::Buffer), BackendError> {
+    let key = how.key;
+    let stage = device.stage(key)?;
+    let ranges: Vec<BlockRange> = lists
+        .iter()
+        .map(|(_, blocks)| BlockRange {
+            count: blocks.len() as u32,
+            width: grid(blocks.len(), device.limits().max_workgroups).0,
+            rows_per_block: samples.layout.blocks.rows_per_block() as u32,
+            padding: 0,
+        })
+        .collect();
+    let range = pool.shared(device, "range", &strided(&ranges))?;
+    let mut recording = Recording::default();
+    for (at, (buffer, blocks)) in lists.iter().enumerate() {
+        let entries = pool.input(device, "blocks", blocks)?;
+        let buffers = [
+            &range,
+            parameters,
+            &samples.buffers[*buffer],
+            &entries,
+            partials,
+        ];
+        let bound = device.guarded(key.stem(), 0, || stage.bind(device.raw(), &buffers))?;
+        let (width, height) = grid(blocks.len(), device.limits().max_workgroups);
+        let offset = at * uniform_stride::<BlockRange>();
+        recording.dispatch(&bound, &[offset], [width, height, 1]);
+    }
+    Ok((recording.dispatches, range))
 }

@@ -1,63 +1,45 @@
-//! EM steps on the device: sums over blocks, and the M-step unrolled over D.
+//! M-steps on the device unrolled over D, where an invocation has a component.
 
 use std::fmt::Write;
 
 use super::super::plan::{Reduction, chunk};
 use super::super::shape::Shape;
-use super::super::stage::uniform_stride;
-use super::super::statistics_registers::BlockRange;
-use super::unrolled::shared_memory;
 use super::*;
 
-const WALK: &str = include_str!("../../../../shaders/shared/walk.wgsl");
+pub(super) const WALK: &str = include_str!("../../../../shaders/shared/walk.wgsl");
+pub(super) const PARTS_OF: &str = include_str!("../../../../shaders/shared/parts.wgsl");
+pub(super) const CONVERGENCE: &str = include_str!("../../../../shaders/shared/convergence.wgsl");
 /// Invocations of a workgroup: the most components that a model in registers can have are fewer.
 pub(in super::super) const WORKGROUP: usize = 64;
-const REDUCTION: Reduction = Reduction {
-    workgroup: WORKGROUP as u32,
-    subgroups: 0,
-};
-/// Statistics that a workgroup of `sum_partials` adds.
+/// Sums that a workgroup of `sum_blocks` adds.
 pub(in super::super) const STATISTICS_AT_ONCE: usize = chunk(WORKGROUP as u32);
+
+/// How a workgroup of `sum_blocks` adds up.
+pub(super) const fn reduction() -> Reduction {
+    Reduction {
+        workgroup: WORKGROUP as u32,
+        subgroups: 0,
+    }
+}
+
+/// Its sums, and how they go to workgroup memory.
+pub(super) fn sum_lines() -> (String, String) {
+    let [mut accumulators, mut tree] = [const { String::new() }; 2];
+    for s in 0..STATISTICS_AT_ONCE {
+        line!(accumulators, "var sum_{s} = 0.0;");
+        line!(tree, "tree[{s}u * ROW + lane] = sum_{s};");
+    }
+    (accumulators, tree)
+}
 
 fn constants(shape: Shape) -> String {
     format!(
         "// D = {}, {:?} covariances.\nconst K: u32 = {}u;\n// Numbers of a component's parameters: mean, factor, remainder, constant.\n\
-         const COMPONENT_PARAMETERS: u32 = {}u;\n// Sums of a model.\nconst SUMS: u32 = {}u;\n\n{WALK}",
+         const COMPONENT_PARAMETERS: u32 = {}u;\n\n{WALK}",
         shape.d,
         shape.covariance_type,
         shape.k,
-        shape.parameters_len(),
-        shape.statistics_len()
-    )
-}
-
-/// The text of `sum_partials` for a shape.
-pub(in super::super) fn sum_partials(shape: Shape) -> String {
-    let constants = format!(
-        "// Numbers of a row of partials.\nconst STATISTICS: u32 = SUMS + 2u;\n\
-         const RANGE_STRIDE: u32 = {}u;\n{}",
-        uniform_stride::<BlockRange>() / 16,
-        constants(shape)
-    );
-    let [mut accumulators, mut add, mut tree] = [const { String::new() }; 3];
-    for s in 0..STATISTICS_AT_ONCE {
-        line!(accumulators, "var sum_{s} = 0.0;");
-        // Beyond the last statistic that one again, for nothing.
-        line!(
-            add,
-            "sum_{s} += partials[at + min(first + {s}u, SUMS - 1u)];"
-        );
-        line!(tree, "tree[{s}u * ROW + lane] = sum_{s};");
-    }
-    fill(
-        include_str!("../../../../shaders/sum_partials.wgsl"),
-        &[
-            ("constants", &constants),
-            ("reduction", &shared_memory(REDUCTION, STATISTICS_AT_ONCE)),
-            ("accumulators", &accumulators),
-            ("add", &add),
-            ("tree", &tree),
-        ],
+        shape.parameters_len()
     )
 }
 
@@ -67,7 +49,7 @@ pub(in super::super) fn m_step(shape: Shape) -> String {
     let parameters = (shape.k * shape.parameters_len()).next_multiple_of(4);
     let constants = format!(
         "{}// Numbers of a component's own sums, and of a model's parameters.\n\
-         const COMPONENT_SUMS: u32 = {}u;\nconst MODEL_PARAMETERS: u32 = {parameters}u;\n\n{SOFTMAX}",
+         const COMPONENT_SUMS: u32 = {}u;\nconst MODEL_PARAMETERS: u32 = {parameters}u;\n\n{PARTS_OF}\n{CONVERGENCE}\n{SOFTMAX}",
         constants(shape),
         shape.component_len(),
     );
@@ -119,7 +101,7 @@ impl MStep {
     }
 
     fn m(&self, i: usize) -> String {
-        format!("(trace[sums + {}u] / share)", 1 + i)
+        format!("(sums[own_sums + {}u] / share)", 1 + i)
     }
 
     /// For pooled covariances: C, of all components.
@@ -148,7 +130,7 @@ impl MStep {
         line!(text, "        taken += pooled[c * {len}u + at];\n    }}");
         line!(
             text,
-            "    pooled[at] = (trace[all_sums + K * COMPONENT_SUMS + at] - taken) / total.y;\n}}"
+            "    pooled[at] = (sums[model_sums + K * COMPONENT_SUMS + at] - taken) / total.y;\n}}"
         );
         line!(text, "workgroupBarrier();");
         text
@@ -181,7 +163,7 @@ impl MStep {
                 let d = self.d;
                 line!(
                     text,
-                    "let second_0 = trace[sums + {}u] / share / {d}.0;",
+                    "let second_0 = sums[own_sums + {}u] / share / {d}.0;",
                     1 + d
                 );
                 self.variance(&mut text, 0, &format!("squares / {d}.0"), d);
@@ -196,9 +178,9 @@ impl MStep {
         let (d, own) = (self.d, self.factor_at(i, j) - self.d);
         match self.shape.covariance_type {
             CovarianceType::Tied => {
-                format!("trace[all_sums + K * COMPONENT_SUMS + {own}u] / total.y")
+                format!("sums[model_sums + K * COMPONENT_SUMS + {own}u] / total.y")
             }
-            _ => format!("trace[sums + {}u] / share", 1 + d + own),
+            _ => format!("sums[own_sums + {}u] / share", 1 + d + own),
         }
     }
 

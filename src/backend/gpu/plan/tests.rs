@@ -250,23 +250,77 @@ fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
                 let (layout, plan) = plan(n, d, k, limits);
                 for models in [1, 16] {
                     let workgroups = layout.blocks.len() * models;
-                    let steps = plan.steps(shape(Full, d, k), workgroups);
-                    assert!(steps <= MOST_STEPS);
+                    let steps = plan.steps((&layout, shape(Full, d, k)), models, limits);
+                    assert!(steps <= steps::MOST_STEPS);
                     let passes = steps + 1;
                     assert!(steps == 0 || passes * workgroups <= plan.blocks_per_submission);
                     let more = (passes + 1) * workgroups <= plan.blocks_per_submission;
-                    assert!(steps == MOST_STEPS || !more);
-                    // An invocation of `sum_partials` adds every 64th block.
+                    assert!(steps == steps::MOST_STEPS || !more);
+                    // An invocation of `sum_blocks` adds every 64th block.
                     let added = layout.blocks.len().div_ceil(64) as u64;
                     assert!(steps == 0 || added < MOST_ITERATIONS / 2);
                 }
             }
         }
     }
-    // Staged, and more of a factor than registers hold.
-    for (d, k) in [(32, 16), (11, 1)] {
-        let (layout, plan) = plan(1_000_000, d, k, &WEBGPU);
-        assert_eq!(plan.steps(shape(Full, d, k), layout.blocks.len()), 0);
+}
+
+#[test]
+fn every_regime_takes_steps_where_a_component_fits_workgroup_memory() {
+    let step = |t, (n, d, k), limits| {
+        let (layout, plan) = plan_of(t, (n, d, k), limits);
+        let steps = plan.steps((&layout, shape(t, d, k)), 1, limits);
+        (plan.m_step(shape(t, d, k), limits), steps > 0)
+    };
+    let by = |workgroup| (Some(MStep::Components(workgroup)), true);
+    for limits in [&WEBGPU, &SOFTWARE] {
+        for t in TYPES {
+            assert_eq!(step(t, (300, 2, 4), limits), (Some(MStep::Model), true));
+            for (d, k) in [(2, 40), (10, 12), (32, 2), (64, 3)] {
+                assert_eq!(step(t, (300, d, k), limits), by(64), "{t:?} D={d} K={k}");
+            }
+        }
+        for t in [Diag, Spherical] {
+            assert_eq!(step(t, (300, 300, 3), limits), by(64));
+        }
+    }
+    // 14 KiB, 16.4 KiB; 33 KiB for the triangle alone.
+    let large = DeviceLimits {
+        workgroup_memory_bytes: 49_152,
+        ..WEBGPU
+    };
+    for t in [Full, Tied] {
+        assert_eq!(step(t, (300, 70, 2), &WEBGPU), by(128));
+        assert_eq!(step(t, (300, 78, 2), &WEBGPU), (None, false));
+        assert_eq!(step(t, (300, 78, 2), &SOFTWARE), by(128));
+        assert_eq!(step(t, (300, 128, 2), &SOFTWARE), (None, false));
+        assert_eq!(step(t, (300, 128, 2), &large), by(128));
+    }
+    // A pass is a submission.
+    let (m_step, steps) = step(Full, (1_000_000, 32, 16), &WEBGPU);
+    assert!(m_step.is_some() && !steps);
+    // Fewer storage buffers than the stages bind.
+    let limits = DeviceLimits {
+        max_storage_buffers: 4,
+        ..WEBGPU
+    };
+    assert_eq!(step(Full, (300, 2, 4), &limits), (None, false));
+}
+
+#[test]
+fn no_m_step_nears_the_limit_of_software_adapters() {
+    for d in [1, 2, 11, 32, 64, 65, 100, 128, 300] {
+        for (t, k) in TYPES
+            .into_iter()
+            .flat_map(|t| [1, 40, 4096].map(|k| (t, k)))
+        {
+            let layout = SampleLayout::new(300, d, false, &SOFTWARE).expect("a block fits");
+            let shape = shape(t, d, k);
+            let plan = Plan::new(&layout, shape, &SOFTWARE);
+            if let Some(m_step) = plan.and_then(|plan| plan.m_step(shape, &SOFTWARE)) {
+                assert!(m_step.iterations(shape) < MOST_ITERATIONS, "{t:?} {d} {k}");
+            }
+        }
     }
 }
 

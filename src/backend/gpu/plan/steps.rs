@@ -1,0 +1,131 @@
+//! EM steps that the device takes by itself: by which kernels, and how many in one submission.
+
+use super::super::shape::Shape;
+use super::{DeviceLimits, MOST_ITERATIONS, PARTIALS_BYTES, Plan, Regime, SampleLayout};
+use crate::mixture::triangle;
+
+/// Numbers of a triangular factor that an invocation of `m_step` holds without spilling: up to D = 8.
+const MOST_OF_FACTOR: usize = 36;
+/// The most EM steps that a device takes by itself in one submission: the host looks in that often at least.
+pub const MOST_STEPS: usize = 63;
+
+/// How M-steps are made on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MStep {
+    /// `m_step`: a workgroup a model, in registers.
+    Model,
+    /// `m_step_triangles` or `m_step_diagonals`: so many invocations a component.
+    Components(usize),
+}
+
+/// Storage buffers of `sum_blocks`; `m_step_triangles` and `commit_step` have no more.
+const STORAGE_BUFFERS: u32 = 6;
+
+impl MStep {
+    /// The kernels for a model whose sums are in this order, so many of them; `None` where the host must make its
+    /// M-steps.
+    pub fn of(
+        regime: Regime,
+        (shape, sums): (Shape, usize),
+        limits: &DeviceLimits,
+    ) -> Option<Self> {
+        if limits.max_storage_buffers < STORAGE_BUFFERS {
+            return None;
+        }
+        let is_small = shape.is_diagonal() || shape.factor_len() <= MOST_OF_FACTOR;
+        if is_small && matches!(regime, Regime::Registers { .. }) {
+            return Some(Self::Model);
+        }
+        let most = limits.max_workgroups as usize;
+        if sums.div_ceil(16) > most || shape.k.max(shape.d) > most {
+            return None;
+        }
+        let workgroup = if shape.d > 64 && !shape.is_diagonal() {
+            128
+        } else {
+            64
+        };
+        let step = Self::Components(workgroup);
+        let fits = step.memory(shape) <= limits.workgroup_memory_bytes as usize
+            && workgroup <= limits.max_invocations as usize;
+        let ends = !limits.software || step.iterations(shape) < MOST_ITERATIONS;
+        (fits && ends).then_some(step)
+    }
+
+    /// Workgroup memory, bytes.
+    fn memory(self, shape: Shape) -> usize {
+        match self {
+            Self::Model => 0,
+            // A vec3 and a vec4 an invocation.
+            Self::Components(workgroup) if shape.is_diagonal() => 32 * workgroup,
+            // The triangle, seven vectors; a vec2 and a vec4 an invocation.
+            Self::Components(workgroup) => {
+                4 * (triangle::packed_len(shape.d) + 7 * shape.d) + 24 * workgroup
+            }
+        }
+    }
+
+    /// Loop iterations of an invocation, at most.
+    pub fn iterations(self, shape: Shape) -> u64 {
+        let (d, k) = (shape.d, shape.k);
+        let iterations = match self {
+            Self::Model => 5 * k,
+            Self::Components(workgroup) => {
+                let own = d.div_ceil(workgroup);
+                let shared = k.div_ceil(workgroup) + 3 * workgroup;
+                match shape.is_diagonal() {
+                    true => shared + 2 * own,
+                    // Two products for the sums, half of one for G and half for the new factor; what goes by rows.
+                    false => shared + own * (3 * d * d + 16 * d),
+                }
+            }
+        };
+        // `pool_moments` has all components in a row.
+        iterations.max(2 * k * d.div_ceil(64)) as u64
+    }
+}
+
+impl Plan {
+    /// How M-steps of a model are made on the device, if they are.
+    pub fn m_step(&self, shape: Shape, limits: &DeviceLimits) -> Option<MStep> {
+        MStep::of(self.regime, (shape, self.sums()), limits)
+    }
+
+    /// EM steps that so many models of a shape take by themselves in one submission; one more pass follows the last.
+    pub fn steps(
+        &self,
+        (layout, shape): (&SampleLayout, Shape),
+        models: usize,
+        limits: &DeviceLimits,
+    ) -> usize {
+        let blocks = layout.blocks.len();
+        if self.m_step(shape, limits).is_none() {
+            return 0;
+        }
+        // Kernels whose models take turns take one at a time.
+        let models = match self.regime {
+            Regime::Registers { .. } | Regime::Workgroup { .. } => models,
+            Regime::Groups(_) | Regime::Staged { .. } => 1,
+        };
+        let row = 2 * self.pairs_of_logs(layout) + shape.k + 1 + shape.k * shape.parameters_len();
+        let by_memory = PARTIALS_BYTES as usize / (4 * row * models);
+        (self.blocks_per_submission / (blocks * models))
+            .saturating_sub(1)
+            .min(by_memory)
+            .min(MOST_STEPS)
+    }
+
+    /// Pairs of logarithms that a pass over all samples hands back.
+    fn pairs_of_logs(&self, layout: &SampleLayout) -> usize {
+        let (blocks, rows) = (layout.blocks.len(), layout.blocks.rows_per_block());
+        blocks
+            * match self.regime {
+                Regime::Registers { .. } => 1,
+                Regime::Workgroup { part_rows, .. } => rows.div_ceil(part_rows),
+                Regime::Groups(_) => rows.div_ceil(64),
+                Regime::Staged { segment_rows, .. } => {
+                    rows.div_ceil(segment_rows) * segment_rows.div_ceil(64)
+                }
+            }
+    }
+}

@@ -1,0 +1,296 @@
+//! Each step against the M-step in f64.
+
+use wgmm::backend::components::NoiseBox;
+use wgmm::backend::gpu::{Gpu, Options};
+use wgmm::backend::reference::Reference;
+use wgmm::backend::{Backend, Components, EmStep, Statistics};
+use wgmm::data::{Samples, Standardisation};
+use wgmm::mixture::{CovarianceType, triangle};
+
+use super::{TYPES, steps};
+use crate::data::{components, device, is_full, open, samples, without};
+
+/// The covariance of component `k` that the M-step makes of statistics, as the old parameters see it.
+fn covariance(statistics: &Statistics, k: usize, gaussians: usize) -> Vec<f64> {
+    let d = statistics.n_features;
+    let length = triangle::packed_len(d);
+    let s0 = &statistics.s0[..gaussians];
+    let m = |k: usize, a: usize| statistics.s1[k * d + a] / s0[k];
+    let mut c = vec![0.0; length];
+    for a in 0..d {
+        for b in 0..=a {
+            let at = triangle::at(a, b);
+            c[at] = match statistics.covariance_type {
+                CovarianceType::Full => statistics.s2[k * length + at] / s0[k] - m(k, a) * m(k, b),
+                CovarianceType::Tied => {
+                    let taken = (0..s0.len())
+                        .map(|k| s0[k] * m(k, a) * m(k, b))
+                        .sum::<f64>();
+                    (statistics.s2[at] - taken) / s0.iter().sum::<f64>()
+                }
+                CovarianceType::Diag if a == b => {
+                    statistics.s2[k * d + a] / s0[k] - m(k, a) * m(k, a)
+                }
+                CovarianceType::Spherical if a == b => {
+                    let squares = (0..d).map(|a| m(k, a) * m(k, a)).sum::<f64>();
+                    (statistics.s2[k] / s0[k] - squares) / d as f64
+                }
+                CovarianceType::Diag | CovarianceType::Spherical => 0.0,
+            };
+        }
+    }
+    c
+}
+
+/// How far a step is from the M-step in f64: of weights (relative), means (in standard deviations) and covariances (as
+/// the new parameters see them).
+fn errors(before: &Components, step: &EmStep, statistics: &Statistics) -> [f64; 3] {
+    let (d, total) = (before.n_features, statistics.s0.iter().sum::<f64>());
+    let mut errors = [0.0f64; 3];
+    let after = &step.components;
+    for (w, s0) in after.weights.iter().zip(&statistics.s0) {
+        errors[0] = errors[0].max((w / (s0 / total) - 1.0).abs());
+    }
+    for k in 0..before.gaussians() {
+        let m: Vec<f64> = statistics.s1[k * d..(k + 1) * d]
+            .iter()
+            .map(|s1| s1 / statistics.s0[k])
+            .collect();
+        let moved = triangle::solve(before.factor(k), &m);
+        let off: Vec<f64> = (0..d)
+            .map(|i| after.mean(k)[i] - before.mean(k)[i] - moved[i])
+            .collect();
+        let seen = triangle::apply(after.factor(k), &off);
+        errors[1] = seen.iter().fold(errors[1], |worst, x| worst.max(x.abs()));
+        // U' U^-1 C U^-T U'^T is the identity.
+        let back = triangle::multiply(after.factor(k), &triangle::invert(before.factor(k), d), d);
+        let seen = triangle::congruent(&back, &covariance(statistics, k, before.gaussians()), d);
+        for a in 0..d {
+            for b in 0..=a {
+                let wanted = f64::from(u8::from(a == b));
+                errors[2] = errors[2].max((seen[triangle::at(a, b)] - wanted).abs());
+            }
+        }
+    }
+    errors
+}
+
+/// The smallest pivot of a step's covariances, as shares of the second moments that they are taken from.
+fn smallest_pivot(statistics: &Statistics, gaussians: usize) -> f64 {
+    let (d, mut smallest) = (statistics.n_features, 1.0f64);
+    for k in 0..gaussians {
+        let c = covariance(statistics, k, gaussians);
+        let g = triangle::cholesky(&c, d).expect("a covariance");
+        for a in 0..d {
+            let m = statistics.s1[k * d + a] / statistics.s0[k];
+            let at = triangle::at(a, a);
+            smallest = smallest.min(g[at] * g[at] / (c[at] + m * m));
+        }
+    }
+    smallest
+}
+
+/// Walks, and holds each step against the M-step in f64 from the reference's statistics.
+///
+/// Sums have errors of a few 1e-7 of S0 (as everywhere in single precision), and those of terms y, whose own last places
+/// are those of κ. C is off by that share of the second moments, and new parameters see it through G⁻¹, whose square is
+/// at most one over the smallest pivot. Where both are of order one, 1e-5 is some ten times what is found. Tells how many
+/// steps were good.
+fn check(
+    gpu: &mut Gpu,
+    data: &(Samples, Standardisation),
+    start: &Components,
+    what: &str,
+) -> usize {
+    let mut reference = Reference::load(&data.0, &data.1);
+    let mut evaluate = |at: &Components| -> Statistics {
+        let all = reference.statistics(&[at.into()]).expect("statistics");
+        all.into_iter().next().expect("one model's")
+    };
+    let most = STEPS.min(gpu.most_steps(start));
+    assert!(most > 0, "{what}");
+    let walked = steps(gpu, start, most);
+    // Only a step that single precision cannot make is left to the host.
+    assert!(walked.steps.len() == most || walked.stopped, "{what}");
+    let mut before = start.clone();
+    for (t, step) in walked.steps.iter().enumerate() {
+        let what = format!("{what}, step {t}");
+        // Where scales differ by more, the driver takes its steps itself.
+        if before.kappa() > 256.0 {
+            return t;
+        }
+        let statistics = evaluate(&before);
+        let mean = statistics.mean_log_likelihood();
+        let off = (step.mean_log_likelihood - mean).abs() / mean.abs().max(1.0);
+        assert!(off <= 1e-6, "{what}: log-likelihood off by {off:e}");
+        let [weights, means, covariances] = errors(&before, step, &statistics);
+        let pivot = smallest_pivot(&statistics, before.gaussians());
+        let unit = 1e-5 + 4.0 * f64::from(f32::EPSILON) * before.kappa();
+        assert!(pivot > 5e-4, "{what}: a pivot of {pivot:e}");
+        assert!(weights <= unit, "{what}: weights off by {weights:e}");
+        assert!(
+            means <= unit / pivot.sqrt(),
+            "{what}: means off by {means:e}"
+        );
+        assert!(
+            covariances <= unit / pivot,
+            "{what}: covariances off by {covariances:e}"
+        );
+        before.clone_from(&step.components);
+    }
+    let last = evaluate(&before).mean_log_likelihood();
+    let found = walked.statistics.expect("statistics").mean_log_likelihood();
+    let off = (found - last).abs() / last.abs().max(1.0);
+    assert!(
+        off <= 1e-6,
+        "{what}: the last log-likelihood off by {off:e}"
+    );
+    walked.steps.len()
+}
+
+/// Steps of a walk.
+const STEPS: usize = 30;
+
+#[test]
+fn each_step_is_the_m_step() {
+    let sizes: &[(usize, &[usize])] = &[
+        (1, &[1, 2, 19]),
+        (2, &[1, 4, 12]),
+        (3, &[2, 5]),
+        (5, &[1, 3]),
+        (8, &[1, 2]),
+    ];
+    let rows: &[(usize, bool)] = match is_full() {
+        true => &[
+            (50, false),
+            (300, false),
+            (1000, true),
+            (20_003, true),
+            (20_003, false),
+        ],
+        false => &[(301, false), (1000, true)],
+    };
+    for &(d, ks) in sizes {
+        for &(n, weighted) in rows {
+            let data = samples(n, d, weighted);
+            let mut gpu = Gpu::load(device(), &data.0, &data.1).expect("upload");
+            for (t, k) in TYPES
+                .into_iter()
+                .flat_map(|t| ks.iter().map(move |&k| (t, k)))
+            {
+                let start = components(d, k, t);
+                assert!(gpu.most_steps(&start) >= STEPS, "{t:?} N={n} D={d} K={k}");
+                check(&mut gpu, &data, &start, &format!("{t:?} N={n} D={d} K={k}"));
+            }
+        }
+    }
+}
+
+/// A model to start from, wide and near the middle, so that all components have some samples; the first two features of its first component perhaps so correlated that sums of features
+/// would lose digits. Tied components share a factor.
+fn start(d: usize, k: usize, t: CovarianceType, is_correlated: bool) -> Components {
+    let mut components = components(d, k, t);
+    components.means.iter_mut().for_each(|m| *m *= 0.25);
+    components.factors.iter_mut().for_each(|u| *u *= 0.5);
+    if is_correlated {
+        // A correlation of 0.99.
+        components.factors[..3].copy_from_slice(&[0.5, -3.5, 3.5]);
+    }
+    if t == CovarianceType::Tied {
+        let length = triangle::packed_len(d);
+        components.factors = components.factors[..length].repeat(k);
+    }
+    components
+}
+
+#[test]
+fn each_step_is_the_m_step_in_every_regime() {
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
+    let registers = "all 78 sums in registers";
+    let workgroup = "in the registers of a workgroup";
+    let groups = "components scored";
+    let products = "as matrix products";
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+    let cases = [
+        (Full, 11, 1, false, registers),
+        (Full, 4, 20, false, workgroup),
+        (Tied, 4, 20, false, workgroup),
+        (Diag, 16, 20, false, workgroup),
+        (Full, 4, 20, true, groups),
+        (Full, 2, 30, true, groups),
+        (Full, 10, 3, true, groups),
+        (Tied, 4, 20, true, groups),
+        (Spherical, 8, 30, false, groups),
+        (Spherical, 1, 31, false, groups),
+        (Full, 17, 2, false, products),
+        (Full, 17, 2, true, products),
+        (Full, 32, 3, true, products),
+        (Tied, 17, 3, false, products),
+        (Tied, 17, 3, true, products),
+        (Diag, 40, 9, false, products),
+        (Diag, 33, 21, false, groups),
+        (Spherical, 64, 5, false, products),
+        (Spherical, 51, 11, false, products),
+    ];
+    let rows: &[(usize, bool)] = match is_full() {
+        true => &[(50, false), (257, true), (1000, true), (5_003, false)],
+        false => &[(301, false), (1000, true)],
+    };
+    for (t, d, k, is_correlated, regime) in cases {
+        for (&(n, weighted), noise) in rows.iter().zip([false, true].into_iter().cycle()) {
+            let data = samples(n, d, weighted);
+            // Software adapters have no use for workgroups' registers.
+            let on = if regime == workgroup {
+                &hardware
+            } else {
+                device()
+            };
+            let mut gpu = Gpu::load(on, &data.0, &data.1).expect("upload");
+            let noise = noise && k > 1;
+            let start = match (noise, start(d, k - usize::from(noise), t, is_correlated)) {
+                // The box of the data, but for the weighted ones' absurd row.
+                (true, mut start) => {
+                    start.weights.iter_mut().for_each(|w| *w *= 0.9);
+                    let space = NoiseBox::new(vec![0.0; d], vec![8.0; d], &data.1);
+                    start.and_noise(space, 0.1)
+                }
+                (false, start) => start,
+            };
+            let what = format!("{t:?} N={n} D={d} K={k} correlated={is_correlated} noise={noise}");
+            gpu.statistics(&[(&start).into()]).expect("statistics");
+            let plan = gpu.info().plan.expect("a plan");
+            assert!(plan.contains(regime), "{what}: {plan}");
+            let taken = check(&mut gpu, &data, &start, &what);
+            println!("{what}: {taken}");
+            assert!(taken > 0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_for_single_precision_is_left_to_the_host() {
+    let (samples, map) = samples(1000, 2, false);
+    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let model = components(2, 4, CovarianceType::Full);
+    // A component without samples.
+    let empty = without(model.clone(), 1);
+    let walked = steps(&mut gpu, &empty, 5);
+    assert_eq!((walked.steps.len(), walked.stopped), (0, true));
+    let found = walked.statistics.expect("statistics");
+    assert_eq!(
+        found,
+        gpu.statistics(&[(&empty).into()]).expect("statistics")[0]
+    );
+    // One on a single row: nothing is left of its second moments.
+    let mut single = model;
+    let mut row = [0.0; 2];
+    samples.copy_row(17, &mut row);
+    map.apply(&mut row);
+    single.means[..2].copy_from_slice(&row);
+    single.factors[..3].copy_from_slice(&[1e6, 0.0, 1e6]);
+    let walked = steps(&mut gpu, &single, 5);
+    assert_eq!((walked.steps.len(), walked.stopped), (0, true));
+}
