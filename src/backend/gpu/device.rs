@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -31,6 +31,10 @@ pub struct Options {
     /// Takes the adapter for hardware, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: bool,
 }
+
+/// How often to look whether a device that failed is lost, and how long to wait in between.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What can go wrong on a device; see [`Device::provoke`].
 #[doc(hidden)]
@@ -337,12 +341,16 @@ impl Device {
 
     /// Why something failed: the device went away, of which one may only hear on asking, or else `reason`.
     pub(super) fn blame(&self, stage: &str, reason: impl ToString) -> BackendError {
-        // Whatever this answers, what matters is that it calls back, which it does once nothing is under way.
-        let _ = self.raw().poll(wgpu::PollType::wait_indefinitely());
-        match self.check_lost() {
-            Err(lost) => lost,
-            Ok(()) => self.failed(stage, reason),
+        for _ in 0..LOOKS {
+            // Whatever this answers, what matters is that it calls back, which it does once nothing is under way.
+            let _ = self.raw().poll(wgpu::PollType::wait_indefinitely());
+            if let Err(lost) = self.check_lost() {
+                return lost;
+            }
+            // Another thread's call may be what lost it, and not be over.
+            std::thread::sleep(PAUSE);
         }
+        self.failed(stage, reason)
     }
 
     fn check_lost(&self) -> Result<(), BackendError> {
