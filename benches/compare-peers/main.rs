@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench compare-peers` prints two tables, and then whole default fits beside scikit-learn's; with
 //! `-- s1 diag` only those cases, with `-- fits` only the fits, with `-- notebook-1m` only that one. Peers are those that
-//! the environment names: `WGMM_PEERS_PYTHON`, an interpreter that has scikit-learn, and `WGMM_PEERS_CXX`, a C++
-//! compiler that finds Armadillo. All use as many threads as rayon: `RAYON_NUM_THREADS=1` compares one thread each,
+//! the environment names: `WGMM_PEERS_PYTHON`, an interpreter that has scikit-learn, `WGMM_PEERS_TGMM`, one that has tgmm, and
+//! `WGMM_PEERS_CXX`, a C++ compiler that finds Armadillo. All use as many threads as rayon: `RAYON_NUM_THREADS=1` compares one thread each,
 //! and then CPU time counts, which other work on the machine lengthens little.
 //!
 //! An iteration's seconds are (the fastest fit of n iterations − the fastest fit of 1) / (n − 1), so that what is

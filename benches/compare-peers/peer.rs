@@ -45,6 +45,9 @@ impl Peer {
         if let Some(python) = std::env::var_os("WGMM_PEERS_PYTHON") {
             peers.push(Self::of(vec![python, here.join("scikit_learn.py").into()]));
         }
+        if let Some(python) = std::env::var_os("WGMM_PEERS_TGMM") {
+            peers.push(Self::of(vec![python, here.join("tgmm_torch.py").into()]));
+        }
         if let Some(compiler) = std::env::var_os("WGMM_PEERS_CXX") {
             let program = folder.join("armadillo");
             compile(&compiler, &here.join("armadillo.cpp"), &program);

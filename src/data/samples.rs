@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::DataError;
-use super::survey::power_of_two_below;
+use super::survey::{self, Interval, power_of_two_below};
 
 /// Rows picked as one piece.
 const PICKED: usize = 4096;
@@ -61,11 +61,22 @@ const TOTALS: std::ops::RangeInclusive<f64> = 1e-250..=1e250;
 /// N samples of D features, every value finite, each row with a weight (1 unless given).
 ///
 /// Weights are frequencies: a row of weight 3 counts as three equal rows, a row of weight 0 not at all.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Samples {
     values: Values,
     n_features: usize,
     weights: Option<Weights>,
+    /// The features' ranges, if they were met while the values were looked at. Not those of weighted rows.
+    ranges: Option<Vec<Interval>>,
+}
+
+/// What is known of samples makes no difference.
+impl PartialEq for Samples {
+    fn eq(&self, other: &Self) -> bool {
+        self.n_features == other.n_features
+            && self.values == other.values
+            && self.weights == other.weights
+    }
 }
 
 /// One weight a row, and what is made of them.
@@ -124,12 +135,14 @@ impl Samples {
     /// # Ok::<(), wgmm::data::DataError>(())
     /// ```
     pub fn new(values: impl Into<Values>, n_features: usize) -> Result<Self, DataError> {
-        let samples = Self::finite(values, n_features)?;
-        let bad = match &samples.values {
-            Values::F32(v) => first(v, |x| !x.is_finite()),
-            Values::F64(v) => first(v, |x| !x.is_finite()),
-        };
-        if let Some(i) = bad {
+        let mut samples = Self::finite(values, n_features)?;
+        samples.ranges = survey::finite_ranges(&samples);
+        if samples.ranges.is_none() {
+            let bad = match &samples.values {
+                Values::F32(v) => first(v, |x| !x.is_finite()),
+                Values::F64(v) => first(v, |x| !x.is_finite()),
+            };
+            let i = bad.expect("what has no finite ranges has a value that is not finite");
             return Err(DataError::NotFinite {
                 row: i / n_features + 1,
                 column: (i % n_features).to_string(),
@@ -156,6 +169,7 @@ impl Samples {
             values,
             n_features,
             weights: None,
+            ranges: None,
         })
     }
 
@@ -185,6 +199,7 @@ impl Samples {
             return Err(DataError::WeightTotal { total });
         }
         self.weights = Some(weights);
+        self.ranges = None;
         Ok(self)
     }
 
@@ -264,7 +279,13 @@ impl Samples {
                 .weights
                 .as_ref()
                 .map(|w| Weights::of(pick(&w.values, 1, rows))),
+            ranges: None,
         }
+    }
+
+    /// Ranges of all features over rows of positive weight, where they are known.
+    pub(super) fn known_ranges(&self) -> Option<&[Interval]> {
+        self.ranges.as_deref()
     }
 
     /// What weights are divided by for a device of little range: the power of two at or below the largest.

@@ -84,17 +84,33 @@ impl Moments {
     }
 }
 
-/// Ranges of all features.
+/// Ranges of all features of samples whose values are finite.
 pub(super) fn ranges(samples: &Samples) -> Vec<Interval> {
+    match samples.known_ranges() {
+        Some(ranges) => ranges.to_vec(),
+        None => look(samples).0,
+    }
+}
+
+/// The same if all values are finite, found in one look.
+pub(super) fn finite_ranges(samples: &Samples) -> Option<Vec<Interval>> {
+    let (ranges, finite) = look(samples);
+    finite.then_some(ranges)
+}
+
+/// Ranges of all features, and whether all values are finite.
+fn look(samples: &Samples) -> (Vec<Interval>, bool) {
     let strands = by_strands(samples, |blocks, groups| groups.ranges(blocks));
     let mut all = vec![NOTHING; samples.n_features()];
-    for strand in strands {
+    let mut all_finite = true;
+    for (strand, finite) in strands {
+        all_finite &= finite;
         for (range, other) in all.iter_mut().zip(strand) {
             range.low = range.low.min(other.low);
             range.high = range.high.max(other.high);
         }
     }
-    all
+    (all, all_finite)
 }
 
 const NOTHING: Interval = Interval {
@@ -176,12 +192,14 @@ impl<'a> Groups<'a> {
         self.weights.len()
     }
 
-    fn ranges(&mut self, blocks: &mut dyn Iterator<Item = Range<usize>>) -> Vec<Interval> {
+    /// Ranges, and whether all values are finite.
+    fn ranges(&mut self, blocks: &mut dyn Iterator<Item = Range<usize>>) -> (Vec<Interval>, bool) {
         let mut lows = vec![f64::INFINITY; self.width()];
         let mut highs = vec![f64::NEG_INFINITY; self.width()];
+        let mut zeros = vec![0.0; self.width()];
         for rows in blocks {
             let level = self.level;
-            dispatch!(level, _simd => self.widen(rows, &mut lows, &mut highs));
+            dispatch!(level, _simd => self.widen(rows, &mut lows, &mut highs, &mut zeros));
         }
         let d = self.samples.n_features();
         let mut ranges = vec![NOTHING; d];
@@ -191,15 +209,24 @@ impl<'a> Groups<'a> {
                 range.high = range.high.max(*high);
             }
         }
-        ranges
+        (ranges, zeros.iter().all(|zero| *zero == 0.0))
     }
 
     #[inline(always)]
-    fn widen(&mut self, rows: Range<usize>, lows: &mut [f64], highs: &mut [f64]) {
+    fn widen(
+        &mut self,
+        rows: Range<usize>,
+        lows: &mut [f64],
+        highs: &mut [f64],
+        zeros: &mut [f64],
+    ) {
         self.each(rows, |values, _| {
-            for ((low, high), &x) in lows.iter_mut().zip(highs.iter_mut()).zip(values) {
+            let places = lows.iter_mut().zip(highs.iter_mut()).zip(zeros.iter_mut());
+            for (((low, high), zero), &x) in places.zip(values) {
                 *low = if x < *low { x } else { *low };
                 *high = if x > *high { x } else { *high };
+                // Not a number, from then on, if x is not finite.
+                *zero += 0.0 * x;
             }
         });
     }

@@ -120,3 +120,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn values_that_are_not_finite_are_named_wherever_they_stand() {
+    for d in [1, 2, 3, 129] {
+        let n = 2 * (BLOCK_VALUES / d) + 17;
+        for at in [0, d - 1, n / 2 * d, n * d - 1] {
+            for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let mut values = vec![f64::MAX; n * d];
+                values[at] = wrong;
+                let mut singles = vec![f32::MIN; n * d];
+                singles[at] = wrong as f32;
+                for found in [Samples::new(values, d), Samples::new(singles, d)] {
+                    let error = found.expect_err("a value that is not finite");
+                    let crate::data::DataError::NotFinite { row, column, .. } = error else {
+                        panic!("{error}");
+                    };
+                    assert_eq!((row, column), (at / d + 1, (at % d).to_string()));
+                }
+            }
+        }
+        // The largest numbers are numbers.
+        assert!(Samples::new(vec![f64::MAX; n * d], d).is_ok());
+    }
+}
