@@ -26,6 +26,8 @@ mod staged;
 mod startup;
 mod statistics_registers;
 mod sums;
+#[cfg(test)]
+mod traffic_tests;
 mod upload;
 mod walk;
 

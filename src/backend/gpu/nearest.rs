@@ -90,6 +90,8 @@ impl Sharing {
 pub struct Nearest {
     device: Device,
     pool: Pool,
+    /// What ran so far.
+    pub(super) counters: Counters,
 }
 
 impl Nearest {
@@ -98,6 +100,7 @@ impl Nearest {
         Self {
             device: device.clone(),
             pool: Pool::default(),
+            counters: Counters::default(),
         }
     }
 
@@ -113,7 +116,11 @@ impl Nearest {
         points: &[f64],
         centres: &[f64],
     ) -> Result<Vec<usize>, BackendError> {
-        let Self { device, pool } = self;
+        let Self {
+            device,
+            pool,
+            counters,
+        } = self;
         let (n, k) = (points.len() / d, centres.len() / d);
         let sharing = Sharing::new(n, d, k, device.limits());
         let sharing = sharing.ok_or_else(|| device.too_large(d, k))?;
@@ -142,7 +149,7 @@ impl Nearest {
             recording.dispatch(&bound, &[], [blocks as u32, sharing.slices as u32, 1]);
             recording.want(buffers[3], len);
             pool.keep(&recording);
-            let results = pool.run(device, &mut Counters::default(), &[recording])?;
+            let results = pool.run(device, counters, &[recording])?;
             labels.extend(merged(&results[0][0], sharing.slices).take(count));
         }
         Ok(labels)

@@ -93,6 +93,14 @@ impl<'a> Submission<'a> {
         self.recorded.push((recording, fold));
     }
 
+    /// What was recorded and is not yet submitted.
+    #[cfg(test)]
+    pub fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.recorded
+            .iter()
+            .flat_map(|(recording, _)| &recording.dispatches)
+    }
+
     /// Submits what was recorded, waits, and folds what comes back.
     fn flush(&mut self) -> Result<(), BackendError> {
         self.share = 0.0;

@@ -535,23 +535,23 @@ fn minimum(key: StageKey) -> Option<usize> {
 }
 
 /// A fit whose time per iteration is predicted.
-struct Problem {
-    shape: Shape,
-    n: usize,
+pub(super) struct Problem {
+    pub(super) shape: Shape,
+    pub(super) n: usize,
 }
 
 /// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
 /// that are read and written, how many invocations do what stands outside that loop, and about how often each of them
 /// goes through the other loops.
-struct Step {
-    key: StageKey,
+pub(super) struct Step {
+    pub(super) key: StageKey,
     rounds: usize,
-    bytes: usize,
+    pub(super) bytes: usize,
     invocations: usize,
     trips: usize,
 }
 
-const PROBLEMS: [Problem; 9] = {
+pub(super) const PROBLEMS: [Problem; 9] = {
     const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
         let shape = Shape {
             covariance_type,
@@ -577,7 +577,7 @@ const PROBLEMS: [Problem; 9] = {
 };
 
 impl Problem {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let Shape {
             covariance_type,
             d,
@@ -586,13 +586,12 @@ impl Problem {
         format!("{} N={} D={d} K={k}", covariance_type.name(), self.n)
     }
 
-    /// What the plan for a GPU with WebGPU's default limits does, samples and scratch read from memory each time.
-    fn steps(&self) -> Vec<Step> {
-        let limits = DeviceLimits::WEBGPU;
+    /// What the plan for a GPU with these limits does, samples and scratch read from memory each time.
+    pub(super) fn steps(&self, limits: &DeviceLimits) -> Vec<Step> {
         let (shape, n) = (self.shape, self.n);
         let (k, d) = (shape.k, shape.d);
-        let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
-        let plan = Plan::of_features(&layout, shape, &limits).expect("a plan");
+        let layout = SampleLayout::new(n, d, false, limits).expect("a block fits");
+        let plan = Plan::of_features(&layout, shape, limits).expect("a plan");
         let sums = layout.blocks.len() * plan.sums_per_block * 4;
         let blocks = layout.blocks.len();
         let step = |key, rounds, bytes, (invocations, trips)| Step {
@@ -718,7 +717,11 @@ fn shaders_are_written_for_other_compilers() {
         let text = serde_json::to_string_pretty(&value).expect("JSON");
         std::fs::write(folder.join(name), text).expect("a file");
     };
-    let steps: Vec<Vec<Step>> = PROBLEMS.iter().map(Problem::steps).collect();
+    let steps: Vec<Vec<Step>> = {
+        let limits = DeviceLimits::WEBGPU;
+        let problems = PROBLEMS.iter();
+        problems.map(|problem| problem.steps(&limits)).collect()
+    };
     let typical: Vec<String> = steps.iter().flatten().map(|step| name(step.key)).collect();
     let mut variants = std::collections::BTreeMap::new();
     for key in keys()

@@ -379,6 +379,14 @@ impl Bound {
         &self.buffers
     }
 
+    /// The stage's name, and the bytes of the buffers in the order of the bindings.
+    #[cfg(test)]
+    pub fn bytes(&self) -> (&str, Vec<usize>) {
+        let stem = self.stage.label.trim_start_matches("wgmm.");
+        let sizes = self.buffers.iter().map(|buffer| buffer.size() as usize);
+        (stem, sizes.collect())
+    }
+
     /// Encodes one dispatch with the uniform structs that stand `offsets` bytes into their buffers.
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, offsets: &[u32], [x, y, z]: [u32; 3]) {
         pass.set_pipeline(&self.stage.pipeline);
