@@ -25,21 +25,34 @@ const SIDES: u32 = (D + EDGE - 1u) / EDGE;
 const TILES: u32 = SIDES * (SIDES + 1u) / 2u;
 // vec4s of a row.
 const VEC4S: u32 = SIDES * EDGE / 4u;
-// An odd distance between rows, so that neighbours read different banks.
-const STRIDE: u32 = VEC4S | 1u;
-// Rows that are used, or what holds a vec4 an invocation.
-const HEIGHT: u32 = max(ROWS, (WORKGROUP + STRIDE - 1u) / STRIDE);
+// vec4s of a side of a tile.
+const QUARTERS: u32 = EDGE / 4u;
+// Fours of rows that are used, or what holds a vec4 an invocation.
+const FOURS: u32 = (max(ROWS, (WORKGROUP + VEC4S - 1u) / VEC4S) + 3u) / 4u;
 // Invocations that share a vec4 of features while rows are brought in.
 const ROW_LANES: u32 = WORKGROUP / VEC4S;
 
-struct Row {
-    quads: array<vec4<f32>, STRIDE>,
+// Nested, so that a place is checked once for four rows and the sides of a tile.
+struct Side {
+    quads: array<vec4<f32>, QUARTERS>,
 }
-var<workgroup> z: array<Row, HEIGHT>;
+//@ row
+struct Four {
+    rows: array<Row, 4>,
+}
+var<workgroup> z: array<Four, FOURS>;
 
 // Where something of one invocation stands in `z`.
-fn place_of(lane: u32) -> vec2<u32> {
-    return vec2(lane / STRIDE, lane % STRIDE);
+struct Place {
+    four: u32,
+    row: u32,
+    side: u32,
+    quad: u32,
+}
+fn place_of(lane: u32) -> Place {
+    let row = lane / VEC4S;
+    let quad = lane % VEC4S;
+    return Place(row / 4u, row % 4u, quad / QUARTERS, quad % QUARTERS);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -55,8 +68,9 @@ fn accumulate(
 
     // The four features that this invocation brings in. Beyond D any finite number does.
     let quad = lane / ROW_LANES;
+    let side = quad / QUARTERS;
+    let part = quad % QUARTERS;
     let used = min(quad, QUADS - 1u);
-    let mean = components[k][MEAN + used];
     let features = segment.first / 4u + vec4(
         min(4u * quad, D - 1u),
         min(4u * quad + 1u, D - 1u),
@@ -78,8 +92,6 @@ fn accumulate(
         i += 1u;
     }
     let j = tile - i * (i + 1u) / 2u;
-    let tile_i = i * (EDGE / 4u);
-    let tile_j = j * (EDGE / 4u);
     //@ columns
 
     // All of the workgroup goes through it equally often.
@@ -99,7 +111,7 @@ fn accumulate(
     // S1 and S0: the invocations that brought in the same features add up.
     workgroupBarrier();
     var place = place_of(lane);
-    z[place.x].quads[place.y] = s1;
+    z[place.four].rows[place.row].sides[place.side].quads[place.quad] = s1;
     workgroupBarrier();
     let partial = group.z * batch.partials_len;
     let own = partial + k * (VEC4S + 1u);
@@ -109,7 +121,7 @@ fn accumulate(
     }
     workgroupBarrier();
     place = place_of(lane);
-    z[place.x].quads[place.y].x = s0;
+    z[place.four].rows[place.row].sides[place.side].quads[place.quad].x = s0;
     workgroupBarrier();
     if group.x == 0u && lane == 0u {
         //@ weights

@@ -6,10 +6,11 @@
 
 //@ constants
 
+//@ octets
+
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> samples: array<f32>;
-// Per component, filled up to whole octets: log constant, mean, whitened remainder of the mean, diagonal of U.
-@group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> components: array<Octet>;
 // Segments x octets of components x rows, two vec4s each.
 @group(0) @binding(3) var<storage, read> scores: array<vec4<f32>>;
 // Segments x rows: the largest score, and the row's weight over its sum.
@@ -17,12 +18,29 @@
 // Per (segment, component): S1, the second moments of features, and one vec4 of S0 and the squared distances.
 @group(0) @binding(5) var<storage, read_write> partials: array<vec4<f32>>;
 
-const COMPONENT: u32 = 1u + 3u * QUADS;
 // vec4s of components in a row of responsibilities.
 const PAIRS: u32 = 2u * OCTETS;
 
-var<workgroup> shares: array<vec4<f32>, max(ROWS * PAIRS, WORKGROUP)>;
-var<workgroup> rows_of: array<vec4<f32>, max(ROWS * FEATURES, WORKGROUP)>;
+// Nested, so that a place is checked once for UNROLLED rows.
+struct Shares {
+    pairs: array<vec4<f32>, PACK / 4u>,
+}
+struct Packs {
+    packs: array<Shares, PACKS>,
+}
+struct SomeShares {
+    rows: array<Packs, UNROLLED>,
+}
+struct Features {
+    quads: array<vec4<f32>, FEATURES>,
+}
+struct SomeFeatures {
+    rows: array<Features, UNROLLED>,
+}
+var<workgroup> shares: array<SomeShares, ROWS / UNROLLED>;
+var<workgroup> features_of: array<SomeFeatures, ROWS / UNROLLED>;
+// What invocations add up at the end.
+var<workgroup> trunk: array<vec4<f32>, WORKGROUP>;
 
 //@ features
 
@@ -39,17 +57,20 @@ fn accumulate_tiles(
     let slice = lane / LANES;
     let own = 8u * OCTETS * group.y + PACK * own_pack;
     let quad = group.x * FEATURES + own_quad;
-    let mean = min(own, 8u * octets - PACK) * COMPONENT + 1u + min(quad, QUADS - 1u);
+    // Its components stand in one octet.
+    let owned = min(own, 8u * octets - PACK);
+    let means = owned / 8u * ENTRIES + 1u + min(quad, QUADS - 1u);
     // The pair of vec4s whose responsibilities it makes.
     let pair = lane % PAIRS;
     let made_octet = group.y * OCTETS + pair / 2u;
     let made = min(made_octet, octets - 1u);
-    let constant = (8u * made + 4u * (pair % 2u)) * COMPONENT;
+    let constant = made * ENTRIES;
+    let half = 4u * (pair % 2u);
     let constants = vec4(
-        components[constant].x,
-        components[constant + COMPONENT].x,
-        components[constant + 2u * COMPONENT].x,
-        components[constant + 3u * COMPONENT].x,
+        components[constant].means[half].x,
+        components[constant].means[half + 1u].x,
+        components[constant].means[half + 2u].x,
+        components[constant].means[half + 3u].x,
     );
     let scores_at = 2u * (group.z * octets + made) * batch.segment_rows + pair % 2u;
     let normalisers_at = group.z * batch.segment_rows;
@@ -73,17 +94,20 @@ fn accumulate_tiles(
                     squares += r * (constants - q);
                 }
             }
-            shares[at] = r;
+            let own_row = at / PAIRS;
+            let pack = pair / (PACK / 4u);
+            shares[own_row / UNROLLED].rows[own_row % UNROLLED].packs[pack].pairs[pair % (PACK / 4u)] = r;
         }
         for (var at = lane; at < ROWS * FEATURES; at += WORKGROUP) {
             let row = at % ROWS;
-            let quad = min(group.x * FEATURES + at / ROWS, QUADS - 1u);
-            rows_of[row * FEATURES + at / ROWS] = features(segment.first + min(first + row, segment.rows - 1u), quad);
+            let own = at / ROWS;
+            let quad = min(group.x * FEATURES + own, QUADS - 1u);
+            features_of[row / UNROLLED].rows[row % UNROLLED].quads[own] =
+                features(segment.first + min(first + row, segment.rows - 1u), quad);
         }
         workgroupBarrier();
         //@ walk
     }
-    workgroupBarrier();
 
     //@ slices
 
@@ -92,13 +116,19 @@ fn accumulate_tiles(
     //@ partials
 
     // S0 and the squared distances: the invocations that made a pair add up.
-    shares[lane] = s0;
-    rows_of[lane] = squares;
+    trunk[lane] = s0;
+    workgroupBarrier();
+    if lane < PAIRS {
+        for (var other = lane + PAIRS; other < WORKGROUP; other += PAIRS) {
+            s0 += trunk[other];
+        }
+    }
+    workgroupBarrier();
+    trunk[lane] = squares;
     workgroupBarrier();
     if group.x == 0u && lane < PAIRS && made_octet < octets {
         for (var other = lane + PAIRS; other < WORKGROUP; other += PAIRS) {
-            s0 += shares[other];
-            squares += rows_of[other];
+            squares += trunk[other];
         }
         let k = 8u * made_octet + 4u * (pair % 2u);
         //@ tails

@@ -5,13 +5,12 @@
 
 //@ constants
 
+//@ octets
+
 @group(0) @binding(0) var<uniform> batch: Batch;
 @group(0) @binding(1) var<storage, read> samples: array<f32>;
-// Per component: log constant, mean, whitened remainder of the mean, diagonal of U.
-@group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> components: array<Octet>;
 @group(0) @binding(3) var<storage, read_write> scores: array<f32>;
-
-const COMPONENT: u32 = 1u + 3u * QUADS;
 
 //@ features
 
@@ -23,16 +22,16 @@ fn score_diagonal(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let k = id.y;
-    let mean = k * COMPONENT + 1u;
-    let remainder = mean + QUADS;
-    let factor = remainder + QUADS;
+    let first = k / 8u * ENTRIES;
+    let own = k % 8u;
     let at = segment.first + row;
     var squares = 0.0;
     for (var i = 0u; i < QUADS; i++) {
-        let x = features(at, i) - components[mean + i];
-        let y = components[factor + i] * x - components[remainder + i];
+        let entry = first + 1u + i;
+        let x = features(at, i) - components[entry].means[own];
+        let y = components[entry].factors[own] * x - components[entry].remainders[own];
         squares += dot(y, y);
     }
     let slot = (id.z * batch.n_components + k) * batch.segment_rows + row;
-    scores[slot] = components[mean - 1u].x - HALF_LOG2_E * min(squares, FARTHEST);
+    scores[slot] = components[first].means[own].x - HALF_LOG2_E * min(squares, FARTHEST);
 }

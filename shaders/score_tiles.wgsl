@@ -6,15 +6,14 @@
 
 //@ constants
 
+//@ octets
+
 @group(0) @binding(0) var<uniform> batch: Batch;
 // By fours of rows.
 @group(0) @binding(1) var<storage, read> samples: array<vec4<f32>>;
-// Per component, filled up to whole octets: log constant, mean, whitened remainder of the mean, diagonal of U.
-@group(0) @binding(2) var<storage, read> components: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> components: array<Octet>;
 // Segments x octets of components x rows, two vec4s each.
 @group(0) @binding(3) var<storage, read_write> scores: array<vec4<f32>>;
-
-const COMPONENT: u32 = 1u + 3u * QUADS;
 
 @compute @workgroup_size(64)
 fn score_tiles(
@@ -27,15 +26,20 @@ fn score_tiles(
         return;
     }
     let octet = group.y;
-    let first = 8u * octet * COMPONENT;
+    let first = octet * ENTRIES;
     let at = (segment.first + row) / 4u;
     let stride = batch.rows_per_block / 4u;
 
     //@ squares
 
-    for (var i = 0u; i < QUADS; i++) {
-        let parameters = first + 1u + i;
-        //@ features
+    // Squares of 32 features are added up by themselves, so that the long sum is rounded seldom.
+    for (var start = 0u; start < QUADS; start += 8u) {
+        //@ runs
+        for (var i = start; i < min(start + 8u, QUADS); i++) {
+            let entry = first + 1u + i;
+            //@ features
+        }
+        //@ sums
     }
 
     let octets = (batch.n_components + 7u) / 8u;

@@ -29,8 +29,15 @@ struct Features {
 struct Shares {
     components: array<f32, K | 1u>,
 }
-var<workgroup> features_of: array<Features, WORKGROUP>;
-var<workgroup> shares_of: array<Shares, WORKGROUP>;
+// By pairs of rows, whose place is checked once.
+struct FeaturesOfTwo {
+    rows: array<Features, 2>,
+}
+struct SharesOfTwo {
+    rows: array<Shares, 2>,
+}
+var<workgroup> features_of: array<FeaturesOfTwo, WORKGROUP / 2u>;
+var<workgroup> shares_of: array<SharesOfTwo, WORKGROUP / 2u>;
 // CHUNK sums of each invocation.
 var<workgroup> tree: array<f32, CHUNK * WORKGROUP>;
 var<workgroup> branches: array<f32, 32>;

@@ -5,6 +5,7 @@
         let row = start + 4u * four;
         let at = min(row, segment.rows - 1u) / 4u;
         let root = select(vec4(0.0), roots[roots_at + at], row < segment.rows);
+        let mean = components[k][MEAN + used];
         let x = samples[features.x + at] - mean.x;
         let y = samples[features.y + at] - mean.y;
         let v = samples[features.z + at] - mean.z;
@@ -13,10 +14,10 @@
         let z1 = root.y * vec4(x.y, y.y, v.y, w.y);
         let z2 = root.z * vec4(x.z, y.z, v.z, w.z);
         let z3 = root.w * vec4(x.w, y.w, v.w, w.w);
-        z[4u * four].quads[quad] = z0;
-        z[4u * four + 1u].quads[quad] = z1;
-        z[4u * four + 2u].quads[quad] = z2;
-        z[4u * four + 3u].quads[quad] = z3;
+        z[four].rows[0].sides[side].quads[part] = z0;
+        z[four].rows[1].sides[side].quads[part] = z1;
+        z[four].rows[2].sides[side].quads[part] = z2;
+        z[four].rows[3].sides[side].quads[part] = z3;
         s0 += dot(root, root);
         if !whitens {
             s1 = fma(z0, vec4(root.x), s1);

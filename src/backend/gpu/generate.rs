@@ -22,6 +22,7 @@ const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
 const SUBGROUPS: &str = include_str!("../../../shaders/shared/subgroups.wgsl");
 const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
 const POWERS: &str = include_str!("../../../shaders/shared/powers.wgsl");
+const OCTETS: &str = include_str!("../../../shaders/shared/octets.wgsl");
 const FEATURES: &str = include_str!("../../../shaders/shared/features.wgsl");
 
 /// Appends one formatted line. Writing to a `String` cannot fail.
@@ -52,7 +53,11 @@ pub(super) fn staged(template: &str, d: usize) -> String {
     );
     fill(
         template,
-        &[("constants", &constants), ("features", FEATURES)],
+        &[
+            ("constants", &constants),
+            ("features", FEATURES),
+            ("octets", OCTETS),
+        ],
     )
 }
 

@@ -190,36 +190,51 @@ impl<'a> Parameters<'a> {
     }
 
     /// For the staged regime: per component the constant and whether to whiten, mean and remainder padded to vec4s, and the factor as
-    /// 4 × 4 sub-blocks by columns, with zeros beyond D, or its diagonal. Components with diagonal factors are filled
-    /// up to whole octets by others of weight 0.
+    /// 4 × 4 sub-blocks by columns, with zeros beyond D; where factors are diagonal, [`Self::octets`].
     pub fn tiled(&self) -> Vec<f32> {
+        if self.shape.is_diagonal() {
+            return self.octets();
+        }
         let padded = padded(self.shape.d);
         let mut tiled = Vec::new();
         for k in 0..self.shape.k {
             let (mut mean, mut remainder) = self.mean(k);
-            let mut factor = self.factor(k);
             mean.resize(padded, 0.0);
             remainder.resize(padded, 0.0);
-            let whitens = self.is_whitened(k);
-            tiled.extend([self.constants[k], f32::from(u8::from(whitens)), 0.0, 0.0]);
+            let whitens = f32::from(u8::from(self.is_whitened(k)));
+            tiled.extend([self.constants[k], whitens, 0.0, 0.0]);
             tiled.extend(mean);
             tiled.extend(remainder);
-            if self.shape.is_diagonal() {
-                factor.resize(padded, 0.0);
-                tiled.extend(factor);
-            } else {
-                push_tiles(&factor, self.shape.d, &mut tiled);
-            }
-        }
-        if self.shape.is_diagonal() {
-            let len = 4 * self.shape.staged_parameters_len();
-            for _ in self.shape.k..self.shape.k.next_multiple_of(8) {
-                let end = tiled.len() + len;
-                tiled.push((LOG_ZERO * std::f64::consts::LOG2_E) as f32);
-                tiled.resize(end, 0.0);
-            }
+            push_tiles(&self.factor(k), self.shape.d, &mut tiled);
         }
         tiled
+    }
+
+    /// By eight components, filled up by others of weight 0: an entry of constants, and for each four features one of
+    /// means, remainders and diagonals, zeros beyond D. Mirrors `struct Octet`.
+    fn octets(&self) -> Vec<f32> {
+        // Numbers of an entry, and of one of its arrays.
+        const ENTRY: usize = 4 * Shape::OCTET_ENTRY;
+        const ARRAY: usize = 4 * 8;
+        let entries = 1 + quads(self.shape.d);
+        let octets = self.shape.k.div_ceil(8);
+        let mut numbers = vec![0.0; octets * entries * ENTRY];
+        for k in 0..8 * octets {
+            let own = k / 8 * entries * ENTRY + k % 8 * 4;
+            let Some(&constant) = self.constants.get(k) else {
+                numbers[own] = (LOG_ZERO * std::f64::consts::LOG2_E) as f32;
+                continue;
+            };
+            numbers[own] = constant;
+            let (mean, remainder) = self.mean(k);
+            for (array, of) in [mean, remainder, self.factor(k)].iter().enumerate() {
+                for (quad, four) in of.chunks(4).enumerate() {
+                    let at = own + (1 + quad) * ENTRY + array * ARRAY;
+                    numbers[at..at + four.len()].copy_from_slice(four);
+                }
+            }
+        }
+        numbers
     }
 
     /// Whitens sums of r (x − μ_hi), and of r (x − μ_hi)² where those of features are kept, to sums of r y and r y²,

@@ -317,7 +317,7 @@ impl Plan {
         let len = shape.staged_len();
         let bytes_per_row = shape.scratch_bytes_per_row() as u64;
         let partial_bytes = (len * 16) as u64;
-        let parameter_bytes = (k * shape.staged_parameters_len() * 16) as u64;
+        let parameter_bytes = (shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
             // `score_tiles` takes four at a time.

@@ -335,6 +335,20 @@ fn structs_match_wgsl() {
             header("tol", offset_of!(Header, tol)),
         ]
     );
+    let (module, _) = parse(StageKey::ScoreTiles { d: 5 });
+    let array = |name: &str, at: usize| (name.to_owned(), 16 * 8 * at);
+    assert_eq!(
+        layout(&module, "Octet"),
+        (
+            vec![
+                array("means", 0),
+                array("remainders", 1),
+                array("factors", 2),
+                array("padding", 3)
+            ],
+            16 * Shape::OCTET_ENTRY
+        )
+    );
     let (module, _) = parse(StageKey::MergeNormalisers {
         d: 2,
         weighted: true,
@@ -668,7 +682,8 @@ impl Problem {
                             score,
                             n / 4 * octets * quads(d),
                             samples + scores,
-                            (n / 4 * octets, 0),
+                            // Runs of eight vec4s of features.
+                            (n / 4 * octets, quads(d).div_ceil(8)),
                         ),
                         step(normalise, n * octets, scores, (n, octets)),
                         step(
@@ -742,6 +757,7 @@ fn shaders_are_written_for_other_compilers() {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
                 StageKey::Accumulate { .. }
                 | StageKey::AccumulateTiles { .. }
+                | StageKey::ScoreTiles { .. }
                 | StageKey::StatisticsWorkgroup { .. } => "inner",
                 _ => "loop",
             },

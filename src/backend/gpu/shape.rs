@@ -126,15 +126,17 @@ impl Shape {
         }
     }
 
-    /// vec4s of a component's parameters in the staged regime: constant, mean, remainder, factor.
+    /// vec4s of an entry of eight components' parameters with diagonal factors, a quarter of them padding. Mirrors `struct Octet`.
+    pub const OCTET_ENTRY: usize = 4 * 8;
+
+    /// vec4s of all components' parameters in the staged regime: constants, means, remainders, factors.
     pub const fn staged_parameters_len(self) -> usize {
         let q = quads(self.d);
-        1 + 2 * q
-            + if self.is_diagonal() {
-                q
-            } else {
-                4 * triangle::packed_len(q)
-            }
+        if self.is_diagonal() {
+            self.k.div_ceil(8) * (1 + q) * Self::OCTET_ENTRY
+        } else {
+            self.k * (1 + 2 * q + 4 * triangle::packed_len(q))
+        }
     }
 
     /// Bytes of scratch memory that a row takes in the staged regime: its scores, and where these come in octets its

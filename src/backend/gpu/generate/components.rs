@@ -329,15 +329,26 @@ pub(in super::super) fn commit_step(shape: Shape, layout: ParameterLayout) -> St
                 write(Some((number, name, &about)), name, packed(&first));
             }
         }
+        ParameterLayout::Tiled if shape.is_diagonal() => {
+            let entry = 4 * Shape::OCTET_ENTRY;
+            let octet = (1 + quads(shape.d)) * entry;
+            let first = format!("k / 8u * {octet}u + k % 8u * 4u");
+            let feature = |array: usize| {
+                format!(
+                    "{first} + (1u + i / 4u) * {entry}u + {}u + i % 4u",
+                    32 * array
+                )
+            };
+            let places = [feature(0), feature(2), feature(1), first.clone()];
+            let about = "By eight components, see octets.wgsl.";
+            write(Some((5, "components", about)), "components", places);
+        }
         ParameterLayout::Tiled => {
             let (first, padded) = (
-                format!("k * {}u", 4 * shape.staged_parameters_len()),
+                format!("k * {}u", 4 * shape.with(1).staged_parameters_len()),
                 padded(shape.d),
             );
-            let factor = match shape.is_diagonal() {
-                true => "i".to_owned(),
-                false => "16u * at(i / 4u, j / 4u) + 4u * (j % 4u) + i % 4u".to_owned(),
-            };
+            let factor = "16u * at(i / 4u, j / 4u) + 4u * (j % 4u) + i % 4u";
             write(
                 Some((
                     5,

@@ -7,7 +7,7 @@ use super::{PARTS, POWERS, fill, named, staged};
 
 /// The text of `score_tiles` for D features.
 pub(in super::super) fn score_tiles(d: usize) -> String {
-    let [mut squares, mut features, mut scores] = [const { String::new() }; 3];
+    let [mut squares, mut runs, mut features, mut sums, mut scores] = [const { String::new() }; 5];
     for part in 0..4 {
         let feature = match d % 4 {
             0 => format!("(4u * i + {part}u)"),
@@ -17,28 +17,21 @@ pub(in super::super) fn score_tiles(d: usize) -> String {
     }
     for c in 0..8 {
         line!(squares, "var m{c} = vec4(0.0);");
-        for (name, quad) in [
-            ("mean", "0u"),
-            ("remainder", "QUADS"),
-            ("factor", "2u * QUADS"),
-        ] {
-            let at = format!("parameters + {c}u * COMPONENT + {quad}");
-            line!(features, "let {name}{c} = components[{at}];");
+        line!(runs, "var run{c} = vec4(0.0);");
+        line!(sums, "m{c} += run{c};");
+        for name in ["mean", "remainder", "factor"] {
+            line!(features, "let {name}{c} = components[entry].{name}s[{c}];");
         }
         for (part, name) in PARTS.iter().enumerate() {
             line!(
                 features,
                 "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
             );
+            line!(features, "run{c} = fma(y{c}_{part}, y{c}_{part}, run{c});");
         }
-        // Four squares at a time, which rounds the long sum less often.
-        let sum = (1..4).fold(format!("y{c}_0 * y{c}_0"), |sum, part| {
-            format!("fma(y{c}_{part}, y{c}_{part}, {sum})")
-        });
-        line!(features, "m{c} += {sum};");
         line!(
             scores,
-            "let q{c} = components[first + {c}u * COMPONENT].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
+            "let q{c} = components[first].means[{c}].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
         );
     }
     for (row, part) in PARTS.iter().enumerate() {
@@ -55,7 +48,9 @@ pub(in super::super) fn score_tiles(d: usize) -> String {
     let text = include_str!("../../../../shaders/score_tiles.wgsl");
     let parts = [
         ("squares", squares),
+        ("runs", runs),
         ("features", features),
+        ("sums", sums),
         ("scores", scores),
     ];
     // Before the function of that name would be put in.
@@ -87,15 +82,19 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
          const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst PACK: u32 = {pack}u;\n\
          const PACKS: u32 = 8u * OCTETS / PACK;\nconst FEATURES: u32 = {features}u;\n\
          const SLICES: u32 = {slices}u;\nconst LANES: u32 = PACKS * FEATURES;\n\
-         // Rows in workgroup memory.\nconst ROWS: u32 = {}u;\n\
+         // Rows in workgroup memory, and how many of them are written out.\nconst ROWS: u32 = {}u;\nconst UNROLLED: u32 = {}u;\n\
          // Whether one second moment a component is wanted, the sum of squared distances that scores tell.\n\
          const SPHERICAL: bool = {spherical};\n\n{POWERS}",
-        Tiles::ROWS
+        Tiles::ROWS,
+        tiles.unrolled()
     );
     let mut sums = String::new();
     let mut names = Vec::new();
     for c in 0..pack {
-        line!(sums, "let mean{c} = components[mean + {c}u * COMPONENT];");
+        line!(
+            sums,
+            "let mean{c} = components[means].means[owned % 8u + {c}u];"
+        );
         names.push(format!("s1_{c}"));
         if !spherical {
             names.push(format!("s2_{c}"));
@@ -110,7 +109,7 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
     if slices > 1 {
         for name in &names {
             let repeated = [
-                ("buffer", "shares".to_owned()),
+                ("buffer", "trunk".to_owned()),
                 ("column", name.clone()),
                 ("slices", format!("{slices}u")),
             ];
@@ -159,15 +158,17 @@ fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
     let mut text = String::new();
     line!(
         text,
-        "for (var row = slice; row < ROWS; row += {unrolled}u * SLICES) {{"
+        "for (var some = slice; some < ROWS / UNROLLED; some += SLICES) {{"
     );
     for n in 0..unrolled {
-        line!(text, "    let at{n} = row + {n}u * SLICES;");
-        line!(text, "    let x{n} = rows_of[at{n} * FEATURES + own_quad];");
+        line!(
+            text,
+            "    let x{n} = features_of[some].rows[{n}].quads[own_quad];"
+        );
         for half in 0..pack / 4 {
             line!(
                 text,
-                "    let r{n}_{half} = shares[at{n} * PAIRS + PACK / 4u * own_pack + {half}u];"
+                "    let r{n}_{half} = shares[some].rows[{n}].packs[own_pack].pairs[{half}];"
             );
         }
         for c in 0..pack {

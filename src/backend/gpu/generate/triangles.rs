@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::plan::Tiling;
 use super::super::shape::{quads, score_rows};
-use super::{FEATURES, PARTS, fill, staged};
+use super::{FEATURES, PARTS, fill, named, staged};
 
 /// Up to this D rows are whitened in registers.
 const MOST_UNROLLED: usize = 64;
@@ -98,6 +98,17 @@ pub(in super::super) fn accumulate(d: usize) -> String {
          const ROWS: u32 = {rows}u;\n// How many invocations share the rows of a tile.\nconst SLICES: u32 = {slices}u;\n"
     );
     let quarters = edge / 4;
+    let at = |place: &str| {
+        format!("z[{place}.four].rows[{place}.row].sides[{place}.side].quads[{place}.quad]")
+    };
+    let padding = match tiling.vec4s(d) % 2 {
+        0 => "    padding: vec4<f32>,\n",
+        _ => "",
+    };
+    let row = format!(
+        "// An odd number of vec4s, so that neighbours read different banks.\n\
+         struct Row {{\n    sides: array<Side, SIDES>,\n{padding}}}"
+    );
     let columns: Vec<String> = (0..edge)
         .flat_map(|j| (0..quarters).map(move |q| format!("column_{j}_{q}")))
         .collect();
@@ -111,11 +122,12 @@ pub(in super::super) fn accumulate(d: usize) -> String {
         if slices > 1 {
             line!(
                 shared,
-                "workgroupBarrier();\nz[place.x].quads[place.y] = {column};\nworkgroupBarrier();"
+                "workgroupBarrier();\n{} = {column};\nworkgroupBarrier();",
+                at("place")
             );
             line!(shared, "if slice == 0u {{");
             for s in 1..slices {
-                line!(shared, "    {column} += z[place_{s}.x].quads[place_{s}.y];");
+                line!(shared, "    {column} += {};", at(&format!("place_{s}")));
             }
             line!(shared, "}}");
         }
@@ -123,15 +135,21 @@ pub(in super::super) fn accumulate(d: usize) -> String {
     let [mut rows_sum, mut weights_sum] = [const { String::new() }; 2];
     for other in 1..tiling.row_lanes(d) {
         line!(rows_sum, "place = place_of(lane + {other}u);");
-        line!(rows_sum, "s1 += z[place.x].quads[place.y];");
+        line!(rows_sum, "s1 += {};", at("place"));
+        let (row, quad) = (other / tiling.vec4s(d), other % tiling.vec4s(d));
         line!(
             weights_sum,
-            "s0 += z[{other}u / STRIDE].quads[{other}u % STRIDE].x;"
+            "s0 += z[{}].rows[{}].sides[{}].quads[{}].x;",
+            row / 4,
+            row % 4,
+            quad / quarters,
+            quad % quarters
         );
     }
     let text = fill(
         include_str!("../../../../shaders/accumulate.wgsl"),
         &[
+            ("row", &row),
             ("columns", &declared),
             ("bring", &bring(tiling.rounds(d))),
             ("whiten", &whiten(tiling.rounds(d))),
@@ -159,8 +177,16 @@ fn bring(rounds: usize) -> String {
 fn whiten(rounds: usize) -> String {
     let mut text = String::new();
     for n in 0..rounds {
-        let template = include_str!("../../../../shaders/shared/whiten_rows.wgsl");
-        text += &template.replace("$n", &n.to_string());
+        for (parts, first) in [("xy", 0), ("zw", 2)] {
+            let template = include_str!("../../../../shaders/shared/whiten_rows.wgsl");
+            let halves = [
+                ("n", n.to_string()),
+                ("parts", parts.to_owned()),
+                ("first", first.to_string()),
+                ("second", (first + 1).to_string()),
+            ];
+            text += &named(template, &halves);
+        }
     }
     text
 }
@@ -168,21 +194,21 @@ fn whiten(rounds: usize) -> String {
 /// Adds an invocation's slice of the rows in workgroup memory to its tile.
 fn walk(tiling: Tiling) -> String {
     let quarters = tiling.edge / 4;
-    let unrolled = Tiling::UNROLLED;
+    const { assert!(Tiling::UNROLLED == 4, "z has fours of rows") };
     let mut text = String::new();
     line!(
         text,
-        "for (var row = {unrolled}u * slice; row < ROWS; row += {unrolled}u * SLICES) {{"
+        "for (var four = slice; four < ROWS / 4u; four += SLICES) {{"
     );
-    for n in 0..unrolled {
+    for n in 0..Tiling::UNROLLED {
         for q in 0..quarters {
             line!(
                 text,
-                "    let a{n}_{q} = z[row + {n}u].quads[tile_i + {q}u];"
+                "    let a{n}_{q} = z[four].rows[{n}].sides[i].quads[{q}];"
             );
             line!(
                 text,
-                "    let b{n}_{q} = z[row + {n}u].quads[tile_j + {q}u];"
+                "    let b{n}_{q} = z[four].rows[{n}].sides[j].quads[{q}];"
             );
         }
         for j in 0..tiling.edge {

@@ -95,12 +95,15 @@ fn row(unrolled: &Unrolled, shape: Shape, weighted: bool) -> String {
         });
         line!(
             text,
-            "features_of[lane].quads[{q}] = vec4({});",
+            "features_of[lane / 2u].rows[lane % 2u].quads[{q}] = vec4({});",
             parts.join(", ")
         );
     }
     for c in 0..k {
-        line!(text, "shares_of[lane].components[{c}] = e{c} * share;");
+        line!(
+            text,
+            "shares_of[lane / 2u].rows[lane % 2u].components[{c}] = e{c} * share;"
+        );
     }
     text
 }
@@ -112,12 +115,12 @@ fn pair(shape: Shape) -> String {
     for n in 0..2 {
         line!(
             text,
-            "let r{n} = shares_of[2u * pair + {n}u].components[own];"
+            "let r{n} = shares_of[pair].rows[{n}].components[own];"
         );
         for q in 0..quads(d) {
             line!(
                 text,
-                "let v{n}_{q} = features_of[2u * pair + {n}u].quads[{q}];"
+                "let v{n}_{q} = features_of[pair].rows[{n}].quads[{q}];"
             );
         }
         line!(text, "s0 += r{n};");
