@@ -4,6 +4,8 @@
 //! different for an M-step in single precision, the steps before it count and the next one is made on the host, from
 //! the samples' statistics where the device stopped.
 
+use rayon::prelude::*;
+
 use super::convergence;
 use super::engine::Engine;
 use super::run::Run;
@@ -12,6 +14,8 @@ use crate::backend::{Components, EmStep, Precision, Walk, Walked, Watch};
 /// Up to this κ ([`Components::kappa`]) a device makes M-steps. Its factors are off by a few units in the last place of
 /// their entries, which covariances see some κ times larger: 256 · 4 · 6e-8 is below what a fit promises, 1e-4.
 const KAPPA: f64 = 256.0;
+/// From so many components of steps on, times D³, judging is worth sharing between threads.
+const WORTH_SHARING: usize = 1 << 16;
 /// So many steps the host takes once the device stopped: what stopped it may go on.
 const PAUSE: usize = 8;
 
@@ -60,24 +64,39 @@ impl Run<'_> {
     pub(super) fn accept(&self, walked: &mut Walked) {
         let mut convergence = self.convergence.clone();
         let mut before: &Components = &self.components;
+        let mut kappa = before.kappa();
+        let judged = self.judged(&walked.steps);
         let mut accepted = 0;
-        for step in &walked.steps {
-            let is_sound = before.kappa() <= KAPPA
-                && (self.options.is_parity() || self.maximisation.is_sound(&step.components));
+        for (step, (kappa_after, is_above)) in walked.steps.iter().zip(judged) {
+            let is_sound = kappa <= KAPPA && is_above;
             let noise = || convergence::noise(Precision::F32, before);
             let converged =
                 self.acceleration.is_none() && convergence.step(step.squared_length, noise);
             if !is_sound || converged {
                 break;
             }
-            before = &step.components;
+            (before, kappa) = (&step.components, kappa_after);
             accepted += 1;
         }
-        let led_astray = !walked.steps.is_empty() && before.kappa() > KAPPA;
+        let led_astray = !walked.steps.is_empty() && kappa > KAPPA;
         if accepted < walked.steps.len() || led_astray {
             walked.steps.truncate(accepted);
             walked.statistics = None;
             walked.stopped = true;
+        }
+    }
+
+    /// κ after each step, and whether no covariance is below the floor: by all threads where factors are large.
+    fn judged(&self, steps: &[EmStep]) -> Vec<(f64, bool)> {
+        let (maximisation, is_parity) = (&self.maximisation, self.options.is_parity());
+        let judge = |step: &EmStep| {
+            let after = &step.components;
+            (after.kappa(), is_parity || maximisation.is_sound(after))
+        };
+        let cost = steps.len() * self.components.len() * self.components.n_features.pow(3);
+        match cost < WORTH_SHARING {
+            true => steps.iter().map(judge).collect(),
+            false => steps.par_iter().map(judge).collect(),
         }
     }
 
