@@ -9,22 +9,6 @@
 
 override WORKGROUP: u32 = 64u;
 
-// Which blocks this dispatch sums: `count` entries of `blocks`, `width` workgroups in x. Entries of one block
-// under several models stand side by side, so that its rows are read into a cache once.
-struct BlockRange {
-    count: u32,
-    width: u32,
-    // Distance between two features of a row: samples are feature-major within a block.
-    rows_per_block: u32,
-    padding: u32,
-}
-
-@group(0) @binding(0) var<uniform> range: BlockRange;
-@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;
-@group(0) @binding(2) var<storage, read> samples: array<f32>;
-@group(0) @binding(3) var<storage, read> blocks: array<Block>;
-@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
-
 //@ reduction
 
 @compute @workgroup_size(WORKGROUP)

@@ -7,21 +7,6 @@
 
 //@ constants
 
-// Which parts this dispatch sums: `count` entries of `blocks`, `width` workgroups in x.
-struct BlockRange {
-    count: u32,
-    width: u32,
-    // Distance between two features of a row: samples are feature-major within a block.
-    rows_per_block: u32,
-    padding: u32,
-}
-
-@group(0) @binding(0) var<uniform> range: BlockRange;
-@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;
-@group(0) @binding(2) var<storage, read> samples: array<f32>;
-@group(0) @binding(3) var<storage, read> blocks: array<Block>;
-@group(0) @binding(4) var<storage, read_write> partials: array<f32>;
-
 // Odd distances between rows, so that neighbours read different banks.
 struct Features {
     quads: array<vec4<f32>, QUADS | 1u>,

@@ -18,6 +18,7 @@ const PARTS: [&str; 4] = ["x", "y", "z", "w"];
 const SOFTMAX: &str = include_str!("../../../shaders/shared/softmax.wgsl");
 const BATCH: &str = include_str!("../../../shaders/shared/batch.wgsl");
 const BLOCK: &str = include_str!("../../../shaders/shared/block.wgsl");
+const BLOCK_RANGE: &str = include_str!("../../../shaders/shared/block_range.wgsl");
 const GROUPS: &str = include_str!("../../../shaders/shared/groups.wgsl");
 const SUBGROUPS: &str = include_str!("../../../shaders/shared/subgroups.wgsl");
 const TREE: &str = include_str!("../../../shaders/shared/tree.wgsl");
@@ -138,7 +139,7 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Redu
     let mut names = unrolled.names();
     names.extend(["tops", "logs"].map(str::to_owned));
     let constants = format!(
-        "{}// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{SOFTMAX}",
+        "{}// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(names.len()),
         models_per_dispatch(shape)
     );

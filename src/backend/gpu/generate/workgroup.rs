@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::super::plan::{Sharing, models_per_dispatch};
 use super::super::shape::{Shape, quads};
 use super::unrolled::{Unrolled, accumulators};
-use super::{BLOCK, PARTS, SOFTMAX, fill};
+use super::{BLOCK, BLOCK_RANGE, PARTS, SOFTMAX, fill};
 use crate::mixture::CovarianceType;
 
 /// The text of `statistics_workgroup` for a shape.
@@ -24,7 +24,7 @@ pub(in super::super) fn statistics_workgroup(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
          // Invocations, and how many of them share the rows of a component.\n\
          const WORKGROUP: u32 = {workgroup}u;\nconst SLICES: u32 = {slices}u;\n\
-         const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{SOFTMAX}",
+         const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
         Sharing::CHUNK,

@@ -1,0 +1,79 @@
+//! A name for each text.
+
+use super::super::layout::{ParameterLayout, SumLayout};
+use super::super::plan::Tiles;
+use super::super::shape::Shape;
+use super::super::stage::StageKey;
+
+fn layout_name(sums: SumLayout) -> &'static str {
+    match sums {
+        SumLayout::Groups(_) => "groups",
+        SumLayout::Features => "features",
+        SumLayout::Tiles => "tiles",
+        SumLayout::Diagonals => "diagonals",
+    }
+}
+
+/// A name for a file: the stage and what its text and overrides depend on.
+pub(super) fn name(key: StageKey) -> String {
+    let of = |shape: Shape| {
+        let t = shape.covariance_type.name();
+        format!("{}-{t}-d{}-k{}", key.stem(), shape.d, shape.k)
+    };
+    let also = |yes: bool, word: &'static str| if yes { word } else { "" };
+    match key {
+        StageKey::StatisticsRegisters {
+            shape,
+            weighted,
+            reduction,
+        } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::MStep { shape } => of(shape),
+        StageKey::SumBlocks { k } | StageKey::ConcludeStep { k } => format!("{}-k{k}", key.stem()),
+        StageKey::PoolMoments { shape, sums }
+        | StageKey::MStepDiagonals { shape, sums }
+        | StageKey::MStepTriangles { shape, sums, .. } => of(shape) + "-" + layout_name(sums),
+        StageKey::CommitStep { shape, parameters } => match parameters {
+            ParameterLayout::Packed => of(shape) + "-packed",
+            ParameterLayout::Chunks { .. } => of(shape) + "-chunks",
+            ParameterLayout::Tiled => of(shape) + "-tiled",
+        },
+        StageKey::StatisticsWorkgroup {
+            shape, weighted, ..
+        } => of(shape) + also(weighted, "-weighted"),
+        StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
+        StageKey::StatisticsGroups {
+            shape,
+            hoisted,
+            reduction,
+        } => of(shape) + also(hoisted, "-hoisted") + also(reduction.subgroups > 0, "-subgroups"),
+        StageKey::MergeNormalisers { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
+        }
+        StageKey::Responsibilities {
+            d,
+            weighted,
+            each_row,
+        } => {
+            let name = format!("{}-d{d}", key.stem());
+            name + also(weighted, "-weighted") + also(each_row, "-rows")
+        }
+        StageKey::Accumulate { d, whitens } => {
+            format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
+        }
+        StageKey::ScoreFull { d } | StageKey::ScoreDiagonal { d } | StageKey::ScoreTiles { d } => {
+            format!("{}-d{d}", key.stem())
+        }
+        StageKey::NormaliseTiles { d, weighted } => {
+            format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
+        }
+        StageKey::AccumulateTiles { d, tiles } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
+            let name = format!("{}-d{d}-o{}", key.stem(), tiles.octets);
+            name + also(spherical, "-spherical")
+        }
+        StageKey::ReducePartials
+        | StageKey::Nearest
+        | StageKey::MeasureBandwidth
+        | StageKey::MeasureFma => key.stem().to_owned(),
+    }
+}

@@ -1,0 +1,234 @@
+//! Fits whose time per iteration is predicted, and what the formulas need at least.
+
+use super::super::plan::{DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiles, Tiling};
+use super::super::shape::{Shape, quads, score_rows};
+use super::super::stage::StageKey;
+use super::super::staged;
+use crate::mixture::CovarianceType::{self, Diag, Full, Spherical};
+use crate::mixture::triangle;
+
+/// The fewest instructions of one round of a stage's hot loop, as [`Shape::least_operations`].
+pub(super) fn minimum(key: StageKey) -> Option<usize> {
+    match key {
+        StageKey::StatisticsRegisters {
+            shape,
+            weighted: false,
+            ..
+        } => Some(shape.least_operations()),
+        // Two rows under one component: features by fours and r, x - mu, S0 and the moments.
+        StageKey::StatisticsWorkgroup {
+            shape,
+            weighted: false,
+            ..
+        } => Some(2 * (quads(shape.d) + 1 + shape.d + 1 + shape.least_moments())),
+        // Reads; the difference, the power, the largest and the sum; one write.
+        StageKey::LogNormalisers {
+            shape,
+            hoisted: false,
+        } => Some(shape.d + shape.k * (shape.least_score() + 2) + 2 * (shape.k - 1) + 1),
+        StageKey::StatisticsGroups {
+            shape,
+            hoisted: false,
+            ..
+        } => Some(
+            shape.d
+                + 1
+                + shape.k * (shape.least_score() + Shape::LEAST_SHARE + shape.least_moments()),
+        ),
+        // Reads and differences, U, squares, the score, which is written.
+        StageKey::ScoreFull { d } if d <= 64 => {
+            Some(score_rows(d) * (3 * d + triangle::packed_len(d) + 2))
+        }
+        // Some rows of a square tile, two sides of vec4s read for each.
+        StageKey::Accumulate { d, whitens: false } => {
+            let tiling = Tiling::of(d);
+            Some(Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2))
+        }
+        // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
+        // of features; x - mu, whitening, the square.
+        StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        // A feature of four points and eight centres, read by fours: the difference and its square.
+        StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
+        // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
+        // moments r (x - mu) and its product.
+        StageKey::AccumulateTiles { tiles, .. } => {
+            let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
+            let operations = if spherical { 2 } else { 4 };
+            Some(tiles.unrolled() * (1 + tiles.pack / 4 + operations * 4 * tiles.pack))
+        }
+        _ => None,
+    }
+}
+
+/// A fit whose time per iteration is predicted.
+pub(in super::super) struct Problem {
+    pub(in super::super) shape: Shape,
+    pub(in super::super) n: usize,
+}
+
+/// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
+/// that are read and written, how many invocations do what stands outside that loop, and about how often each of them
+/// goes through the other loops.
+pub(in super::super) struct Step {
+    pub(in super::super) key: StageKey,
+    pub(super) rounds: usize,
+    pub(in super::super) bytes: usize,
+    pub(super) invocations: usize,
+    pub(super) trips: usize,
+}
+
+pub(in super::super) const PROBLEMS: [Problem; 9] = {
+    const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        Problem {
+            shape,
+            n: 1_000_000,
+        }
+    }
+    [
+        problem(Full, 2, 4),
+        problem(Full, 4, 6),
+        problem(Full, 8, 2),
+        problem(Full, 4, 20),
+        problem(Full, 11, 13),
+        problem(Full, 32, 16),
+        problem(Full, 64, 64),
+        problem(Diag, 16, 20),
+        problem(Spherical, 128, 1024),
+    ]
+};
+
+impl Problem {
+    pub(in super::super) fn name(&self) -> String {
+        let Shape {
+            covariance_type,
+            d,
+            k,
+        } = self.shape;
+        format!("{} N={} D={d} K={k}", covariance_type.name(), self.n)
+    }
+
+    /// What the plan for a GPU with these limits does, samples and scratch read from memory each time.
+    pub(in super::super) fn steps(&self, limits: &DeviceLimits) -> Vec<Step> {
+        let (shape, n) = (self.shape, self.n);
+        let (k, d) = (shape.k, shape.d);
+        let layout = SampleLayout::new(n, d, false, limits).expect("a block fits");
+        let plan = Plan::of_features(&layout, shape, limits).expect("a plan");
+        let sums = layout.blocks.len() * plan.sums_per_block * 4;
+        let blocks = layout.blocks.len();
+        let step = |key, rounds, bytes, (invocations, trips)| Step {
+            key,
+            rounds,
+            bytes,
+            invocations,
+            trips,
+        };
+        match plan.regime {
+            Regime::Registers { reduction } => {
+                let key = StageKey::StatisticsRegisters {
+                    shape,
+                    weighted: false,
+                    reduction,
+                };
+                let invocations = blocks * reduction.workgroup as usize;
+                vec![step(key, n, 4 * n * d + sums, (invocations, 8))]
+            }
+            Regime::Workgroup { sharing, part_rows } => {
+                let key = StageKey::StatisticsWorkgroup {
+                    shape,
+                    weighted: false,
+                    sharing,
+                };
+                let parts = n.div_ceil(part_rows);
+                let invocations = parts * sharing.workgroup;
+                let tiles = part_rows / sharing.workgroup;
+                vec![step(
+                    key,
+                    invocations * tiles * sharing.rounds(),
+                    4 * n * d + 4 * parts * plan.sums_per_block,
+                    (invocations, tiles),
+                )]
+            }
+            Regime::Groups(Groups {
+                reduction,
+                score,
+                sum,
+                hoisted,
+            }) => {
+                let (scored, summed) = (k.div_ceil(score), k.div_ceil(sum));
+                let score = StageKey::LogNormalisers {
+                    shape: shape.with(score),
+                    hoisted,
+                };
+                let sum = StageKey::StatisticsGroups {
+                    shape: shape.with(sum),
+                    reduction,
+                    hoisted,
+                };
+                let merge = StageKey::MergeNormalisers { d, weighted: false };
+                let invocations = blocks * summed * reduction.workgroup as usize;
+                // Groups of one block run side by side: its rows are read from memory once.
+                vec![
+                    step(score, n * scored, 4 * n * d + 8 * n * scored, (0, 0)),
+                    step(merge, n * scored, 8 * n * (scored + 1), (n, 8)),
+                    step(sum, n * summed, 4 * n * d + 8 * n + sums, (invocations, 8)),
+                ]
+            }
+            Regime::Staged { segment_rows, .. } => {
+                let len = shape.staged_len();
+                let partials = n.div_ceil(segment_rows) * len * 16;
+                let [score, normalise, accumulate, _] =
+                    staged::statistics_stages(shape, false, false);
+                let samples = 4 * n * d;
+                if shape.is_diagonal() {
+                    let tiles = Tiles::of(shape);
+                    let (octets, scores) = (k.div_ceil(8), 4 * n * k.next_multiple_of(8));
+                    let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
+                    let rows = tiles.slices * tiles.unrolled();
+                    vec![
+                        step(
+                            score,
+                            n / 4 * octets * quads(d),
+                            samples + scores,
+                            // Runs of eight vec4s of features.
+                            (n / 4 * octets, quads(d).div_ceil(8)),
+                        ),
+                        step(normalise, n * octets, scores, (n, octets)),
+                        step(
+                            accumulate,
+                            n / rows * lanes,
+                            samples + scores + partials,
+                            // Two vec4s of responsibilities and of features for each sixteen rows.
+                            (
+                                n.div_ceil(segment_rows) * lanes,
+                                2 * segment_rows / Tiles::ROWS,
+                            ),
+                        ),
+                    ]
+                } else {
+                    let tiling = Tiling::of(d);
+                    let scores = 4 * n * k;
+                    let lanes = k * tiling.groups * tiling.workgroup;
+                    let rows = tiling.slices * Tiling::UNROLLED;
+                    vec![
+                        step(score, n * k / score_rows(d), samples + scores, (0, 0)),
+                        step(normalise, 2 * n * k, 2 * scores, (n, k)),
+                        step(
+                            accumulate,
+                            n / rows * lanes,
+                            samples + scores + partials,
+                            (
+                                n.div_ceil(segment_rows) * lanes,
+                                segment_rows.div_ceil(tiling.rows),
+                            ),
+                        ),
+                    ]
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The texts, as files for other compilers.
+
+use super::super::plan::DeviceLimits;
+use super::super::stage::StageKey;
+use super::keys;
+use super::names::name;
+use super::problems::{PROBLEMS, Step, minimum};
+
+/// `benches/gpu/check` names the folder; otherwise it is gone with the test.
+#[test]
+fn shaders_are_written_for_other_compilers() {
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let named = std::env::var_os("WGMM_SHADERS").map(std::path::PathBuf::from);
+    let folder = named.as_deref().unwrap_or(temporary.path());
+    std::fs::create_dir_all(folder).expect("a folder");
+    let write = |name: &str, value: serde_json::Value| {
+        let text = serde_json::to_string_pretty(&value).expect("JSON");
+        std::fs::write(folder.join(name), text).expect("a file");
+    };
+    let steps: Vec<Vec<Step>> = {
+        let limits = DeviceLimits::WEBGPU;
+        let problems = PROBLEMS.iter();
+        problems.map(|problem| problem.steps(&limits)).collect()
+    };
+    let typical: Vec<String> = steps.iter().flatten().map(|step| name(step.key)).collect();
+    let mut variants = std::collections::BTreeMap::new();
+    for key in keys()
+        .into_iter()
+        .chain(steps.iter().flatten().map(|s| s.key))
+    {
+        let constants: serde_json::Map<_, _> = key
+            .constants()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let (name, text) = (name(key), key.source());
+        let variant = serde_json::json!({
+            "name": name,
+            "entry": key.stem(),
+            "constants": constants,
+            "hot": match key {
+                StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
+                StageKey::Accumulate { .. }
+                | StageKey::AccumulateTiles { .. }
+                | StageKey::ScoreTiles { .. }
+                | StageKey::StatisticsWorkgroup { .. } => "inner",
+                _ => "loop",
+            },
+            "minimum": minimum(key),
+            "typical": typical.contains(&name) && minimum(key).is_some(),
+        });
+        std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
+        let same = variants.insert(name.clone(), (variant.clone(), text.clone()));
+        assert!(
+            same.is_none_or(|other| other == (variant, text)),
+            "two variants called {name}"
+        );
+    }
+    let variants = variants.into_values().map(|(variant, _)| variant).collect();
+    write("variants.json", variants);
+    let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
+        let steps: Vec<_> = steps
+            .iter()
+            .map(|s| {
+                serde_json::json!({
+                    "variant": name(s.key),
+                    "rounds": s.rounds,
+                    "bytes": s.bytes,
+                    "invocations": s.invocations,
+                    "trips": s.trips,
+                })
+            })
+            .collect();
+        serde_json::json!({
+            "name": problem.name(),
+            "n": problem.n,
+            "d": problem.shape.d,
+            "minimum": problem.shape.least_operations(),
+            "steps": steps,
+        })
+    });
+    write("problems.json", problems.collect());
+}
