@@ -6,20 +6,10 @@
 
 //@ constants
 
-override WORKGROUP: u32 = 64u;
-
-@group(0) @binding(0) var<uniform> settings: Settings;
-@group(0) @binding(1) var<storage, read> walks: array<Walk>;
-// Per model and component mean, factor, remainder, constant.
-@group(0) @binding(2) var<storage, read> parameters: array<f32>;
-@group(0) @binding(3) var<storage, read> sums: array<f32>;
-@group(0) @binding(4) var<storage, read_write> trace: array<f32>;
-// What each component says of the step: its length, 1 if it is sound; its new log2 constant, a whole number and a part.
-@group(0) @binding(5) var<storage, read_write> verdicts: array<vec4<f32>>;
+//@ bindings
 
 // Shares of all components and of Gaussians; squares of the mean's step.
 var<workgroup> totals: array<vec3<f32>, WORKGROUP>;
-var<workgroup> found: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn m_step_diagonals(
@@ -82,16 +72,7 @@ fn m_step_diagonals(
         trace[to + REMAINDER + i] = (step - u * t) / g;
     }
 
-    found[lane] = vec4(moved, select(0.0, 1.0, is_sound), constant);
-    workgroupBarrier();
-    if lane == 0u {
-        var all = found[0];
-        for (var l = 1u; l < WORKGROUP; l++) {
-            let one = found[l];
-            all = vec4(all.x + one.x, min(all.y, one.y), add_parts(all.zw, one.zw));
-        }
-        //@ verdict
-    }
+    //@ verdict
 }
 
 // Entry i of the old factor, or of one that is fit for divisions where there is none.

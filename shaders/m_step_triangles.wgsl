@@ -6,16 +6,7 @@
 
 //@ constants
 
-override WORKGROUP: u32 = 64u;
-
-@group(0) @binding(0) var<uniform> settings: Settings;
-@group(0) @binding(1) var<storage, read> walks: array<Walk>;
-// Per model and component mean, factor, remainder, constant.
-@group(0) @binding(2) var<storage, read> parameters: array<f32>;
-@group(0) @binding(3) var<storage, read> sums: array<f32>;
-@group(0) @binding(4) var<storage, read_write> trace: array<f32>;
-// What each component says of the step: its length, 1 if it is sound; its new log2 constant, a whole number and a part.
-@group(0) @binding(5) var<storage, read_write> verdicts: array<vec4<f32>>;
+//@ bindings
 //@ pooled
 
 // Second moments, then C, then G without its diagonal.
@@ -32,7 +23,6 @@ var<workgroup> roots: array<f32, D>;
 var<workgroup> variances: array<f32, D>;
 var<workgroup> line: array<f32, D>;
 var<workgroup> totals: array<vec2<f32>, WORKGROUP>;
-var<workgroup> found: array<vec4<f32>, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn m_step_triangles(
@@ -186,16 +176,7 @@ fn m_step_triangles(
         }
     }
 
-    found[lane] = vec4(moved, select(0.0, 1.0, is_sound), constant);
-    workgroupBarrier();
-    if lane == 0u {
-        var all = found[0];
-        for (var l = 1u; l < WORKGROUP; l++) {
-            let one = found[l];
-            all = vec4(all.x + one.x, min(all.y, one.y), add_parts(all.zw, one.zw));
-        }
-        //@ verdict
-    }
+    //@ verdict
 }
 
 // Entry (i, j) of the old factor, and of one that is fit for divisions where there is none.

@@ -1,9 +1,18 @@
-let change = weight - before.x;
-let length = change * change / before.x + select(0.0, before.x * all.x, is_gaussian);
-let is_fit = has_samples && (!is_gaussian || all.y > 0.5) && length < 1e30;
-let log_weight = add_parts(before.yz, log2_parts(weight));
-let log_constant = add_parts(log_weight, select(vec2(0.0), all.zw, is_gaussian));
-verdicts[model * (K + 1u) + k] = vec4(length, select(0.0, 1.0, is_fit), log_constant);
-trace[shares + k] = s0;
-// For `commit_step`.
-trace[to + COMPONENT_PARAMETERS - 1u] = weight;
+found[lane] = vec4(moved, select(0.0, 1.0, is_sound), constant);
+workgroupBarrier();
+if lane == 0u {
+    var all = found[0];
+    for (var l = 1u; l < WORKGROUP; l++) {
+        let one = found[l];
+        all = vec4(all.x + one.x, min(all.y, one.y), add_parts(all.zw, one.zw));
+    }
+    let change = weight - before.x;
+    let length = change * change / before.x + select(0.0, before.x * all.x, is_gaussian);
+    let is_fit = has_samples && (!is_gaussian || all.y > 0.5) && length < 1e30;
+    let log_weight = add_parts(before.yz, log2_parts(weight));
+    let log_constant = add_parts(log_weight, select(vec2(0.0), all.zw, is_gaussian));
+    verdicts[model * (K + 1u) + k] = vec4(length, select(0.0, 1.0, is_fit), log_constant);
+    trace[shares + k] = s0;
+    // For `commit_step`.
+    trace[to + COMPONENT_PARAMETERS - 1u] = weight;
+}

@@ -12,6 +12,7 @@ use super::steps::{CONVERGENCE, PARTS_OF, STATISTICS_AT_ONCE, WALK, reduction, s
 use super::unrolled::shared_memory;
 use super::*;
 
+const COMPONENT_STEP: &str = include_str!("../../../../shaders/shared/component_step.wgsl");
 const VERDICT: &str = include_str!("../../../../shaders/shared/verdict.wgsl");
 /// How much larger than at its beginning rounding may become on the way, which compilers need not know.
 const HYSTERESIS: f64 = 2.0;
@@ -184,6 +185,7 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> Strin
         include_str!("../../../../shaders/m_step_triangles.wgsl"),
         &[
             ("constants", &constants),
+            ("bindings", COMPONENT_STEP),
             ("pooled", pooled),
             ("second", second),
             ("variance", variance),
@@ -259,6 +261,7 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
         include_str!("../../../../shaders/m_step_diagonals.wgsl"),
         &[
             ("constants", &constants),
+            ("bindings", COMPONENT_STEP),
             ("variance", &variance),
             ("verdict", VERDICT),
         ],
