@@ -112,38 +112,27 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
             let width = M * Vector::<S, T>::LEN;
             scratch.y.reserve(model.k * D * width);
             scratch.q.reserve(model.k * width);
-            scratch.sums.reserve(rows.x.len() / D);
             let y = scratch.y.first_mut(model.k * D * width);
             let q = scratch.q.first_mut(model.k * width);
-            let sums = scratch.sums.first_mut(rows.x.len() / D);
             for (p, x) in rows.x.chunks_exact(panel * D).enumerate() {
                 for at in (0..panel).step_by(width) {
                     let densities = densities::<S, T, D, M>(simd, model, &x[at..], panel, y, q);
-                    let scale = match rows.weights {
-                        None => {
-                            likelihoods.add(&densities);
-                            let mut scale = densities.sum;
-                            for scale in &mut scale {
-                                *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
-                            }
-                            scale
-                        }
+                    let mut scale = densities.sum;
+                    for scale in &mut scale {
+                        *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
+                    }
+                    match rows.weights {
+                        None => likelihoods.add(&densities),
                         Some(weights) => {
                             let weights = load_all::<S, T, M>(simd, &weights[p * panel + at..]);
-                            likelihoods.add_largest(simd, &densities, &weights);
-                            store_all::<S, T, M>(densities.sum, &mut sums[p * panel + at..]);
-                            let mut scale = weights;
+                            likelihoods.add_weighted(simd, &densities, &scale, &weights);
                             for m in 0..M {
-                                scale[m] /= densities.sum[m];
+                                scale[m] *= weights[m];
                             }
-                            scale
                         }
-                    };
+                    }
                     accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
                 }
-            }
-            if let Some(weights) = rows.weights {
-                likelihoods.add_logs::<T, M>(simd, sums, weights);
             }
         },
     );

@@ -17,6 +17,7 @@ mod rows;
 mod scratch;
 mod softmax;
 mod strips;
+mod sum_logarithm;
 mod tied;
 mod tiled;
 mod vectors;

@@ -14,8 +14,6 @@ pub(super) struct Scratch<T> {
     pub(super) q: Aligned<T>,
     /// Σ y² of spherical covariances, `distances[panel][component][row]`.
     pub(super) distances: Aligned<T>,
-    /// Sums of relative densities of weighted rows.
-    pub(super) sums: Aligned<T>,
     /// What turns relative densities into responsibilities × weight.
     pub(super) scale: Aligned<T>,
     /// Σ y² so far.

@@ -5,6 +5,7 @@ use std::f64::consts::LN_2;
 use fearless_simd::prelude::*;
 
 use super::real::{Pair, Real, split};
+use super::sum_logarithm::log2_of_sums;
 use super::vectors::{Vector, load_all, splat, store_all};
 
 /// Of some rows: the largest log density to base 2, and the sum of densities relative to it.
@@ -91,6 +92,7 @@ impl<S: Simd, T: Real, const M: usize> Scale<S, T, M> {
 
 /// Running sums of log-likelihoods over a chunk of rows, to base 2.
 pub(super) struct Likelihoods<S: Simd> {
+    k: usize,
     /// Σ w × largest log density.
     largest: Pair<S>,
     /// Σ w log of the sums, weighted rows.
@@ -112,6 +114,7 @@ impl<S: Simd> Likelihoods<S> {
         let bits = vectors * (usize::BITS - k.leading_zeros()) as usize;
         let capacity = (1000 / bits).max(1);
         Self {
+            k,
             largest: [zero; 2],
             logs: [zero; 2],
             products: [one; 2],
@@ -138,35 +141,23 @@ impl<S: Simd> Likelihoods<S> {
         }
     }
 
-    /// Adds the largest densities of weighted rows, whose sums are left to [`Self::add_logs`].
+    /// Adds weighted rows, whose sums have the reciprocals `inverses`.
     #[inline(always)]
-    pub(super) fn add_largest<T: Real, const M: usize>(
+    pub(super) fn add_weighted<T: Real, const M: usize>(
         &mut self,
         simd: S,
         densities: &Densities<S, T, M>,
+        inverses: &[Vector<S, T>; M],
         weights: &[Vector<S, T>; M],
     ) {
-        let mut largest = splat::<S, T>(simd, T::from_f64(0.0));
-        for m in 0..M {
+        let log2 = log2_of_sums::<S, T, M>(simd, self.k, &densities.sum, inverses);
+        let (mut largest, mut logs) = (densities.largest[0] * weights[0], log2[0] * weights[0]);
+        for m in 1..M {
             largest = densities.largest[m].mul_add(weights[m], largest);
+            logs = log2[m].mul_add(weights[m], logs);
         }
         T::add_to(largest, &mut self.largest);
-    }
-
-    /// Adds the logarithms of the sums of weighted rows, whole panels of them: by themselves, for in a kernel's loop they
-    /// wait for one another.
-    #[inline(always)]
-    pub(super) fn add_logs<T: Real, const M: usize>(&mut self, simd: S, sums: &[T], weights: &[T]) {
-        let panel = M * Vector::<S, T>::LEN;
-        for (sums, weights) in sums.chunks_exact(panel).zip(weights.chunks_exact(panel)) {
-            let sums = load_all::<S, T, M>(simd, sums);
-            let weights = load_all::<S, T, M>(simd, weights);
-            let mut logs = splat::<S, T>(simd, T::from_f64(0.0));
-            for m in 0..M {
-                logs = T::log2(simd, sums[m]).mul_add(weights[m], logs);
-            }
-            T::add_to(logs, &mut self.logs);
-        }
+        T::add_to(logs, &mut self.logs);
     }
 
     #[inline(always)]

@@ -96,8 +96,6 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         let count = x.len() / d;
         log_densities::<S, T, M>(simd, model, x, plan.kept, scratch);
         scratch.scale.reserve(count);
-        scratch.sums.reserve(count);
-        let row_sums = scratch.sums.first_mut(count);
         let q = scratch.q.first_mut(k * count);
         let scale = scratch.scale.first_mut(count);
         for (p, (q, scale)) in q
@@ -107,22 +105,22 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         {
             let largest = largest_of::<S, T, M>(simd, q);
             let densities = softmax::<S, T, M>(simd, q, largest);
-            let mut weights = [splat::<S, T>(simd, T::from_f64(1.0)); M];
+            let mut inverses = densities.sum;
+            for inverse in &mut inverses {
+                *inverse = splat::<S, T>(simd, T::from_f64(1.0)) / *inverse;
+            }
             match rows.weights {
                 None => likelihoods.add(&densities),
-                Some(given) => {
-                    weights = load_all(simd, &given[part * plan.rows + p * width..]);
-                    likelihoods.add_largest(simd, &densities, &weights);
-                    store_all::<S, T, M>(densities.sum, &mut row_sums[p * width..]);
+                Some(weights) => {
+                    let weights =
+                        load_all::<S, T, M>(simd, &weights[part * plan.rows + p * width..]);
+                    likelihoods.add_weighted(simd, &densities, &inverses, &weights);
+                    for m in 0..M {
+                        inverses[m] *= weights[m];
+                    }
                 }
             }
-            for m in 0..M {
-                weights[m] /= densities.sum[m];
-            }
-            store_all::<S, T, M>(weights, scale);
-        }
-        if let Some(given) = rows.weights {
-            likelihoods.add_logs::<T, M>(simd, row_sums, &given[part * plan.rows..]);
+            store_all::<S, T, M>(inverses, scale);
         }
         match model.shape {
             Shape::Diagonal => {

@@ -1,0 +1,184 @@
+//! log₂ of a sum of a few relative densities, from the sum and its reciprocal, which a pass has at hand.
+//!
+//! With z = s/√K in [1/√K, √K] for a sum s of K densities, the largest of them 1: log z / (z − 1/z) = L / (2 sinh L) is a
+//! smooth function of z + 1/z = 2 cosh L, singular at −2 alone. Few terms of it do, and no exponent is to be taken off.
+
+use fearless_simd::prelude::*;
+
+use super::real::Real;
+use super::vectors::{Vector, splat};
+
+/// log₂ s = (s − K/s) p(s + K/s − centre) + ½ log₂ K on 1 ≤ s ≤ K. The terms of p are Remez', for the least error of log₂ s.
+struct Terms<const N: usize> {
+    k: f64,
+    half_log2_k: f64,
+    centre: f64,
+    terms: [f64; N],
+}
+
+/// Up to four components in f32, within 8e-9 but for rounding.
+const FOUR_F32: Terms<5> = Terms {
+    k: 4.0,
+    half_log2_k: 1.0,
+    centre: 4.5,
+    terms: [
+        0.346_358_95,
+        -0.027_275_318_2,
+        0.002_571_691_24,
+        -0.000_260_297_499,
+        2.654_811_76e-5,
+    ],
+};
+
+/// Up to eight components in f32, within 2e-9 but for rounding.
+const EIGHT_F32: Terms<7> = Terms {
+    k: 8.0,
+    half_log2_k: 1.5,
+    centre: 7.25,
+    terms: [
+        0.233_500_657,
+        -0.012_167_039_1,
+        0.000_757_015_399,
+        -5.037_606_72e-5,
+        3.479_195_58e-6,
+        -2.496_990_83e-7,
+        1.630_082_33e-8,
+    ],
+};
+
+/// Up to four components in f64, within 4e-18 but for rounding.
+const FOUR_F64: Terms<11> = Terms {
+    k: 4.0,
+    half_log2_k: 1.0,
+    centre: 4.5,
+    terms: [
+        0.346_358_952_962_397_9,
+        -0.027_275_352_339_253_45,
+        0.002_571_565_131_473_035,
+        -0.000_259_569_472_910_271_9,
+        2.716_135_308_980_198e-5,
+        -2.906_207_512_090_193e-6,
+        3.157_058_585_713_981e-7,
+        -3.467_338_195_456_248e-8,
+        3.840_724_568_395_483e-9,
+        -4.314_549_620_402_106e-10,
+        4.706_333_079_067_588e-11,
+    ],
+};
+
+/// Up to eight components in f64, within 2e-16 but for rounding.
+const EIGHT_F64: Terms<13> = Terms {
+    k: 8.0,
+    half_log2_k: 1.5,
+    centre: 7.25,
+    terms: [
+        0.233_500_656_174_193_7,
+        -0.012_167_037_878_367_9,
+        0.000_757_019_274_901_966_7,
+        -5.038_091_928_640_454e-5,
+        3.474_453_844_328_884e-6,
+        -2.449_550_019_774_834e-7,
+        1.753_105_052_876_867e-8,
+        -1.268_408_416_241_466e-9,
+        9.252_606_220_187_516e-11,
+        -6.790_062_066_275_049e-12,
+        5.036_014_248_739_381e-13,
+        -3.869_639_488_351_015e-14,
+        2.537_686_521_673_306e-15,
+    ],
+};
+
+/// log₂ of sums of K relative densities, the largest of them 1, whose reciprocals are `inverses`: within 2 ulp of the larger
+/// of 1 and ½ log₂ K for few components, within those of [`Real::log2`] for more.
+#[inline(always)]
+pub(super) fn log2_of_sums<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    k: usize,
+    sums: &[Vector<S, T>; M],
+    inverses: &[Vector<S, T>; M],
+) -> [Vector<S, T>; M] {
+    let single = size_of::<T>() == size_of::<f32>();
+    match k {
+        0..=4 if single => FOUR_F32.log2::<S, T, M>(simd, sums, inverses),
+        0..=4 => FOUR_F64.log2::<S, T, M>(simd, sums, inverses),
+        5..=8 if single => EIGHT_F32.log2::<S, T, M>(simd, sums, inverses),
+        5..=8 => EIGHT_F64.log2::<S, T, M>(simd, sums, inverses),
+        _ => {
+            let mut logs = *sums;
+            for m in 0..M {
+                logs[m] = T::log2(simd, sums[m]);
+            }
+            logs
+        }
+    }
+}
+
+impl<const N: usize> Terms<N> {
+    #[inline(always)]
+    fn log2<S: Simd, T: Real, const M: usize>(
+        &self,
+        simd: S,
+        sums: &[Vector<S, T>; M],
+        inverses: &[Vector<S, T>; M],
+    ) -> [Vector<S, T>; M] {
+        let k = number::<S, T>(simd, self.k);
+        let minus_k = number::<S, T>(simd, -self.k);
+        let centre = number::<S, T>(simd, self.centre);
+        let half = number::<S, T>(simd, self.half_log2_k);
+        let mut logs = *sums;
+        for m in 0..M {
+            let difference = inverses[m].mul_add(minus_k, sums[m]);
+            let sum = inverses[m].mul_add(k, sums[m] - centre);
+            let mut p = number::<S, T>(simd, self.terms[N - 1]);
+            for term in self.terms[..N - 1].iter().rev() {
+                p = p.mul_add(sum, number::<S, T>(simd, *term));
+            }
+            logs[m] = p.mul_add(difference, half);
+        }
+        logs
+    }
+}
+
+#[inline(always)]
+fn number<S: Simd, T: Real>(simd: S, x: f64) -> Vector<S, T> {
+    splat::<S, T>(simd, T::from_f64(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::level::{self, on_level};
+    use super::*;
+
+    #[inline(always)]
+    fn log2_of<S: Simd, T: Real>(simd: S, k: usize, s: f64) -> f64 {
+        let sum = number::<S, T>(simd, s);
+        let inverse = number::<S, T>(simd, 1.0) / sum;
+        let [log2] = log2_of_sums::<S, T, 1>(simd, k, &[sum], &[inverse]);
+        log2.as_slice()[0].to_f64()
+    }
+
+    #[test]
+    fn logarithms_of_sums_are_within_two_ulp() {
+        for level in level::all() {
+            for k in 1..=10 {
+                let size = (0.5 * (k as f64).log2()).max(1.0);
+                for i in 0..=3000 {
+                    let part = f64::from(i) / 3000.0;
+                    let s = f64::from((1.0 + (k - 1) as f64 * part) as f32);
+                    let single = on_level!(level, simd => log2_of::<_, f32>(simd, k, s));
+                    let double = on_level!(level, simd => log2_of::<_, f64>(simd, k, s));
+                    let exact = s.log2();
+                    let size = size.max(if k > 8 { exact } else { 0.0 });
+                    assert!(
+                        (single - exact).abs() <= 2.0 * size * f64::from(f32::EPSILON),
+                        "{k} components, {s}: {single}"
+                    );
+                    assert!(
+                        (double - exact).abs() <= 2.0 * size * f64::EPSILON,
+                        "{k} components, {s}: {double}"
+                    );
+                }
+            }
+        }
+    }
+}
