@@ -198,6 +198,11 @@ fn sum(
     let mut total = Sums::zero(layout);
     partials.iter().for_each(|partial| total.add(partial));
     total
+        .own
+        .iter_mut()
+        .for_each(DMatrix::fill_upper_triangle_with_lower_triangle);
+    total.expected.fill_upper_triangle_with_lower_triangle();
+    total
 }
 
 /// The complete data's information on a component's mean and shape: minus the second derivatives of its log-density,

@@ -119,7 +119,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     let densities = densities::<S, T, D, M>(simd, model, &x[at..], panel, y, q);
                     let mut scale = densities.sum;
                     for scale in &mut scale {
-                        *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
+                        *scale = T::reciprocal(simd, *scale);
                     }
                     match rows.weights {
                         None => likelihoods.add(&densities),

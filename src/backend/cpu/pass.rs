@@ -12,7 +12,7 @@ use super::real::Real;
 use super::rows::{CHUNK, Loader, Rows, WEIGHED, clear_weightless};
 use super::scratch::Workspace;
 use super::softmax::{Densities, Likelihoods, Scale, largest_of, softmax};
-use super::vectors::{Vector, load_all, splat, store_all};
+use super::vectors::{Vector, load_all, store_all};
 use super::{fused, tiled};
 use crate::backend::{BlockMask, Statistics, SummationBlocks};
 
@@ -276,7 +276,7 @@ pub(super) fn write_shares<S: Simd, T: Real, const M: usize>(
     let (lanes, width) = (Vector::<S, T>::LEN, M * Vector::<S, T>::LEN);
     let mut scale = densities.sum;
     for scale in &mut scale {
-        *scale = splat::<S, T>(simd, T::from_f64(1.0)) / *scale;
+        *scale = T::reciprocal(simd, *scale);
     }
     let scale = Scale::<S, T, M>::new(scale);
     for q in q.chunks_exact_mut(width).take(model.k) {

@@ -23,6 +23,8 @@ pub(super) trait Real: SimdFloatElement + Send + Sync + Default + 'static {
     fn exp2<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
     /// log₂ x for normal x > 0, within 2 ulp of the larger of it and 1.
     fn log2<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
+    /// 1 / x for normal x > 0, within 1 ulp; exact for powers of two.
+    fn reciprocal<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
     /// Adds the lanes to those of f64 sums. For f64 the second vector stays as it is.
     fn add_to<S: Simd>(x: Vector<S, Self>, sums: &mut Pair<S>);
     /// Multiplies lanes of f64 products by the lanes. For f64 the second vector stays as it is.
@@ -31,6 +33,25 @@ pub(super) trait Real: SimdFloatElement + Send + Sync + Default + 'static {
     fn load_pair<S: Simd>(simd: S, values: &[Self]) -> Pair<S>;
     /// Rounds them to this type.
     fn store_pair<S: Simd>(pair: Pair<S>, values: &mut [Self]);
+}
+
+/// Whether approximate reciprocals are within 2⁻¹⁴, so that a step of Newton's brings them to f32 and two to f64. There a
+/// panel's divisions, one after the other on one divider, would be waited for.
+#[inline(always)]
+fn has_close_reciprocals<S: Simd>(simd: S) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return matches!(simd.level(), fearless_simd::Level::Avx512(_));
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = simd;
+        false
+    }
+}
+
+/// One step towards 1 / x.
+#[inline(always)]
+fn newton<F: SimdFloat<S>, S: Simd>(one: F, x: F, inverse: F) -> F {
+    inverse.mul_add((-x).mul_add(inverse, one), inverse)
 }
 
 /// The bits of a number in [1, 2) with this number's digits, and its exponent.
@@ -164,6 +185,16 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn reciprocal<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let one = S::f32s::splat(simd, 1.0);
+        if has_close_reciprocals(simd) {
+            newton(one, x, x.approximate_recip())
+        } else {
+            one / x
+        }
+    }
+
+    #[inline(always)]
     fn add_to<S: Simd>(x: S::f32s, sums: &mut Pair<S>) {
         let (low, high) = x.widen();
         sums[0] += low;
@@ -230,6 +261,16 @@ impl Real for f64 {
     }
 
     #[inline(always)]
+    fn reciprocal<S: Simd>(simd: S, x: S::f64s) -> S::f64s {
+        let one = S::f64s::splat(simd, 1.0);
+        if has_close_reciprocals(simd) {
+            newton(one, x, newton(one, x, x.approximate_recip()))
+        } else {
+            one / x
+        }
+    }
+
+    #[inline(always)]
     fn add_to<S: Simd>(x: S::f64s, sums: &mut Pair<S>) {
         sums[0] += x;
     }
@@ -264,6 +305,31 @@ mod tests {
     #[inline(always)]
     fn log2_of<S: Simd, T: Real>(simd: S, x: f64) -> f64 {
         T::log2(simd, Vector::<S, T>::splat(simd, T::from_f64(x))).as_slice()[0].to_f64()
+    }
+
+    #[inline(always)]
+    fn reciprocal_of<S: Simd, T: Real>(simd: S, x: f64) -> f64 {
+        T::reciprocal(simd, Vector::<S, T>::splat(simd, T::from_f64(x))).as_slice()[0].to_f64()
+    }
+
+    #[test]
+    fn reciprocals_are_within_an_ulp() {
+        for level in level::all() {
+            for i in 0..=4000 {
+                let x = f64::from((0.005 * f64::from(i)).exp2() as f32);
+                let single = on_level!(level, simd => reciprocal_of::<_, f32>(simd, x));
+                let double = on_level!(level, simd => reciprocal_of::<_, f64>(simd, x));
+                let tolerance = |epsilon: f64| if i % 200 == 0 { 0.0 } else { epsilon };
+                assert!(
+                    (single * x - 1.0).abs() <= tolerance(f64::from(f32::EPSILON)),
+                    "{x}: {single}"
+                );
+                assert!(
+                    (double * x - 1.0).abs() <= tolerance(f64::EPSILON),
+                    "{x}: {double}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             let densities = softmax::<S, T, M>(simd, q, largest);
             let mut inverses = densities.sum;
             for inverse in &mut inverses {
-                *inverse = splat::<S, T>(simd, T::from_f64(1.0)) / *inverse;
+                *inverse = T::reciprocal(simd, *inverse);
             }
             match rows.weights {
                 None => likelihoods.add(&densities),

@@ -1,12 +1,10 @@
 //! The scores of a chunk of rows. Rows lie side by side, so that loops over them are those of vectors.
 
-use nalgebra::DMatrix;
-
 use super::super::chart::Layout;
 use super::Sums;
 use crate::backend::Components;
-use crate::backend::cpu::vectorized;
-use crate::data::{Samples, Standardisation};
+use crate::backend::cpu::{COLUMNS, add_products, exponentials, vectorized};
+use crate::data::{Samples, Standardisation, Values};
 use crate::mixture::{CovarianceType, triangle};
 
 /// Rows whose scores are multiplied at once.
@@ -17,10 +15,10 @@ pub(super) struct Scores<'a> {
     layout: Layout,
     components: &'a Components,
     log_constants: Vec<f64>,
-    /// Per Gaussian √(w r) t, a row of the matrix for each of the samples.
-    own: Vec<DMatrix<f64>>,
-    /// √w Σ r t, a row for each of the samples, in the chart's order.
-    expected: DMatrix<f64>,
+    /// Per Gaussian √(w r) t, `own[component][number of t][row]`; columns of zeros make [`COLUMNS`] whole.
+    own: Vec<Vec<f64>>,
+    /// √w Σ r t, `expected[parameter][row]`, parameters in the chart's order; columns of zeros behind them.
+    expected: Vec<f64>,
     noise: f64,
     weight: f64,
     row: Vec<f64>,
@@ -40,8 +38,8 @@ impl<'a> Scores<'a> {
             layout,
             components,
             log_constants: components.log_constants(),
-            own: vec![DMatrix::zeros(CHUNK, layout.own() + layout.shared()); layout.gaussians()],
-            expected: DMatrix::zeros(CHUNK, layout.len()),
+            own: vec![columns(layout.own() + layout.shared()); layout.gaussians()],
+            expected: columns(layout.len()),
             noise: 0.0,
             weight: 0.0,
             row: vec![0.0; d],
@@ -63,17 +61,16 @@ impl<'a> Scores<'a> {
         self.x.fill(0.0);
         self.weights.fill(0.0);
         for (n, i) in (start..end).enumerate() {
-            let weight = samples.weight(i);
-            if weight > 0.0 {
-                self.weights[n] = weight;
-                samples.copy_row(i, &mut self.row);
-                map.apply(&mut self.row);
-                for (j, x) in self.row.iter().enumerate() {
-                    self.x[j * CHUNK + n] = *x;
-                }
-            }
+            self.weights[n] = samples.weight(i);
         }
         self.weight = self.weights.iter().sum();
+        match map.plain() {
+            Some(map) => match samples.values() {
+                Values::F32(values) => self.standardise(values, map, start, end),
+                Values::F64(values) => self.standardise(values, map, start, end),
+            },
+            None => self.map_rows(samples, map, start, end),
+        }
         vectorized(
             #[inline(always)]
             || self.whiten(),
@@ -85,6 +82,37 @@ impl<'a> Scores<'a> {
             #[inline(always)]
             || self.score(),
         );
+    }
+
+    /// Rows whose features do not mix.
+    fn standardise<V: Copy + Into<f64>>(
+        &mut self,
+        values: &[V],
+        (center, inverse_scale): (&[f64], &[f64]),
+        start: usize,
+        end: usize,
+    ) {
+        let d = self.row.len();
+        for (j, x) in self.x.chunks_exact_mut(CHUNK).enumerate() {
+            let rows = values[start * d..end * d].chunks_exact(d);
+            for ((x, row), weight) in x.iter_mut().zip(rows).zip(&self.weights) {
+                if *weight > 0.0 {
+                    *x = (row[j].into() - center[j]) * inverse_scale[j];
+                }
+            }
+        }
+    }
+
+    fn map_rows(&mut self, samples: &Samples, map: &Standardisation, start: usize, end: usize) {
+        for (n, i) in (start..end).enumerate() {
+            if self.weights[n] > 0.0 {
+                samples.copy_row(i, &mut self.row);
+                map.apply(&mut self.row);
+                for (j, x) in self.row.iter().enumerate() {
+                    self.x[j * CHUNK + n] = *x;
+                }
+            }
+        }
     }
 
     /// Whitened coordinates and log densities.
@@ -102,7 +130,9 @@ impl<'a> Scores<'a> {
                 for j in 0..=i {
                     let (u, mean) = (factor[triangle::at(i, j)], mean[j]);
                     let x = &self.x[j * CHUNK..(j + 1) * CHUNK];
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y += u * (x - mean));
+                    for (y, x) in y.iter_mut().zip(x) {
+                        *y += u * (x - mean);
+                    }
                 }
                 for (log_density, y) in log_densities.iter_mut().zip(&y) {
                     *log_density -= 0.5 * y * y;
@@ -122,9 +152,12 @@ impl<'a> Scores<'a> {
         }
         let mut sums = [0.0; CHUNK];
         for densities in self.responsibilities.chunks_exact_mut(CHUNK) {
-            for ((l, largest), sum) in densities.iter_mut().zip(&largest).zip(&mut sums) {
-                *l = (*l - largest).exp();
-                *sum += *l;
+            for (l, largest) in densities.iter_mut().zip(&largest) {
+                *l -= largest;
+            }
+            exponentials(densities);
+            for (l, sum) in densities.iter().zip(&mut sums) {
+                *sum += l;
             }
         }
         for responsibilities in self.responsibilities.chunks_exact_mut(CHUNK) {
@@ -171,21 +204,26 @@ impl<'a> Scores<'a> {
         }
     }
 
-    /// Adds the products of the scores.
+    /// Adds the products of the scores, to lower triangles.
     pub(super) fn add_to(&self, sums: &mut Sums) {
         for (to, own) in sums.own.iter_mut().zip(&self.own) {
-            to.gemm(1.0, &own.transpose(), own, 1.0);
+            add_products(own, CHUNK, to.nrows(), to.as_mut_slice());
         }
-        sums.expected
-            .gemm(1.0, &self.expected.transpose(), &self.expected, 1.0);
+        let to = &mut sums.expected;
+        add_products(&self.expected, CHUNK, to.nrows(), to.as_mut_slice());
         sums.noise += self.noise;
         sums.weight += self.weight;
     }
 }
 
 #[inline(always)]
-fn column(matrix: &mut DMatrix<f64>, at: usize) -> &mut [f64] {
-    &mut matrix.as_mut_slice()[at * CHUNK..(at + 1) * CHUNK]
+fn column(columns: &mut [f64], at: usize) -> &mut [f64] {
+    &mut columns[at * CHUNK..(at + 1) * CHUNK]
+}
+
+/// Room for `n` columns.
+fn columns(n: usize) -> Vec<f64> {
+    vec![0.0; n.next_multiple_of(COLUMNS) * CHUNK]
 }
 
 /// Number `at` of t = (1, y, shape): the derivative of a component's log-density by log weight, mean or shape at the
@@ -193,15 +231,11 @@ fn column(matrix: &mut DMatrix<f64>, at: usize) -> &mut [f64] {
 #[inline(always)]
 fn derivative(layout: Layout, y: &[f64], at: usize, score: &mut [f64; CHUNK]) {
     let d = layout.n_features();
-    let y = |i: usize| &y[i * CHUNK..(i + 1) * CHUNK];
-    let less_squares = |score: &mut [f64; CHUNK], i: usize| {
-        score.iter_mut().zip(y(i)).for_each(|(s, y)| *s -= y * y);
-    };
     if at == 0 {
         return;
     }
     if at <= d {
-        score.copy_from_slice(y(at - 1));
+        score.copy_from_slice(feature(y, at - 1));
         return;
     }
     let shape = at - 1 - d;
@@ -209,17 +243,32 @@ fn derivative(layout: Layout, y: &[f64], at: usize, score: &mut [f64; CHUNK]) {
         CovarianceType::Full | CovarianceType::Tied => {
             let (i, j) = triangle::place(shape);
             if i == j {
-                less_squares(score, i);
+                less_squares(score, feature(y, i));
             } else {
-                for ((score, a), b) in score.iter_mut().zip(y(i)).zip(y(j)) {
+                let rows = score.iter_mut().zip(feature(y, i)).zip(feature(y, j));
+                for ((score, a), b) in rows {
                     *score = -a * b;
                 }
             }
         }
-        CovarianceType::Diag => less_squares(score, shape),
+        CovarianceType::Diag => less_squares(score, feature(y, shape)),
         CovarianceType::Spherical => {
             score.fill(d as f64);
-            (0..d).for_each(|i| less_squares(score, i));
+            for i in 0..d {
+                less_squares(score, feature(y, i));
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn feature(y: &[f64], i: usize) -> &[f64] {
+    &y[i * CHUNK..(i + 1) * CHUNK]
+}
+
+#[inline(always)]
+fn less_squares(score: &mut [f64; CHUNK], y: &[f64]) {
+    for (score, y) in score.iter_mut().zip(y) {
+        *score -= y * y;
     }
 }
