@@ -42,19 +42,6 @@ struct Four {
 }
 var<workgroup> z: array<Four, FOURS>;
 
-// Where something of one invocation stands in `z`.
-struct Place {
-    four: u32,
-    row: u32,
-    side: u32,
-    quad: u32,
-}
-fn place_of(lane: u32) -> Place {
-    let row = lane / VEC4S;
-    let quad = lane % VEC4S;
-    return Place(row / 4u, row % 4u, quad / QUARTERS, quad % QUARTERS);
-}
-
 @compute @workgroup_size(WORKGROUP)
 fn accumulate(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -108,20 +95,23 @@ fn accumulate(
         }
     }
 
-    // S1 and S0: the invocations that brought in the same features add up.
+    // S1 and S0: the invocations that brought in the same features add up. Each has a row of `z`.
+    let turn = lane % ROW_LANES;
     workgroupBarrier();
-    var place = place_of(lane);
-    z[place.four].rows[place.row].sides[place.side].quads[place.quad] = s1;
+    if quad < VEC4S {
+        z[turn / 4u].rows[turn % 4u].sides[side].quads[part] = s1;
+    }
     workgroupBarrier();
     let partial = group.z * batch.partials_len;
     let own = partial + k * (VEC4S + 1u);
-    if group.x == 0u && quad < VEC4S && lane % ROW_LANES == 0u {
+    if group.x == 0u && quad < VEC4S && turn == 0u {
         //@ rows
         partials[own + quad] = s1;
     }
     workgroupBarrier();
-    place = place_of(lane);
-    z[place.four].rows[place.row].sides[place.side].quads[place.quad].x = s0;
+    if quad == 0u {
+        z[turn / 4u].rows[turn % 4u].sides[0].quads[0].x = s0;
+    }
     workgroupBarrier();
     if group.x == 0u && lane == 0u {
         //@ weights

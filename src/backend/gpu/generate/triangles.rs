@@ -98,9 +98,6 @@ pub(in super::super) fn accumulate(d: usize) -> String {
          const ROWS: u32 = {rows}u;\n// How many invocations share the rows of a tile.\nconst SLICES: u32 = {slices}u;\n"
     );
     let quarters = edge / 4;
-    let at = |place: &str| {
-        format!("z[{place}.four].rows[{place}.row].sides[{place}.side].quads[{place}.quad]")
-    };
     let padding = match tiling.vec4s(d) % 2 {
         0 => "    padding: vec4<f32>,\n",
         _ => "",
@@ -112,39 +109,16 @@ pub(in super::super) fn accumulate(d: usize) -> String {
     let columns: Vec<String> = (0..edge)
         .flat_map(|j| (0..quarters).map(move |q| format!("column_{j}_{q}")))
         .collect();
-    let [mut declared, mut shared, mut partials] = [const { String::new() }; 3];
-    for s in 1..slices {
-        line!(shared, "let place_{s} = place_of(lane + {s}u * LANES);");
-    }
+    let [mut declared, mut partials] = [const { String::new() }; 2];
     for (n, column) in columns.iter().enumerate() {
         line!(declared, "var {column} = vec4(0.0);");
         line!(partials, "partials[to + {n}u] = {column};");
-        if slices > 1 {
-            line!(
-                shared,
-                "workgroupBarrier();\n{} = {column};\nworkgroupBarrier();",
-                at("place")
-            );
-            line!(shared, "if slice == 0u {{");
-            for s in 1..slices {
-                line!(shared, "    {column} += {};", at(&format!("place_{s}")));
-            }
-            line!(shared, "}}");
-        }
     }
     let [mut rows_sum, mut weights_sum] = [const { String::new() }; 2];
     for other in 1..tiling.row_lanes(d) {
-        line!(rows_sum, "place = place_of(lane + {other}u);");
-        line!(rows_sum, "s1 += {};", at("place"));
-        let (row, quad) = (other / tiling.vec4s(d), other % tiling.vec4s(d));
-        line!(
-            weights_sum,
-            "s0 += z[{}].rows[{}].sides[{}].quads[{}].x;",
-            row / 4,
-            row % 4,
-            quad / quarters,
-            quad % quarters
-        );
+        let row = format!("z[{}].rows[{}]", other / 4, other % 4);
+        line!(rows_sum, "s1 += {row}.sides[side].quads[part];");
+        line!(weights_sum, "s0 += {row}.sides[0].quads[0].x;");
     }
     let text = fill(
         include_str!("../../../../shaders/accumulate.wgsl"),
@@ -156,7 +130,7 @@ pub(in super::super) fn accumulate(d: usize) -> String {
             ("walk", &walk(tiling)),
             ("rows", &rows_sum),
             ("weights", &weights_sum),
-            ("slices", &shared),
+            ("slices", &share(tiling)),
             ("partials", &partials),
         ],
     );
@@ -189,6 +163,30 @@ fn whiten(rounds: usize) -> String {
         }
     }
     text
+}
+
+/// Adds the tiles of the other slices to the first's, one slice after the other, four columns at a time.
+fn share(tiling: Tiling) -> String {
+    if tiling.slices == 1 {
+        return String::new();
+    }
+    let quarters = tiling.edge / 4;
+    let mut columns = String::new();
+    for half in 0..quarters {
+        let [mut given, mut taken] = [const { String::new() }; 2];
+        for (row, q) in (0..4).flat_map(|row| (0..quarters).map(move |q| (row, q))) {
+            let column = format!("column_{}_{q}", 4 * half + row);
+            let place = format!("z[tile_four].rows[{row}].sides[tile_side].quads[{q}]");
+            line!(given, "{place} = {column};");
+            line!(taken, "{column} += {place};");
+        }
+        let template = include_str!("../../../../shaders/shared/tile_columns.wgsl");
+        columns += &fill(template, &[("given", &given), ("taken", &taken)]);
+    }
+    fill(
+        include_str!("../../../../shaders/shared/tile_slices.wgsl"),
+        &[("columns", &columns)],
+    )
 }
 
 /// Adds an invocation's slice of the rows in workgroup memory to its tile.

@@ -1,0 +1,8 @@
+workgroupBarrier();
+if slice == s {
+    //@ given
+}
+workgroupBarrier();
+if slice == 0u {
+    //@ taken
+}
