@@ -3,8 +3,8 @@
 
 counts.py DIR [--all] [--list] [--jobs N] [--readme FILE] [NAME...]
 
-DIR is what `benches/gpu/check` exports: texts, `variants.json`, `problems.json`. The variants of the tables and of each
-stage the first and the last by name (or those named, or all) are compiled; --list tells which, with their constants. One that spills or uses scratch memory makes the exit code 1. The tables show the typical ones and go to
+DIR is what `benches/gpu/check` exports: texts, `variants.json`, `problems.json`. The variants of the tables, those that take EM steps and of each
+other stage the first and the last by name (or those named, or all) are compiled; --list tells which, with their constants. One that spills or uses scratch memory makes the exit code 1. The tables show the typical ones and go to
 standard output, or between the marks in FILE. WGMM_GPU_ISA and WGMM_NVIDIA_ISA are the compilers, as in
 `benches/gpu/check`; one that is not set is left out.
 """
@@ -236,13 +236,18 @@ def predictions(problems, kernels):
                        f"| {longest[1]} | {moved / x_bytes:.2f} |")
 
 
+# What takes EM steps beside the passes: every variant of these is looked at.
+STEPS = {"m_step_triangles", "m_step_diagonals", "pool_moments", "conclude_step", "commit_step", "sum_blocks"}
+
+
 def chosen(variants, steps):
-    """What is typical, and of each stage the first and the last by name: the fewest and the most of something."""
+    """What is typical, all that takes EM steps, and of each other stage the first and the last by name: the fewest and
+    the most of something."""
     ends = {}
     for variant in variants:
         ends.setdefault(variant["entry"], []).append(variant["name"])
     names = {name for of in ends.values() for name in (min(of), max(of))} | steps
-    return [v for v in variants if v["typical"] or v["name"] in names]
+    return [v for v in variants if v["typical"] or v["entry"] in STEPS or v["name"] in names]
 
 
 def main():

@@ -1,23 +1,16 @@
 //! Every text validates and becomes Metal's and DirectX's.
 
-use naga::back::{hlsl, msl};
+use naga::back::msl;
 
-use super::{keys, parse};
+use super::{directx, keys, parse, specialise};
 
 #[test]
 fn every_text_validates_and_becomes_metal_and_directx() {
     for key in keys() {
-        let (module, info) = parse(key);
-        let (module, info) = naga::back::pipeline_constants::process_overrides(
-            &module,
-            &info,
-            Some((naga::ShaderStage::Compute, key.stem())),
-            &Default::default(),
-        )
-        .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+        let parsed = specialise(key, &parse(key));
         let (text, _) = msl::write_string(
-            &module,
-            &info,
+            &parsed.0,
+            &parsed.1,
             &msl::Options {
                 fake_missing_bindings: true,
                 ..Default::default()
@@ -26,16 +19,6 @@ fn every_text_validates_and_becomes_metal_and_directx() {
         )
         .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
         assert!(text.contains(key.stem()));
-        let mut text = String::new();
-        let options = hlsl::Options {
-            // What subgroups need.
-            shader_model: hlsl::ShaderModel::V6_0,
-            fake_missing_bindings: true,
-            ..Default::default()
-        };
-        hlsl::Writer::new(&mut text, &options, &Default::default())
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
-        assert!(text.contains(key.stem()));
+        assert!(directx(key, &parsed).contains(key.stem()));
     }
 }

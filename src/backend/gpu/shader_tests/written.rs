@@ -2,9 +2,9 @@
 
 use super::super::plan::DeviceLimits;
 use super::super::stage::StageKey;
-use super::keys;
 use super::names::name;
 use super::problems::{PROBLEMS, Step, minimum};
+use super::{directx, keys, parse, specialise};
 
 /// `benches/gpu/check` names the folder; otherwise it is gone with the test.
 #[test]
@@ -50,6 +50,8 @@ fn shaders_are_written_for_other_compilers() {
             "typical": typical.contains(&name) && minimum(key).is_some(),
         });
         std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
+        let hlsl = directx(key, &specialise(key, &parse(key)));
+        std::fs::write(folder.join(format!("{name}.hlsl")), hlsl).expect("a file");
         let same = variants.insert(name.clone(), (variant.clone(), text.clone()));
         assert!(
             same.is_none_or(|other| other == (variant, text)),
