@@ -5,11 +5,11 @@ use fearless_simd::prelude::*;
 
 use super::lane_sums::LaneSums;
 use super::pass::write_shares;
-use super::prepared::{FUSED_FEATURES, Prepared};
+use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
 use super::rows::Rows;
 use super::scratch::Scratch;
-use super::softmax::{Densities, Likelihoods, Scale, softmax};
+use super::softmax::{Likelihoods, Scale, softmax};
 use super::vectors::{Vector, load, load_all, splat, store, store_all};
 
 /// Calls `$f` for the number of features at hand: up to four of them go by whole panels of M vectors, more by HALF.
@@ -88,7 +88,8 @@ fn responsibilities<S: Simd, T: Real, const D: usize, const M: usize>(
             for (part, (log_densities, shares)) in parts {
                 let (p, at) = (part * width / panel, part * width % panel);
                 let x = &x[p * panel * D + at..];
-                let densities = densities::<S, T, D, M>(simd, model, x, panel, y, q);
+                let largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
+                let densities = softmax::<S, T, M>(simd, q, largest);
                 write_shares(simd, model, densities, q, log_densities, shares);
             }
         },
@@ -110,56 +111,79 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
         #[inline(always)]
         || {
             let width = M * Vector::<S, T>::LEN;
-            scratch.y.reserve(model.k * D * width);
-            scratch.q.reserve(model.k * width);
-            let y = scratch.y.first_mut(model.k * D * width);
-            let q = scratch.q.first_mut(model.k * width);
-            for (p, x) in rows.x.chunks_exact(panel * D).enumerate() {
-                for at in (0..panel).step_by(width) {
-                    let densities = densities::<S, T, D, M>(simd, model, &x[at..], panel, y, q);
-                    let mut scale = densities.sum;
-                    for scale in &mut scale {
-                        *scale = T::reciprocal(simd, *scale);
-                    }
-                    match rows.weights {
-                        None => likelihoods.add(&densities),
-                        Some(weights) => {
-                            let weights = load_all::<S, T, M>(simd, &weights[p * panel + at..]);
-                            likelihoods.add_weighted(simd, &densities, &scale, &weights);
-                            for m in 0..M {
-                                scale[m] *= weights[m];
-                            }
+            let (coordinates, densities) = (model.k * D * width, model.k * width);
+            scratch.y.reserve(2 * coordinates);
+            scratch.q.reserve(2 * densities);
+            let (mut y, mut next_y) = scratch
+                .y
+                .first_mut(2 * coordinates)
+                .split_at_mut(coordinates);
+            let (mut q, mut next_q) = scratch.q.first_mut(2 * densities).split_at_mut(densities);
+            let ahead = model.shape == Shape::Fused { ahead: true };
+            let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
+            let (mut next, mut within) = (0, 0);
+            for start in (0..rows.x.len() / D).step_by(width) {
+                if start == 0 || !ahead {
+                    let x = &rows.x[next + within..];
+                    largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
+                }
+                let densities = softmax::<S, T, M>(simd, q, largest);
+                let mut scale = densities.sum;
+                for scale in &mut scale {
+                    *scale = T::reciprocal(simd, *scale);
+                }
+                // The next rows' coordinates, while these rows' reciprocals are waited for.
+                within += width;
+                if within == panel {
+                    within = 0;
+                    next += panel * D;
+                }
+                let goes_on = ahead && next < rows.x.len();
+                if goes_on {
+                    let x = &rows.x[next + within..];
+                    largest = whitened::<S, T, D, M>(simd, model, x, panel, next_y, next_q);
+                }
+                match rows.weights {
+                    None => likelihoods.add(&densities),
+                    Some(weights) => {
+                        let weights = load_all::<S, T, M>(simd, &weights[start..]);
+                        likelihoods.add_weighted(simd, &densities, &scale, &weights);
+                        for m in 0..M {
+                            scale[m] *= weights[m];
                         }
                     }
-                    accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
+                }
+                accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
+                if goes_on {
+                    std::mem::swap(&mut y, &mut next_y);
+                    std::mem::swap(&mut q, &mut next_q);
                 }
             }
         },
     );
 }
 
-/// Whitened coordinates and relative densities of M vectors of rows. `x` begins at the first of them.
+/// Whitened coordinates y and log densities q of M vectors of rows, and the row-wise largest of q. `x` begins at the
+/// first of them.
 #[inline(always)]
-fn densities<S: Simd, T: Real, const D: usize, const M: usize>(
+fn whitened<S: Simd, T: Real, const D: usize, const M: usize>(
     simd: S,
     model: &Prepared<T>,
     x: &[T],
     panel: usize,
     y: &mut [T],
     q: &mut [T],
-) -> Densities<S, T, M> {
-    let width = M * Vector::<S, T>::LEN;
+) -> [Vector<S, T>; M] {
     let zero = splat::<S, T>(simd, T::from_f64(0.0));
     let mut features = [[zero; M]; D];
     for (j, feature) in features.iter_mut().enumerate() {
         *feature = load_all(simd, &x[j * panel..]);
     }
-    let largest = if model.centred {
+    if model.centred {
         whiten::<S, T, D, M, true>(simd, model, &features, y, q)
     } else {
         whiten::<S, T, D, M, false>(simd, model, &features, y, q)
-    };
-    softmax::<S, T, M>(simd, &mut q[..model.k * width], largest)
+    }
 }
 
 /// Whitened coordinates y and log densities q of all components; the row-wise largest of q.

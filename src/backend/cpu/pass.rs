@@ -140,7 +140,7 @@ impl<T: Real> Pass<'_, T> {
                     let mut likelihoods = Likelihoods::new(simd, model.k, M);
                     let unit = self.loader.weight_unit();
                     match model.shape {
-                        Shape::Fused => fused::statistics_of::<S, T, M, HALF>(
+                        Shape::Fused { .. } => fused::statistics_of::<S, T, M, HALF>(
                             simd,
                             model,
                             chunk,
@@ -231,7 +231,7 @@ fn responsibilities_by<S: Simd, T: Real, const M: usize, const HALF: usize>(
     let x = x.first_mut(padded * d);
     loader.fill(simd, rows, panel, by_rows, x);
     match model.shape {
-        Shape::Fused => fused::responsibilities_of::<S, T, M, HALF>(
+        Shape::Fused { .. } => fused::responsibilities_of::<S, T, M, HALF>(
             simd,
             model,
             x,

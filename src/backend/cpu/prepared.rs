@@ -13,6 +13,9 @@ const FUSED_BYTES: usize = 76 << 10;
 /// The same of more than four features: at D = 6, K = 20 (54 KiB) it is as fast, at D = 8, K = 14 (55 KiB) and 16 (63 KiB)
 /// by 20 and 30 % slower.
 const FUSED_BYTES_OF_MANY: usize = 54 << 10;
+/// The most bytes with which the fused shape works ahead, so that divisions and largest densities are not waited for: at
+/// D = 8, K = 2 it is a fifth faster, at D = 8, K = 8 (40.5 KiB) a seventh, at D = 2, K = 24 (45 KiB) slower by 8 %.
+const AHEAD_BYTES: usize = 41 << 10;
 /// The most rows of a factor that are worked at once.
 pub(super) const WHITENED_ROWS: usize = 6;
 /// Means may be folded into a bias, y = U x + b, while no |U| |μ| exceeds this: rounding of y grows with it.
@@ -22,7 +25,10 @@ const FOLDED: f64 = 64.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     /// Triangular factors of few features, all sums in cache: everything for one panel after the other.
-    Fused,
+    Fused {
+        /// Whether the next panel's coordinates are made before this panel's sums.
+        ahead: bool,
+    },
     /// Triangular factors: register tiles of whitened coordinates, then of second moments.
     Tiled,
     /// One triangular factor for all: rows are whitened once.
@@ -233,14 +239,17 @@ fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
     }
     // Per component its sums, and coordinates and a density of the vectors that are worked at once.
     let at_once = if d <= 4 { 4 } else { 2 };
-    let vectors = 1 + d + triangle::packed_len(d) + at_once * (d + 1);
+    let worked = at_once * (d + 1);
+    let vectors = 1 + d + triangle::packed_len(d) + worked;
+    let bytes = |vectors: usize| k * vectors * lanes * size_of::<T>();
     let most = if d <= 4 {
         FUSED_BYTES
     } else {
         FUSED_BYTES_OF_MANY
     };
-    if d <= FUSED_FEATURES && k * vectors * lanes * size_of::<T>() <= most {
-        return Shape::Fused;
+    if d <= FUSED_FEATURES && bytes(vectors) <= most {
+        let ahead = bytes(vectors + worked) <= AHEAD_BYTES;
+        return Shape::Fused { ahead };
     }
     // A noise component has a factor of its own.
     let one_factor = (1..k).all(|other| components.factor(other) == components.factor(0));
@@ -261,7 +270,7 @@ pub(super) fn row_blocks(d: usize, most: usize) -> impl Iterator<Item = (usize, 
 /// A packed triangle in the order in which a shape reads it.
 fn in_order_of_use(factor: &[f64], d: usize, shape: Shape) -> Vec<f64> {
     match shape {
-        Shape::Fused => factor.to_vec(),
+        Shape::Fused { .. } => factor.to_vec(),
         Shape::Diagonal => (0..d).map(|i| factor[triangle::at(i, i)]).collect(),
         // Per block of rows, column by column.
         Shape::Tiled | Shape::Tied => row_blocks(d, WHITENED_ROWS)
