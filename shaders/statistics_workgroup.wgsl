@@ -7,25 +7,34 @@
 
 //@ constants
 
-// Odd distances between rows, so that neighbours read different banks.
+// Nested, so that a place is checked once for the rows that are written out; odd distances, so that neighbours read
+// different banks.
 struct Features {
     quads: array<vec4<f32>, QUADS | 1u>,
 }
-struct Shares {
-    components: array<f32, K | 1u>,
+struct FeaturesOfSome {
+    rows: array<Features, WRITTEN>,
 }
-// By pairs of rows, whose place is checked once.
-struct FeaturesOfTwo {
-    rows: array<Features, 2>,
+struct FeaturesOfSlice {
+    somes: array<FeaturesOfSome, ROUNDS>,
+    padding: vec4<f32>,
 }
-struct SharesOfTwo {
-    rows: array<Shares, 2>,
+struct SharesOfSome {
+    rows: array<f32, WRITTEN>,
 }
-var<workgroup> features_of: array<FeaturesOfTwo, WORKGROUP / 2u>;
-var<workgroup> shares_of: array<SharesOfTwo, WORKGROUP / 2u>;
-// CHUNK sums of each invocation.
-var<workgroup> tree: array<f32, CHUNK * WORKGROUP>;
-var<workgroup> branches: array<f32, 32>;
+struct SharesOfSlice {
+    somes: array<SharesOfSome, ROUNDS>,
+}
+//@ shares
+var<workgroup> features_of: array<FeaturesOfSlice, SLICES>;
+var<workgroup> shares_of: array<SharesOfComponent, K>;
+var<workgroup> means_of: array<Features, K>;
+// CHUNK sums of each invocation that has some.
+struct Sum {
+    slices: array<array<f32, K>, SLICES>,
+}
+var<workgroup> tree: array<Sum, CHUNK>;
+var<workgroup> branches: array<vec2<f32>, SLICES>;
 
 @compute @workgroup_size(WORKGROUP)
 fn statistics_workgroup(
@@ -41,21 +50,28 @@ fn statistics_workgroup(
     let model = block.model;
     let own = lane % K;
     let slice = lane / K;
+    // Where its row of a tile stands.
+    let in_slice = lane / RUN;
+    let in_run = lane % RUN / WRITTEN;
+    let in_some = lane % WRITTEN;
 
-    //@ mean
+    if lane < K {
+        //@ means
+    }
 
     //@ accumulators
 
     // All of the workgroup goes through it equally often.
-    for (var first = 0u; first < block.rows; first += WORKGROUP) {
+    for (var first = 0u; first < block.rows; first += TILE) {
         let row = first + lane;
         let at = block.first + min(row, block.rows - 1u);
-        //@ row
+        if lane < TILE {
+            //@ row
+        }
         workgroupBarrier();
         if slice < SLICES {
-            for (var pair = slice; pair < WORKGROUP / 2u; pair += SLICES) {
-                //@ pair
-            }
+            //@ mean
+            //@ slice
         }
         workgroupBarrier();
     }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole.
+"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole, and workgroup memory left as it is.
 
 Slang makes loads of single numbers of naga's `Load4`, at addresses that may wrap around in 32 bits, so that nvcc cannot join them
-again. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended.
+again. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended. wgmm's
+pipelines ask for no zeros in workgroup memory (src/backend/gpu/stage.rs), so the HLSL has none.
 """
 import importlib.util
 import pathlib
@@ -35,6 +36,8 @@ def main():
     run = module.sh
 
     def sh(*command):
+        if pathlib.Path(command[0]).name == "emit":
+            command = (*command, "--no-zero")
         printed = run(*command)
         if "cuda" in command and "-o" in command:
             file = pathlib.Path(command[command.index("-o") + 1])

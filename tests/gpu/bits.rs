@@ -66,8 +66,11 @@ fn small_bindings_change_no_bit_of_kernels_for_hardware() {
         components(4, 9, CovarianceType::Full),
         components(4, 20, CovarianceType::Diag),
     ];
-    let whole = run(&hardware(None), 4, &models);
-    assert_eq!(run(&hardware(Some(50_000)), 4, &models), whole);
+    let large = [components(11, 13, CovarianceType::Full)];
+    for (d, models) in [(4, &models[..]), (11, &large)] {
+        let whole = run(&hardware(None), d, models);
+        assert_eq!(run(&hardware(Some(50_000)), d, models), whole);
+    }
 }
 
 #[test]

@@ -127,9 +127,18 @@ fn a_component_of_weight_zero_gets_nothing() {
 
 #[test]
 fn only_chosen_blocks_are_read() {
-    for (d, k) in [(2, 4), (10, 7)] {
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
+    for (device, d, k) in [
+        (device(), 2, 4),
+        (device(), 10, 7),
+        (&hardware, 10, 7),
+        (&hardware, 11, 13),
+    ] {
         let (samples, map) = samples(20_003, d, true);
-        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
         let model = components(d, k, FULL);
         let masks = [
             BlockMask::new(gpu.blocks(), |b| b % 3 == 1),
@@ -361,7 +370,7 @@ fn kernels_for_hardware_agree() {
         as_hardware: true,
         ..Options::default()
     });
-    for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (16, 5)] {
+    for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
         for covariance_type in OTHERS.into_iter().chain([FULL]) {
             for weighted in [false, true] {
                 let model = components(d, k, covariance_type);
@@ -369,6 +378,33 @@ fn kernels_for_hardware_agree() {
             }
         }
     }
+}
+
+#[test]
+fn tiles_of_workgroups_agree_whatever_the_rows() {
+    use CovarianceType::{Diag, Tied};
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
+    // Less than a run, a run, a tile, a part; a tile and a row more.
+    for n in [1, 2, 3, 13, 14, 63, 64, 65, 126, 127, 253, 1513] {
+        for (covariance_type, d, k) in [
+            (FULL, 11, 13),
+            (FULL, 4, 20),
+            (FULL, 3, 32),
+            (FULL, 10, 2),
+            (FULL, 10, 20),
+            (Tied, 5, 9),
+            (Diag, 16, 20),
+            (Diag, 27, 3),
+        ] {
+            let model = components(d, k, covariance_type);
+            check_on(&hardware, n, n % 2 == 1, &[model]);
+        }
+    }
+    let model = without(components(11, 13, FULL), 4);
+    check_on(&hardware, 1000, true, &[model]);
 }
 
 #[test]

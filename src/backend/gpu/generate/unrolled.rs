@@ -217,11 +217,13 @@ impl Unrolled {
                 (0..=i).for_each(|j| add(triangle::at(i, j), j));
             }
             line!(text, "let y{k}_{i} = {y};");
+            // At once, so that few coordinates wait.
+            match i {
+                0 => line!(text, "var m{k} = y{k}_0 * y{k}_0;"),
+                _ => line!(text, "m{k} = fma(y{k}_{i}, y{k}_{i}, m{k});"),
+            }
         }
-        let squares = (1..d).fold(format!("y{k}_0 * y{k}_0"), |sum, i| {
-            format!("fma(y{k}_{i}, y{k}_{i}, {sum})")
-        });
-        line!(text, "let m{k} = min({squares}, FARTHEST);");
+        line!(text, "m{k} = min(m{k}, FARTHEST);");
         let constant = self.parameter(k, self.shape.parameters_len() - 1);
         line!(text, "let q{k} = fma(-HALF_LOG2_E, m{k}, {constant});");
     }

@@ -15,28 +15,50 @@ pub(in super::super) fn statistics_workgroup(
     sharing: Sharing,
 ) -> String {
     let Sharing {
-        workgroup, slices, ..
+        workgroup,
+        slices,
+        run,
+        written,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
     let unrolled = Unrolled::new(shape, weighted, false);
     let names = names(shape);
     let constants = format!(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
-         // Invocations, and how many of them share the rows of a component.\n\
+         // Invocations, how many of them share the rows of a component, and the rows of each and of a tile.\n\
          const WORKGROUP: u32 = {workgroup}u;\nconst SLICES: u32 = {slices}u;\n\
+         const RUN: u32 = {run}u;\nconst TILE: u32 = {}u;\n\
+         // How many are written out.\nconst WRITTEN: u32 = {written}u;\nconst ROUNDS: u32 = {}u;\n\
          const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
-        Sharing::CHUNK,
+        sharing.tile(),
+        sharing.rounds(),
+        sharing.chunk(k),
         models_per_dispatch(shape)
     );
-    let mut mean = String::new();
-    line!(mean, "let mean_at = own * {}u;", shape.parameters_len());
-    for i in 0..d {
+    let padding = match sharing.tile() % 2 {
+        0 => "    padding: f32,\n",
+        _ => "",
+    };
+    let shares = format!(
+        "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
+    );
+    let [mut means, mut mean] = [const { String::new() }; 2];
+    line!(means, "let first = lane * {}u;", shape.parameters_len());
+    for q in 0..quads(d) {
+        let parts = [0, 1, 2, 3].map(|part| match 4 * q + part {
+            i if i < d => {
+                format!("components[model][(first + {i}u) / 4u][(first + {i}u) % 4u]")
+            }
+            _ => "0.0".to_owned(),
+        });
         line!(
-            mean,
-            "let mean_{i} = components[model][(mean_at + {i}u) / 4u][(mean_at + {i}u) % 4u];"
+            means,
+            "means_of[lane].quads[{q}] = vec4({});",
+            parts.join(", ")
         );
+        line!(mean, "let mean_{q} = means_of[own].quads[{q}];");
     }
     let mut sums_of = names.clone();
     sums_of.extend(["tops", "logs"].map(str::to_owned));
@@ -44,11 +66,13 @@ pub(in super::super) fn statistics_workgroup(
         include_str!("../../../../shaders/statistics_workgroup.wgsl"),
         &[
             ("constants", &constants),
+            ("shares", &shares),
+            ("means", &means),
             ("mean", &mean),
             ("accumulators", &accumulators(&sums_of)),
             ("row", &row(&unrolled, shape, weighted)),
-            ("pair", &pair(shape)),
-            ("sums", &sums(&names, k, sharing)),
+            ("slice", &slice(shape, sharing)),
+            ("sums", &sums(&names, sharing, k)),
         ],
     )
 }
@@ -95,38 +119,48 @@ fn row(unrolled: &Unrolled, shape: Shape, weighted: bool) -> String {
         });
         line!(
             text,
-            "features_of[lane / 2u].rows[lane % 2u].quads[{q}] = vec4({});",
+            "features_of[in_slice].somes[in_run].rows[in_some].quads[{q}] = vec4({});",
             parts.join(", ")
         );
     }
     for c in 0..k {
         line!(
             text,
-            "shares_of[lane / 2u].rows[lane % 2u].components[{c}] = e{c} * share;"
+            "shares_of[{c}].slices[in_slice].somes[in_run].rows[in_some] = e{c} * share;"
         );
     }
     text
 }
 
-/// What it does with two rows of its slice.
-fn pair(shape: Shape) -> String {
+/// What it does with its slice.
+fn slice(shape: Shape, sharing: Sharing) -> String {
     let d = shape.d;
     let mut text = String::new();
-    for n in 0..2 {
+    let some = match sharing.rounds() {
+        1 => "0u",
+        _ => {
+            line!(text, "for (var some = 0u; some < ROUNDS; some++) {{");
+            "some"
+        }
+    };
+    for n in 0..sharing.written {
         line!(
             text,
-            "let r{n} = shares_of[pair].rows[{n}].components[own];"
+            "let r{n} = shares_of[own].slices[slice].somes[{some}].rows[{n}];"
         );
         for q in 0..quads(d) {
             line!(
                 text,
-                "let v{n}_{q} = features_of[pair].rows[{n}].quads[{q}];"
+                "let v{n}_{q} = features_of[slice].somes[{some}].rows[{n}].quads[{q}];"
             );
         }
         line!(text, "s0 += r{n};");
         for i in 0..d {
             let (quad, part) = (i / 4, PARTS[i % 4]);
-            line!(text, "let d{n}_{i} = v{n}_{quad}.{part} - mean_{i};");
+            line!(
+                text,
+                "let d{n}_{i} = v{n}_{quad}.{part} - mean_{quad}.{part};"
+            );
             line!(text, "let t{n}_{i} = r{n} * d{n}_{i};\ns1_{i} += t{n}_{i};");
             match shape.covariance_type {
                 CovarianceType::Full | CovarianceType::Tied => {
@@ -140,60 +174,58 @@ fn pair(shape: Shape) -> String {
             }
         }
     }
+    if sharing.rounds() > 1 {
+        line!(text, "}}");
+    }
     text
 }
 
-/// Sums over the slices of each component, some sums at a time, and of the logs over all invocations.
-fn sums(names: &[String], k: usize, sharing: Sharing) -> String {
-    let Sharing {
-        workgroup, slices, ..
-    } = sharing;
+/// Sums over the slices of each component, some sums at a time, and of the logs over the rows of a tile.
+fn sums(names: &[String], sharing: Sharing, k: usize) -> String {
     let mut text = String::new();
-    for (c, chunk) in names.chunks(Sharing::CHUNK).enumerate() {
-        for (n, name) in chunk.iter().enumerate() {
-            line!(text, "tree[{}u + lane] = {name};", n * workgroup);
+    line!(text, "let to = partial + own * {}u + slice;", names.len());
+    let chunk = sharing.chunk(k);
+    for (c, names) in names.chunks(chunk).enumerate() {
+        line!(text, "if slice < SLICES {{");
+        for (n, name) in names.iter().enumerate() {
+            line!(text, "    tree[{n}].slices[slice][own] = {name};");
         }
-        line!(text, "workgroupBarrier();");
-        let items = chunk.len() * k;
-        for first in (0..items).step_by(workgroup) {
-            line!(text, "if lane + {first}u < {items}u {{");
-            line!(text, "    let item = lane + {first}u;");
-            line!(text, "    let start = item / K * WORKGROUP + item % K;");
-            let parts: Vec<String> = (0..slices)
-                .map(|s| format!("tree[start + {}u]", s * k))
-                .collect();
+        line!(text, "}}\nworkgroupBarrier();");
+        let parts: Vec<String> = (0..sharing.slices)
+            .map(|s| format!("tree[slice].slices[{s}][own]"))
+            .collect();
+        line!(text, "if slice < {}u {{", names.len());
+        line!(
+            text,
+            "    partials[to + {}u] = {};\n}}\nworkgroupBarrier();",
+            c * chunk,
+            parts.join(" + ")
+        );
+    }
+    line!(text, "if lane < TILE {{");
+    line!(
+        text,
+        "    features_of[in_slice].somes[in_run].rows[in_some].quads[0] = vec4(tops, logs, 0.0, 0.0);\n}}\nworkgroupBarrier();"
+    );
+    line!(text, "if lane < SLICES {{\n    var sum = vec2(0.0);");
+    for some in 0..sharing.rounds() {
+        for row in 0..sharing.written {
             line!(
                 text,
-                "    partials[partial + item % K * {}u + {}u + item / K] = {};",
-                names.len(),
-                c * Sharing::CHUNK,
-                parts.join(" + ")
+                "    sum += features_of[lane].somes[{some}].rows[{row}].quads[0].xy;"
             );
-            line!(text, "}}");
         }
-        line!(text, "workgroupBarrier();");
-    }
-    line!(
-        text,
-        "tree[lane] = tops;\ntree[WORKGROUP + lane] = logs;\nworkgroupBarrier();"
-    );
-    line!(text, "if lane < 32u {{");
-    line!(
-        text,
-        "    let start = lane / 16u * WORKGROUP + lane % 16u;\n    var sum = tree[start];"
-    );
-    for i in 1..workgroup / 16 {
-        line!(text, "    sum += tree[start + {}u];", 16 * i);
     }
     line!(text, "    branches[lane] = sum;\n}}\nworkgroupBarrier();");
-    line!(text, "if lane < 2u {{\n    var sum = branches[16u * lane];");
-    for i in 1..16 {
-        line!(text, "    sum += branches[16u * lane + {i}u];");
+    line!(text, "if lane == 0u {{\n    var sum = branches[0];");
+    for s in 1..sharing.slices {
+        line!(text, "    sum += branches[{s}];");
     }
+    let logs = k * names.len();
     line!(
         text,
-        "    partials[partial + {}u + lane] = sum;\n}}",
-        k * names.len()
+        "    partials[partial + {logs}u] = sum.x;\n    partials[partial + {}u] = sum.y;\n}}",
+        logs + 1
     );
     text
 }

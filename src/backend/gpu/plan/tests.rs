@@ -336,7 +336,8 @@ fn workgroups_hold_what_a_few_components_sum() {
     };
     for (t, d, k) in [
         (Full, 4, 20),
-        (Full, 10, 13),
+        (Full, 10, 20),
+        (Full, 11, 13),
         (Full, 10, 2),
         (Tied, 5, 9),
         (Diag, 16, 20),
@@ -344,20 +345,20 @@ fn workgroups_hold_what_a_few_components_sum() {
         let (sharing, part_rows) =
             taken(t, d, k, &WEBGPU).unwrap_or_else(|| panic!("{t:?} {d} {k}"));
         assert!(sharing.workgroup <= 256 && sharing.slices * k <= sharing.workgroup);
-        // Most invocations are busy, and no run is too long.
+        assert!(sharing.tile() <= sharing.workgroup);
+        assert_eq!(sharing.run, sharing.written * sharing.rounds());
+        // Most invocations are busy with both, and no run is too long.
+        let busy = sharing.slices * k + sharing.tile();
         assert!(
-            5 * sharing.slices * k > 4 * sharing.workgroup,
+            10 * busy > 17 * sharing.workgroup,
             "{t:?} {d} {k}: {sharing:?}"
         );
-        let tiles = part_rows / sharing.workgroup;
-        assert!(
-            part_rows.is_multiple_of(sharing.workgroup)
-                && 2 * tiles * sharing.rounds() <= LONGEST_RUN
-        );
+        let tiles = part_rows / sharing.tile();
+        assert!(part_rows.is_multiple_of(sharing.tile()) && tiles * sharing.run <= LONGEST_RUN);
         assert_eq!(taken(t, d, k, &SOFTWARE), None);
     }
-    // In registers, too many scores, too many sums.
-    for (d, k) in [(2, 4), (2, 33), (11, 20), (12, 3)] {
+    // In registers, too many scores, scores beside sums, too many sums.
+    for (d, k) in [(2, 4), (2, 33), (11, 14), (12, 3)] {
         assert_eq!(taken(Full, d, k, &WEBGPU), None);
     }
 }

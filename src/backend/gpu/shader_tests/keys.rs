@@ -96,9 +96,14 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Full, 5, 9),
         (Full, 10, 15),
         (Full, 10, 2),
+        (Full, 10, 21),
+        (Full, 11, 13),
+        (Full, 11, 5),
+        (Full, 3, 32),
         (Tied, 4, 20),
         (Diag, 16, 20),
         (Diag, 20, 5),
+        (Diag, 27, 3),
     ] {
         let shape = Shape {
             covariance_type,

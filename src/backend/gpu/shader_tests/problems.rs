@@ -15,12 +15,21 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
             weighted: false,
             ..
         } => Some(shape.least_operations()),
-        // Two rows under one component: features by fours and r, x - mu, S0 and the moments.
+        // Some rows under one component: features by fours and r, x - mu, S0 and the moments. Where those are all of a
+        // slice, a row's scores, too: reads, the difference from the largest, its power and r; what they write.
         StageKey::StatisticsWorkgroup {
             shape,
             weighted: false,
-            ..
-        } => Some(2 * (quads(shape.d) + 1 + shape.d + 1 + shape.least_moments())),
+            sharing,
+        } => {
+            let Shape { d, k, .. } = shape;
+            let moments = quads(d) + 1 + d + 1 + shape.least_moments();
+            let row = match sharing.rounds() {
+                1 => d + k * (shape.least_score() + 4) + 2 * (k - 1) + 4 + quads(d),
+                _ => 0,
+            };
+            Some(row + sharing.written * moments)
+        }
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
             shape,
@@ -143,14 +152,19 @@ impl Problem {
                     weighted: false,
                     sharing,
                 };
-                let parts = n.div_ceil(part_rows);
-                let invocations = parts * sharing.workgroup;
-                let tiles = part_rows / sharing.workgroup;
+                let rows_of = (0..blocks).map(|b| layout.blocks.rows(b).len());
+                let parts: usize = rows_of.clone().map(|rows| rows.div_ceil(part_rows)).sum();
+                // Parts have whole tiles, but for the last of a block.
+                let tiles: usize = rows_of.map(|rows| rows.div_ceil(sharing.tile())).sum();
+                let trips = match sharing.rounds() {
+                    1 => 0,
+                    _ => part_rows / sharing.tile(),
+                };
                 vec![step(
                     key,
-                    invocations * tiles * sharing.rounds(),
+                    sharing.workgroup * tiles * sharing.rounds(),
                     4 * n * d + 4 * parts * plan.sums_per_block,
-                    (invocations, tiles),
+                    (parts * sharing.workgroup, trips),
                 )]
             }
             Regime::Groups(Groups {

@@ -42,8 +42,9 @@ fn shaders_are_written_for_other_compilers() {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
                 StageKey::Accumulate { .. }
                 | StageKey::AccumulateTiles { .. }
-                | StageKey::ScoreTiles { .. }
-                | StageKey::StatisticsWorkgroup { .. } => "inner",
+                | StageKey::ScoreTiles { .. } => "inner",
+                // Otherwise all of a slice is written out.
+                StageKey::StatisticsWorkgroup { sharing, .. } if sharing.rounds() > 1 => "inner",
                 _ => "loop",
             },
             "minimum": minimum(key),
