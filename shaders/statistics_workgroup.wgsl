@@ -1,9 +1,10 @@
 // Stage `statistics_workgroup`: all statistics of a part of a summation block under one of several models, in the
 // registers of a workgroup.
 //
-// A template, unrolled over D and K. The rows go by in tiles: first each invocation has a row, which it scores under
-// every component, and leaves its features and responsibilities in workgroup memory; then it has a component and a
-// slice of the tile's rows, of which it sums x - mu and its products. Scores are made once and samples read once.
+// A template, unrolled over D and K, or over some components at a time. The rows go by in tiles: first each invocation
+// has a row, which it scores under every component, and leaves its features and responsibilities in workgroup memory;
+// then it has a component and a slice of the tile's rows, of which it sums x - mu and its products. Scores are made once
+// and samples read once.
 
 //@ constants
 
@@ -26,8 +27,11 @@ struct SharesOfSlice {
     somes: array<SharesOfSome, ROUNDS>,
 }
 //@ shares
+struct SharesOfComponents {
+    components: array<SharesOfComponent, SOME>,
+}
 var<workgroup> features_of: array<FeaturesOfSlice, SLICES>;
-var<workgroup> shares_of: array<SharesOfComponent, K>;
+var<workgroup> shares_of: array<SharesOfComponents, (K + SOME - 1u) / SOME>;
 var<workgroup> means_of: array<Features, K>;
 // CHUNK sums of each invocation that has some.
 struct Sum {

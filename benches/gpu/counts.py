@@ -16,6 +16,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -38,34 +39,39 @@ NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
 
 @dataclass
 class Compiled:
-    """One kernel on one chip; `mix` is of one round of the hot part, `once` the instructions outside all loops, `others`
-    those of one round of each loop that is not hot, what lies around the hot one included."""
+    """One kernel on one chip, instructions by class: `mix` of one round of the hot part, `once` outside all loops, `others`
+    of one round of each loop that is not hot, what lies around the hot one included."""
     chip: str
     wave: int
     registers: int
     waves: str
     spills: int
     memory: int
-    mix: dict = field(default_factory=dict)
-    once: int = 0
-    others: int = 0
+    mix: Counter = field(default_factory=Counter)
+    once: Counter = field(default_factory=Counter)
+    others: Counter = field(default_factory=Counter)
 
     def settle(self, loops, whole):
         """From (its instructions where it is in no other loop and otherwise 0, its instructions, whether it is
         innermost, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for what is left
         of its rounds, are as hot."""
         hot = max((fma for _, _, is_leaf, fma in loops if is_leaf), default=0)
-        inside = sum(n for n, *_ in loops)
         if loops:
-            self.once = max(0, whole - inside)
-            self.others = max(0, inside - sum(n for _, n, is_leaf, fma in loops if is_leaf and fma >= 0.9 * hot))
+            inside = sum((outer for outer, *_ in loops), Counter())
+            # The difference of counters has nothing below zero.
+            self.once = whole - inside
+            self.others = inside - sum((own for _, own, is_leaf, fma in loops if is_leaf and fma >= 0.9 * hot), Counter())
 
     def of(self, *names):
-        return sum(self.mix.get(n, 0) for name in names for n in CLASSES[name])
+        return of(self.mix, *names)
 
     @property
     def total(self):
         return sum(self.mix.values())
+
+
+def of(mix, *names):
+    return sum(mix[n] for name in names for n in CLASSES[name])
 
 
 def output(command):
@@ -79,7 +85,7 @@ def amd(program, file, variant):
     constants = [x for name, value in variant["constants"].items() for x in ("--const", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--chips", AMD_CHIPS, "--checks", "wgpu",
                              "--no-zero-init", "--loops", "40", *constants])
-    found, classes, open_, loops, whole = [], [], False, [], 0
+    found, classes, open_, loops, whole = [], [], False, [], Counter()
     for line in text.splitlines() + ["end   64 0 0 0 0v 0s 0 0"]:
         if line.startswith("  part"):
             classes = line.split()[4:]
@@ -94,13 +100,13 @@ def amd(program, file, variant):
             open_ = True
         elif m := re.match(r"  (\S.*?)\s+(\d+)\s+[\d.]+\s+\d+%(.*)", line):
             counts = dict(zip(classes, (0 if x == "." else int(x) for x in m[3].split())))
-            vector = {c: n for c, n in counts.items() if c in AMD_VECTOR}
+            vector = Counter({c: n for c, n in counts.items() if c in AMD_VECTOR})
             if m[1] == "whole":
-                whole = sum(vector.values())
+                whole = vector
             else:
                 # A loop's row has the loops inside it.
-                size = sum(vector.values())
-                loops.append((size if m[1].endswith(" d1") else 0, size, m[1].startswith("inner"), counts["fma"]))
+                outer = vector if m[1].endswith(" d1") else Counter()
+                loops.append((outer, vector, m[1].startswith("inner"), counts["fma"]))
             # Loops come the longest first.
             if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
@@ -114,7 +120,7 @@ def nvidia(program, file, variant):
     if scripts:
         program = [sys.executable, str(HERE / "nvidia.py"), *program[scripts[0]:]]
     text = output(program + [str(file), "--entry", variant["entry"], "--checked", "--arch", *NVIDIA_CHIPS, *constants])
-    found, loops, whole = [], [], 0
+    found, loops, whole = [], [], Counter()
     for line in text.splitlines() + ["sm_end"]:
         if line.startswith("sm_"):
             if found:
@@ -124,15 +130,15 @@ def nvidia(program, file, variant):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
             counts = {c: int(n) for c, n in (x.split(":") for x in m[3].split())}
-            counts = {c: n for c, n in counts.items() if c not in NVIDIA_SCALAR}
+            counts = Counter({c: n for c, n in counts.items() if c not in NVIDIA_SCALAR})
             if m[1] == "whole":
-                whole = sum(counts.values())
+                whole = counts
             else:
-                depth, size = len(line) - len(line.lstrip()), sum(counts.values())
+                depth = len(line) - len(line.lstrip())
                 # The loop before is not innermost where this one is deeper.
                 if loops and depth > depths[-1]:
                     loops[-1] = (*loops[-1][:2], False, loops[-1][3])
-                loops.append((size, size, True, counts.get("ffma", 0)))
+                loops.append((counts, counts, True, counts["ffma"]))
                 depths.append(depth)
             rank = (depth if variant["hot"] == "inner" else 0, counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
@@ -163,26 +169,29 @@ class Chip:
         """Multiply-adds a second."""
         return self.simds * self.lanes * self.clock
 
-    def cycles(self, kernel):
-        """Cycles that a round of one wave occupies its SIMD: of all units the one that is busy longest."""
-        w = kernel.wave
-        arithmetic = kernel.of("fma", "add, mul")
-        other = kernel.of("compare", "move, integer")
-        special = kernel.of("exp, log, rcp")
-        units = {
-            "arithmetic": arithmetic * w / self.lanes,
-            "other": other * w / self.other_lanes,
-            "special": special * w / self.special_lanes,
-            "workgroup memory": kernel.of("workgroup") * w * 16 / self.local_bytes,
-            "loads": kernel.of("load, store") * w * 4 / self.load_bytes,
+    def cycles(self, mix, wave):
+        """Cycles that instructions of a wave occupy each unit of a SIMD."""
+        arithmetic = of(mix, "fma", "add, mul") * wave / self.lanes
+        other = of(mix, "compare", "move, integer") * wave / self.other_lanes
+        special = of(mix, "exp, log, rcp") * wave / self.special_lanes
+        memories = {
+            "workgroup memory": of(mix, "workgroup") * wave * 16 / self.local_bytes,
+            "loads": of(mix, "load, store") * wave * 4 / self.load_bytes,
         }
         if self.beside:
-            units["issue"] = kernel.total
-        else:
-            units = {"vector unit": units["arithmetic"] + units["other"] + units["special"],
-                     "workgroup memory": units["workgroup memory"], "loads": units["loads"]}
+            return {"arithmetic": arithmetic, "other": other, "special": special, "issue": sum(mix.values()), **memories}
+        return {"vector unit": arithmetic + other + special, **memories}
+
+    def busy(self, kernel, step):
+        """Seconds of the unit that is busy longest, all SIMDs sharing a step evenly, and its name."""
+        parts = [(step["rounds"], kernel.mix), (step["invocations"], kernel.once),
+                 (step["invocations"] * step["trips"], kernel.others)]
+        units = Counter()
+        for times, mix in parts:
+            for unit, cycles in self.cycles(mix, kernel.wave).items():
+                units[unit] += times * cycles / kernel.wave
         unit = max(units, key=units.get)
-        return units[unit], unit
+        return units[unit] / (self.simds * self.clock), unit
 
 
 # NVIDIA's H100 SXM and A100 whitepapers; AMD's pages of the RX 7900 XTX and the Ryzen 6800U (680M, LPDDR5-6400).
@@ -220,10 +229,7 @@ def predictions(problems, kernels):
                 kernel = next((k for k in kernels.get(step["variant"], []) if k.chip.startswith(chip.counts)), None)
                 if kernel is None:
                     break
-                cycles, unit = chip.cycles(kernel)
-                issue = 1 if chip.beside else kernel.wave / chip.lanes
-                beside = step["invocations"] * (kernel.once + step["trips"] * kernel.others) * issue
-                busy = (step["rounds"] * cycles + beside) / kernel.wave / (chip.simds * chip.clock)
+                busy, unit = chip.busy(kernel, step)
                 moved = step["bytes"] / chip.bandwidth
                 time = max(busy, moved)
                 longest = max(longest, (time, f"{step['variant']}: {unit if busy > moved else 'memory'}"))

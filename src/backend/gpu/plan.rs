@@ -262,7 +262,9 @@ impl Plan {
             regime: Regime::Workgroup { sharing, part_rows },
             sums_per_block: len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
-            iterations: (part_rows.div_ceil(sharing.tile()) * (sharing.rounds() + 1)) as u64,
+            iterations: (part_rows.div_ceil(sharing.tile())
+                * (sharing.rounds() + 3 * sharing.turns(shape.k) + 1))
+                as u64,
         }
     }
 

@@ -218,6 +218,7 @@ fn each_step_is_the_m_step_in_every_regime() {
         (Full, 11, 1, false, registers),
         (Full, 4, 20, false, workgroup),
         (Full, 11, 13, false, workgroup),
+        (Full, 4, 50, false, workgroup),
         (Tied, 4, 20, false, workgroup),
         (Diag, 16, 20, false, workgroup),
         (Full, 4, 20, true, groups),

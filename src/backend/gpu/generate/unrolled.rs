@@ -14,6 +14,8 @@ pub(super) struct Unrolled {
     weighted: bool,
     /// Whether parameters are read into registers before the walk.
     is_hoisted: bool,
+    /// Before which vec4 those stand that it has, in the text: something and a plus, or nothing.
+    from: &'static str,
 }
 
 impl Unrolled {
@@ -24,6 +26,15 @@ impl Unrolled {
             k: shape.k,
             weighted,
             is_hoisted,
+            from: "",
+        }
+    }
+
+    /// Some components of more, whose parameters begin with the vec4 `parameters`.
+    pub(super) fn some(shape: Shape) -> Self {
+        Self {
+            from: "parameters + ",
+            ..Self::new(shape, false, false)
         }
     }
 
@@ -74,7 +85,12 @@ impl Unrolled {
     /// Where parameter `i` of component `k` stands in the uniform buffer.
     pub(super) fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
-        format!("components[model][{}u].{}", at / 4, PARTS[at % 4])
+        format!(
+            "components[model][{}{}u].{}",
+            self.from,
+            at / 4,
+            PARTS[at % 4]
+        )
     }
 
     pub(super) fn parameter(&self, k: usize, i: usize) -> String {

@@ -19,6 +19,7 @@ pub(in super::super) fn statistics_workgroup(
         slices,
         run,
         written,
+        some,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
     let unrolled = Unrolled::new(shape, weighted, false);
@@ -29,6 +30,7 @@ pub(in super::super) fn statistics_workgroup(
          const WORKGROUP: u32 = {workgroup}u;\nconst SLICES: u32 = {slices}u;\n\
          const RUN: u32 = {run}u;\nconst TILE: u32 = {}u;\n\
          // How many are written out.\nconst WRITTEN: u32 = {written}u;\nconst ROUNDS: u32 = {}u;\n\
+         // Components that are scored at a time.\nconst SOME: u32 = {some}u;\n\
          const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
@@ -70,7 +72,7 @@ pub(in super::super) fn statistics_workgroup(
             ("means", &means),
             ("mean", &mean),
             ("accumulators", &accumulators(&sums_of)),
-            ("row", &row(&unrolled, shape, weighted)),
+            ("row", &row(&unrolled, sharing, shape, weighted)),
             ("slice", &slice(shape, sharing)),
             ("sums", &sums(&names, sharing, k)),
         ],
@@ -95,9 +97,41 @@ fn names(shape: Shape) -> Vec<String> {
 }
 
 /// What an invocation does with its row of a tile.
-fn row(unrolled: &Unrolled, shape: Shape, weighted: bool) -> String {
+fn row(unrolled: &Unrolled, sharing: Sharing, shape: Shape, weighted: bool) -> String {
     let (d, k) = (shape.d, shape.k);
-    let mut text = unrolled.features() + &unrolled.softmax();
+    let mut text = unrolled.features();
+    let share = |some: &str, c: usize| {
+        format!("shares_of[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
+    };
+    let is_whole = sharing.some == k;
+    if is_whole {
+        text += &unrolled.softmax();
+    } else {
+        // More scores than registers hold wait in the places of what becomes of them.
+        line!(text, "var top = -3.4e38;");
+        text += &in_turns(sharing, k, |some, count| {
+            let mut turn = String::new();
+            let len = sharing.some * shape.parameters_len() / 4;
+            line!(turn, "let parameters = {some} * {len}u;");
+            let scored = Unrolled::some(shape.with(count));
+            for c in 0..count {
+                scored.score(c, &mut turn);
+                line!(turn, "{} = q{c};\ntop = max(top, q{c});", share(some, c));
+            }
+            turn
+        });
+        line!(text, "var sum = 0.0;");
+        text += &in_turns(sharing, k, |some, count| {
+            let mut turn = String::new();
+            for c in 0..count {
+                line!(turn, "let e{c} = exp2_or_zero({} - top);", share(some, c));
+                line!(turn, "{} = e{c};", share(some, c));
+            }
+            let all: Vec<String> = (0..count).map(|c| format!("e{c}")).collect();
+            line!(turn, "sum += {};", all.join(" + "));
+            turn
+        });
+    }
     let weight = match weighted {
         true => format!("samples[at + {d}u * rows_per_block]"),
         false => "1.0".to_owned(),
@@ -123,13 +157,35 @@ fn row(unrolled: &Unrolled, shape: Shape, weighted: bool) -> String {
             parts.join(", ")
         );
     }
-    for c in 0..k {
-        line!(
-            text,
-            "shares_of[{c}].slices[in_slice].somes[in_run].rows[in_some] = e{c} * share;"
-        );
-    }
+    text += &in_turns(sharing, k, |some, count| {
+        let mut turn = String::new();
+        for c in 0..count {
+            match is_whole {
+                true => line!(turn, "{} = e{c} * share;", share(some, c)),
+                false => line!(turn, "{} *= share;", share(some, c)),
+            }
+        }
+        turn
+    });
     text
+}
+
+/// The text of so many components for all of them, the last of them apart where they are fewer: of which some, and how
+/// many.
+fn in_turns(sharing: Sharing, k: usize, text: impl Fn(&str, usize) -> String) -> String {
+    let some = sharing.some;
+    if some == k {
+        return text("0u", k);
+    }
+    let (turns, rest) = (k / some, k % some);
+    let mut all = format!(
+        "for (var turn = 0u; turn < {turns}u; turn++) {{\n{}}}\n",
+        text("turn", some)
+    );
+    if rest > 0 {
+        all += &format!("{{\n{}}}\n", text(&format!("{turns}u"), rest));
+    }
+    all
 }
 
 /// What it does with its slice.
@@ -143,10 +199,14 @@ fn slice(shape: Shape, sharing: Sharing) -> String {
             "some"
         }
     };
+    let shares = match sharing.some == shape.k {
+        true => "shares_of[0].components[own]",
+        false => "shares_of[own / SOME].components[own % SOME]",
+    };
     for n in 0..sharing.written {
         line!(
             text,
-            "let r{n} = shares_of[own].slices[slice].somes[{some}].rows[{n}];"
+            "let r{n} = {shares}.slices[slice].somes[{some}].rows[{n}];"
         );
         for q in 0..quads(d) {
             line!(

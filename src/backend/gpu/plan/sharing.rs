@@ -27,6 +27,8 @@ pub struct Sharing {
     pub run: usize,
     /// How many of them are written out.
     pub written: usize,
+    /// Components that are scored at a time: all whose scores stay in registers.
+    pub some: usize,
 }
 
 impl Sharing {
@@ -36,19 +38,19 @@ impl Sharing {
         if most < 4 { most } else { 4 }
     }
 
-    /// The sharing of a shape that costs least, or `None` where scores or one component's sums do not fit registers,
-    /// where squared distances are summed, which scores know, or where the processor plays the GPU, for which barriers
-    /// are dear.
+    /// The sharing of a shape that costs least, or `None` where one component's sums do not fit registers, where so many
+    /// components leave workgroup memory no room for enough rows, where squared distances are summed, which scores know,
+    /// or where the processor plays the GPU, for which barriers are dear.
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
-        let (k, d) = (shape.k, shape.d);
+        let k = shape.k;
         let sums = shape.component_in_workgroup_len();
-        // A row, its distances, and all scores are alive beside the sums.
-        let alive = sums + 2 * d + k;
+        let some = some(shape);
+        // Turns have places in memory of their own.
+        let places = if some < k { 8 } else { 0 };
         if limits.software
             || shape.covariance_type == CovarianceType::Spherical
             || sums > MOST_IN_REGISTERS
-            || alive > MOST_ALIVE_IN_WORKGROUP
-            || k > MOST_SCORES.min(MOST_OPERATIONS / (shape.factor_len() + 3 * d + 8))
+            || alive(shape, some) + places > MOST_ALIVE_IN_WORKGROUP
             || 4 * k * shape.parameters_len() > UNIFORM_BYTES
         {
             return None;
@@ -62,12 +64,14 @@ impl Sharing {
             slices,
             run,
             written: written(run, shape),
+            some,
         })
         .filter(|sharing| {
             sharing.workgroup <= limits.max_invocations as usize
                 && sharing.memory_bytes(shape) <= MEMORY_BYTES
         })
         .min_by_key(|sharing| sharing.cost(shape))
+        .filter(|sharing| sharing.cost(shape) < cost_of_groups(shape))
     }
 
     /// Workgroup memory: rows, a vec4 between slices; responsibilities; means; what adding up takes.
@@ -75,8 +79,13 @@ impl Sharing {
         let Self { slices, run, .. } = self;
         let (k, row) = (shape.k, 16 * (quads(shape.d) | 1));
         let features = slices * (run * row + 16);
-        let shares = 4 * k * (slices * run | 1);
+        let shares = 4 * k.next_multiple_of(self.some) * (slices * run | 1);
         features + shares + k * row + 4 * slices * k * self.chunk(k) + 8 * slices
+    }
+
+    /// How often some components are scored for a row.
+    pub const fn turns(self, k: usize) -> usize {
+        k.div_ceil(self.some)
     }
 
     /// Rows of a tile.
@@ -94,7 +103,12 @@ impl Sharing {
     /// twenty, but mostly besides.
     fn cost(self, shape: Shape) -> usize {
         let sums = shape.component_in_workgroup_len();
-        let scores = 80 + shape.k * (shape.least_score() + 7);
+        // Scores that wait in memory are read and written twice more, in three loops.
+        let waiting = match self.turns(shape.k) {
+            1 => 0,
+            turns => 4 * shape.k + 36 * turns,
+        };
+        let scores = 80 + shape.k * (shape.least_score() + 7) + waiting;
         let row = 2 + quads(shape.d) + shape.d + shape.least_moments();
         let turns = match self.rounds() {
             1 => 0,
@@ -115,6 +129,13 @@ impl Sharing {
     }
 }
 
+/// What the groups' kernels, which score twice, cost for a large block: a quarter more than that, by what compilers made
+/// of them.
+const fn cost_of_groups(shape: Shape) -> usize {
+    let row = 2 * shape.least_score() + shape.least_moments() + 16;
+    BLOCK_ROWS * shape.k * row * 5 / 4
+}
+
 /// The most rows of a slice that are written out: a part of it, no more than [`MOST_WRITTEN`] allows.
 fn written(run: usize, shape: Shape) -> usize {
     let most = (MOST_WRITTEN / (shape.least_moments() + shape.d)).max(1);
@@ -122,4 +143,22 @@ fn written(run: usize, shape: Shape) -> usize {
         .rev()
         .find(|n| run.is_multiple_of(*n))
         .unwrap_or(1)
+}
+
+/// Numbers alive beside each other: sums, a row, its distances, so many scores.
+const fn alive(shape: Shape, scores: usize) -> usize {
+    shape.component_in_workgroup_len() + 2 * shape.d + scores
+}
+
+/// How many components are scored at a time: all that registers hold and whose text is not too long, or some whose
+/// parameters are whole vec4s.
+fn some(shape: Shape) -> usize {
+    let (k, d) = (shape.k, shape.d);
+    let operations = shape.factor_len() + 3 * d + 8;
+    let most = MOST_SCORES.min(MOST_OPERATIONS / operations);
+    if k <= most && alive(shape, k) <= MOST_ALIVE_IN_WORKGROUP {
+        return k;
+    }
+    let few = [16, 8].into_iter().find(|n| n * operations <= MOST_WRITTEN);
+    few.unwrap_or(4).min(k)
 }

@@ -334,31 +334,47 @@ fn workgroups_hold_what_a_few_components_sum() {
             _ => None,
         }
     };
-    for (t, d, k) in [
-        (Full, 4, 20),
-        (Full, 10, 20),
-        (Full, 11, 13),
-        (Full, 10, 2),
-        (Tied, 5, 9),
-        (Diag, 16, 20),
+    for t in [Full, Tied, Diag] {
+        for (d, k) in (1..30).flat_map(|d| (1..70).map(move |k| (d, k))) {
+            let Some((sharing, part_rows)) = taken(t, d, k, &WEBGPU) else {
+                continue;
+            };
+            let what = format!("{t:?} {d} {k}: {sharing:?}");
+            assert!(sharing.workgroup <= 256, "{what}");
+            assert!(sharing.slices * k <= sharing.workgroup, "{what}");
+            assert!(sharing.tile() <= sharing.workgroup, "{what}");
+            assert_eq!(sharing.run, sharing.written * sharing.rounds(), "{what}");
+            // What is scored at a time begins with a whole vec4.
+            let parameters = sharing.some * shape(t, d, k).parameters_len();
+            assert!(sharing.some == k || parameters.is_multiple_of(4), "{what}");
+            // No run is too long.
+            let tiles = part_rows / sharing.tile();
+            assert!(part_rows.is_multiple_of(sharing.tile()), "{what}");
+            assert!(tiles * sharing.run <= LONGEST_RUN, "{what}");
+            assert_eq!(taken(t, d, k, &SOFTWARE), None);
+        }
+    }
+    // Most invocations are busy, with scores and with sums; all scores are in registers or some.
+    for (t, d, k, some) in [
+        (Full, 4, 20, 20),
+        (Full, 10, 20, 20),
+        (Full, 11, 13, 13),
+        (Full, 11, 14, 4),
+        (Full, 4, 64, 16),
+        (Full, 10, 2, 2),
+        (Tied, 5, 9, 9),
+        (Diag, 16, 20, 20),
     ] {
-        let (sharing, part_rows) =
-            taken(t, d, k, &WEBGPU).unwrap_or_else(|| panic!("{t:?} {d} {k}"));
-        assert!(sharing.workgroup <= 256 && sharing.slices * k <= sharing.workgroup);
-        assert!(sharing.tile() <= sharing.workgroup);
-        assert_eq!(sharing.run, sharing.written * sharing.rounds());
-        // Most invocations are busy with both, and no run is too long.
+        let (sharing, _) = taken(t, d, k, &WEBGPU).unwrap_or_else(|| panic!("{t:?} {d} {k}"));
         let busy = sharing.slices * k + sharing.tile();
         assert!(
             10 * busy > 17 * sharing.workgroup,
             "{t:?} {d} {k}: {sharing:?}"
         );
-        let tiles = part_rows / sharing.tile();
-        assert!(part_rows.is_multiple_of(sharing.tile()) && tiles * sharing.run <= LONGEST_RUN);
-        assert_eq!(taken(t, d, k, &SOFTWARE), None);
+        assert_eq!(sharing.some, some, "{t:?} {d} {k}");
     }
-    // In registers, too many scores, scores beside sums, too many sums.
-    for (d, k) in [(2, 4), (2, 33), (11, 14), (12, 3)] {
+    // In registers, more than workgroup memory or a uniform buffer holds, too many sums.
+    for (d, k) in [(2, 4), (2, 200), (11, 50), (12, 3)] {
         assert_eq!(taken(Full, d, k, &WEBGPU), None);
     }
 }

@@ -100,10 +100,13 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Full, 11, 13),
         (Full, 11, 5),
         (Full, 3, 32),
+        (Full, 4, 50),
+        (Full, 11, 38),
         (Tied, 4, 20),
         (Diag, 16, 20),
         (Diag, 20, 5),
         (Diag, 27, 3),
+        (Diag, 6, 45),
     ] {
         let shape = Shape {
             covariance_type,
