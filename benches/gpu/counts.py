@@ -40,7 +40,8 @@ NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
 @dataclass
 class Compiled:
     """One kernel on one chip, instructions by class: `mix` of one round of the hot part, `once` outside all loops, `others`
-    of one round of each loop that is not hot, what lies around the hot one included."""
+    of one round of each loop that is not hot, what lies around the hot one included, and where there is something around it,
+    `apart` of one round of each loop beside that."""
     chip: str
     wave: int
     registers: int
@@ -50,17 +51,22 @@ class Compiled:
     mix: Counter = field(default_factory=Counter)
     once: Counter = field(default_factory=Counter)
     others: Counter = field(default_factory=Counter)
+    apart: Counter = field(default_factory=Counter)
 
     def settle(self, loops, whole):
-        """From (its instructions where it is in no other loop and otherwise 0, its instructions, whether it is
-        innermost, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for what is left
-        of its rounds, are as hot."""
-        hot = max((fma for _, _, is_leaf, fma in loops if is_leaf), default=0)
+        """From (its instructions where it is in no other loop and otherwise none, its instructions, whether it is innermost,
+        whether it is in no other, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for
+        what is left of its rounds, are as hot."""
+        hot = max((fma for _, _, is_leaf, _, fma in loops if is_leaf), default=0)
+        is_hot = lambda is_leaf, fma: is_leaf and fma >= 0.9 * hot
         if loops:
-            inside = sum((outer for outer, *_ in loops), Counter())
+            total = lambda mixes: sum(mixes, Counter())
+            inside = total(outer for outer, *_ in loops)
+            if not any(is_top and is_hot(is_leaf, fma) for _, _, is_leaf, is_top, fma in loops):
+                self.apart = total(outer for outer, _, is_leaf, is_top, _ in loops if is_leaf and is_top)
             # The difference of counters has nothing below zero.
             self.once = whole - inside
-            self.others = inside - sum((own for _, own, is_leaf, fma in loops if is_leaf and fma >= 0.9 * hot), Counter())
+            self.others = inside - self.apart - total(own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma))
 
     def of(self, *names):
         return of(self.mix, *names)
@@ -105,8 +111,8 @@ def amd(program, file, variant):
                 whole = vector
             else:
                 # A loop's row has the loops inside it.
-                outer = vector if m[1].endswith(" d1") else Counter()
-                loops.append((outer, vector, m[1].startswith("inner"), counts["fma"]))
+                is_top = m[1].endswith(" d1")
+                loops.append((vector if is_top else Counter(), vector, m[1].startswith("inner"), is_top, counts["fma"]))
             # Loops come the longest first.
             if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
@@ -137,8 +143,8 @@ def nvidia(program, file, variant):
                 depth = len(line) - len(line.lstrip())
                 # The loop before is not innermost where this one is deeper.
                 if loops and depth > depths[-1]:
-                    loops[-1] = (*loops[-1][:2], False, loops[-1][3])
-                loops.append((counts, counts, True, counts["ffma"]))
+                    loops[-1] = (*loops[-1][:2], False, *loops[-1][3:])
+                loops.append((counts, counts, True, depth == 4, counts["ffma"]))
                 depths.append(depth)
             rank = (depth if variant["hot"] == "inner" else 0, counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
@@ -185,7 +191,7 @@ class Chip:
     def busy(self, kernel, step):
         """Seconds of the unit that is busy longest, all SIMDs sharing a step evenly, and its name."""
         parts = [(step["rounds"], kernel.mix), (step["invocations"], kernel.once),
-                 (step["invocations"] * step["trips"], kernel.others)]
+                 (step["invocations"] * step["trips"], kernel.others), (step["invocations"] * step["apart"], kernel.apart)]
         units = Counter()
         for times, mix in parts:
             for unit, cycles in self.cycles(mix, kernel.wave).items():

@@ -79,7 +79,7 @@ impl Sharing {
         let Self { slices, run, .. } = self;
         let (k, row) = (shape.k, 16 * (quads(shape.d) | 1));
         let features = slices * (run * row + 16);
-        let shares = 4 * k.next_multiple_of(self.some) * (slices * run | 1);
+        let shares = 4 * k.next_multiple_of(self.some) * ((slices * run) | 1);
         features + shares + k * row + 4 * slices * k * self.chunk(k) + 8 * slices
     }
 

@@ -76,14 +76,15 @@ pub(in super::super) struct Problem {
 }
 
 /// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
-/// that are read and written, how many invocations do what stands outside that loop, and about how often each of them
-/// goes through the other loops.
+/// that are read and written, how many invocations do what stands outside that loop, about how often each of them
+/// goes through the other loops, and how often through those that are not around it, where others are.
 pub(in super::super) struct Step {
     pub(in super::super) key: StageKey,
     pub(super) rounds: usize,
     pub(in super::super) bytes: usize,
     pub(super) invocations: usize,
     pub(super) trips: usize,
+    pub(super) apart: usize,
 }
 
 pub(in super::super) const PROBLEMS: [Problem; 9] = {
@@ -135,6 +136,7 @@ impl Problem {
             bytes,
             invocations,
             trips,
+            apart: 0,
         };
         match plan.regime {
             Regime::Registers { reduction } => {
@@ -212,16 +214,19 @@ impl Problem {
                             (n / 4 * octets, quads(d).div_ceil(8)),
                         ),
                         step(normalise, n * octets, scores, (n, octets)),
-                        step(
-                            accumulate,
-                            n / rows * lanes,
-                            samples + scores + partials,
-                            // Two vec4s of responsibilities and of features for each sixteen rows.
-                            (
-                                n.div_ceil(segment_rows) * lanes,
-                                2 * segment_rows / Tiles::ROWS,
-                            ),
-                        ),
+                        Step {
+                            apart: tiles.slices - 1,
+                            ..step(
+                                accumulate,
+                                n / rows * lanes,
+                                samples + scores + partials,
+                                // Two vec4s of responsibilities and of features for each sixteen rows.
+                                (
+                                    n.div_ceil(segment_rows) * lanes,
+                                    2 * segment_rows / Tiles::ROWS,
+                                ),
+                            )
+                        },
                     ]
                 } else {
                     let tiling = Tiling::of(d);
@@ -231,15 +236,18 @@ impl Problem {
                     vec![
                         step(score, n * k / score_rows(d), samples + scores, (0, 0)),
                         step(normalise, 2 * n * k, 2 * scores, (n, k)),
-                        step(
-                            accumulate,
-                            n / rows * lanes,
-                            samples + scores + partials,
-                            (
-                                n.div_ceil(segment_rows) * lanes,
-                                segment_rows.div_ceil(tiling.rows),
-                            ),
-                        ),
+                        Step {
+                            apart: tiling.slices - 1,
+                            ..step(
+                                accumulate,
+                                n / rows * lanes,
+                                samples + scores + partials,
+                                (
+                                    n.div_ceil(segment_rows) * lanes,
+                                    segment_rows.div_ceil(tiling.rows),
+                                ),
+                            )
+                        },
                     ]
                 }
             }

@@ -71,6 +71,7 @@ fn shaders_are_written_for_other_compilers() {
                     "bytes": s.bytes,
                     "invocations": s.invocations,
                     "trips": s.trips,
+                    "apart": s.apart,
                 })
             })
             .collect();
