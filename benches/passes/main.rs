@@ -1,6 +1,7 @@
 //! Seconds per EM pass of every backend over (N, D, K), beside what this machine can do at most.
 //!
-//! `cargo bench --bench passes` prints the table; with `-- 2 4` only rows of D = 2, K = 4, with `-- cpu` only the CPU's.
+//! `cargo bench --bench passes` prints the table; with `-- 2 4` only rows of D = 2, K = 4, with `-- cpu` only the CPU's,
+//! with `-- gpu` only GPUs, at the sizes of their table of predictions.
 //! On the CPU, `-- weights` compares passes with and without weights, `-- precision` those in f32 and f64, `-- threads`
 //! one thread and all, and `-- costs` shows how they grow with N, D and K.
 //! Minimum of several passes; data are made outside the timed part. The CPU's share of the floor is the median over passes,
@@ -43,6 +44,20 @@ const CASES: [Case; 14] = [
     case(20_000, 16, 128, CovarianceType::Full),
     case(4_000, 64, 1_024, CovarianceType::Full),
 ];
+/// The sizes that `benches/gpu` predicts, and more rows of the smallest.
+const GPU_CASES: [Case; 11] = [
+    case(1_000_000, 2, 4, CovarianceType::Full),
+    case(10_000_000, 2, 4, CovarianceType::Full),
+    case(1_000_000, 4, 6, CovarianceType::Full),
+    case(1_000_000, 8, 2, CovarianceType::Full),
+    case(1_000_000, 4, 20, CovarianceType::Full),
+    case(1_000_000, 10, 20, CovarianceType::Full),
+    case(1_000_000, 11, 13, CovarianceType::Full),
+    case(1_000_000, 32, 16, CovarianceType::Full),
+    case(1_000_000, 64, 64, CovarianceType::Full),
+    case(1_000_000, 16, 20, CovarianceType::Diag),
+    case(1_000_000, 128, 1_024, CovarianceType::Spherical),
+];
 /// Work above which the plain loops of the reference are left out, operations.
 const REFERENCE_WORK: f64 = 1e9;
 /// Work above which a software adapter is left out, operations.
@@ -74,6 +89,7 @@ fn print_table() {
         .filter_map(|a| a.parse().ok())
         .collect();
     let only_cpu = std::env::args().any(|a| a == "cpu");
+    let only_gpu = std::env::args().any(|a| a == "gpu");
     let floors = floors::measure();
     println!(
         "floors, {} threads: read {:.1} GB/s, multiply-add {:.0} GFLOP/s in f32, {:.0} in f64",
@@ -86,14 +102,20 @@ fn print_table() {
         "{:>9} {:>3} {:>4}  {:<15}  {:<34} {:>10} {:>9} {:>8}",
         "N", "D", "K", "covariances", "backend", "ms/pass", "GFLOP/s", "of floor"
     );
-    for case in CASES {
+    for case in if only_gpu { &GPU_CASES[..] } else { &CASES[..] } {
+        let case = *case;
         let Case { d, k, .. } = case;
         if only.first().is_some_and(|x| *x != d) || only.get(1).is_some_and(|x| *x != k) {
             continue;
         }
         let (samples, components, map) = problem(case);
         let work = operations(case);
-        for precision in [Precision::F32, Precision::F64] {
+        let precisions: &[Precision] = if only_gpu {
+            &[]
+        } else {
+            &[Precision::F32, Precision::F64]
+        };
+        for &precision in precisions {
             let mut cpu = Cpu::load(&samples, &map, precision);
             let name = format!("cpu {precision:?} ({})", cpu.info().name);
             let mut shares = Vec::new();
@@ -128,7 +150,7 @@ fn print_table() {
                 Err(error) => println!("{}  {error}", label(case)),
             }
         }
-        if work <= REFERENCE_WORK {
+        if work <= REFERENCE_WORK && !only_gpu {
             let mut reference = Reference::load(&samples, &map);
             let seconds = seconds(&mut reference, &components, |pass| pass());
             row(case, "reference", seconds, work, None);

@@ -306,8 +306,15 @@ fn responsibilities_agree() {
         let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
         let mut reference = Reference::load(&samples, &map);
         let model = without(components(d, k, covariance_type), 0);
-        // Across a block's end, from the middle of a block to the last row, and no row at all.
-        for rows in [500..1100, 19_700..20_003, 7..7] {
+        // Across a block's end, from the middle of a block to the last row, from odd rows on, and no row at all.
+        for rows in [
+            500..1100,
+            19_700..20_003,
+            501..1100,
+            1023..1025,
+            20_001..20_003,
+            7..7,
+        ] {
             let n = rows.len();
             let (mut log, mut r) = (vec![f64::NAN; n], vec![f64::NAN; n * k]);
             gpu.responsibilities(&model, rows.clone(), &mut log, &mut r)

@@ -314,8 +314,10 @@ impl<'a> Staged<'a> {
             let b = start / per_block;
             let within = self.samples.layout.blocks.rows(b);
             let end = within.end.min(rows.end);
+            // `score_full` takes some rows at once, from a multiple of theirs on; those before `start` are made for nothing.
+            let mut before = (start - within.start) % score_rows(parameters.shape.d);
             let segments: Vec<Segment> = self
-                .pieces(b, start - within.start..end - within.start)
+                .pieces(b, start - within.start - before..end - within.start)
                 .take(self.segments_per_batch)
                 .collect();
             let recording =
@@ -325,7 +327,7 @@ impl<'a> Staged<'a> {
             pool.begin();
             let [densities, shares] = [&results[0], &results[1]];
             for (s, segment) in segments.iter().enumerate() {
-                for row in 0..segment.rows as usize {
+                for row in std::mem::take(&mut before)..segment.rows as usize {
                     let pair = &densities[2 * (s * self.segment_rows + row)..][..2];
                     log_densities[done] = (f64::from(pair[0]) + f64::from(pair[1]))
                         * std::f64::consts::LN_2
