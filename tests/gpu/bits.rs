@@ -122,13 +122,13 @@ fn models_of_every_regime_share_a_submission() {
 
 #[test]
 fn what_costs_too_much_at_once_takes_several_submissions() {
-    // 20,003 rows by 33 components of 15 tiles each are 0.14 s of a slow device.
+    // 20,003 rows by 33 components of 15 tiles each are 0.14 s of a processor, and little for a GPU.
     let (samples, map) = samples(20_003, 17, false);
     let model = components(17, 33, CovarianceType::Full);
     let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
     let models = [(&model).into(), (&model).into()];
     let both = gpu.statistics(&models).expect("statistics");
-    assert!(gpu.counters().submissions >= 2);
+    assert_eq!(gpu.counters().submissions > 1, device().is_software());
     assert_eq!(both[0], both[1]);
 }
 

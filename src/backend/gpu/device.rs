@@ -165,6 +165,7 @@ impl Device {
                     max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                     least_subgroup,
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
+                    discrete: description.kind == DeviceKind::Discrete,
                 },
                 device,
                 queue,

@@ -120,6 +120,7 @@ mod tests {
         max_storage_buffers: 8,
         least_subgroup: 32,
         software: false,
+        discrete: false,
     };
 
     fn words(covariance_type: crate::mixture::CovarianceType, d: usize, k: usize) -> String {

@@ -68,6 +68,8 @@ pub struct DeviceLimits {
     pub least_subgroup: u32,
     /// Whether the adapter computes on the processor.
     pub software: bool,
+    /// Whether it is a card with memory of its own.
+    pub discrete: bool,
 }
 
 #[cfg(test)]
@@ -82,6 +84,7 @@ impl DeviceLimits {
         max_storage_buffers: 8,
         least_subgroup: 0,
         software: false,
+        discrete: false,
     };
 }
 
@@ -476,13 +479,17 @@ const fn tree_memory(workgroup: u32, statistics: usize) -> u32 {
     4 * (chunk * (workgroup + lanes) + (statistics as u32).next_multiple_of(chunk) * (lanes + 1))
 }
 
-/// Blocks that one submission takes: about a tenth of a second on a slow device, and sums that fit.
+/// Blocks that one submission takes: about a tenth of a second on a slow device of its kind, and sums that fit.
 pub fn blocks_per_submission(
     flops_per_block: f64,
     bytes_per_block: u64,
     limits: &DeviceLimits,
 ) -> usize {
-    let flops_per_second = if limits.software { 5e9 } else { 3e11 };
+    let flops_per_second = match (limits.software, limits.discrete) {
+        (true, _) => 5e9,
+        (false, true) => 1e12,
+        (false, false) => 3e11,
+    };
     let by_time = (SUBMISSION_SECONDS * flops_per_second / flops_per_block) as u64;
     let by_memory = PARTIALS_BYTES / bytes_per_block;
     by_time.min(by_memory).max(1) as usize

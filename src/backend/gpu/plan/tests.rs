@@ -378,3 +378,16 @@ fn workgroups_hold_what_a_few_components_sum() {
         assert_eq!(taken(Full, d, k, &WEBGPU), None);
     }
 }
+
+#[test]
+fn a_card_takes_more_blocks_at_once_than_other_devices() {
+    let card = DeviceLimits {
+        discrete: true,
+        ..WEBGPU
+    };
+    let blocks = |limits| blocks_per_submission(1e9, 4, limits);
+    assert_eq!(
+        (blocks(&SOFTWARE), blocks(&WEBGPU), blocks(&card)),
+        (1, 30, 100)
+    );
+}
