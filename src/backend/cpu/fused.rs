@@ -128,7 +128,10 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
                 }
                 let densities = softmax::<S, T, M>(simd, q, largest);
-                let inverses = densities.inverses(simd);
+                let mut scale = densities.sum;
+                for scale in &mut scale {
+                    *scale = T::reciprocal(simd, *scale);
+                }
                 // The next rows' coordinates, while these rows' reciprocals are waited for.
                 within += width;
                 if within == panel {
@@ -140,8 +143,16 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     let x = &rows.x[next + within..];
                     largest = whitened::<S, T, D, M>(simd, model, x, panel, next_y, next_q);
                 }
-                let weights = rows.weights.map(|weights| &weights[start..]);
-                let scale = likelihoods.add_rows(simd, &densities, inverses, weights);
+                match rows.weights {
+                    None => likelihoods.add(&densities),
+                    Some(weights) => {
+                        let weights = load_all::<S, T, M>(simd, &weights[start..]);
+                        likelihoods.add_weighted(simd, &densities, &scale, &weights);
+                        for m in 0..M {
+                            scale[m] *= weights[m];
+                        }
+                    }
+                }
                 accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
                 if goes_on {
                     std::mem::swap(&mut y, &mut next_y);

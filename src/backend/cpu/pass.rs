@@ -274,7 +274,11 @@ pub(super) fn write_shares<S: Simd, T: Real, const M: usize>(
     shares: &mut [f64],
 ) {
     let (lanes, width) = (Vector::<S, T>::LEN, M * Vector::<S, T>::LEN);
-    let scale = Scale::<S, T, M>::new(densities.inverses(simd));
+    let mut scale = densities.sum;
+    for scale in &mut scale {
+        *scale = T::reciprocal(simd, *scale);
+    }
+    let scale = Scale::<S, T, M>::new(scale);
     for q in q.chunks_exact_mut(width).take(model.k) {
         let r = scale.apply(load_all::<S, T, M>(simd, q));
         store_all::<S, T, M>(r, q);

@@ -14,18 +14,6 @@ pub(super) struct Densities<S: Simd, T: Real, const M: usize> {
     pub(super) sum: [Vector<S, T>; M],
 }
 
-impl<S: Simd, T: Real, const M: usize> Densities<S, T, M> {
-    /// The reciprocals of the sums.
-    #[inline(always)]
-    pub(super) fn inverses(&self, simd: S) -> [Vector<S, T>; M] {
-        let mut inverses = self.sum;
-        for inverse in &mut inverses {
-            *inverse = T::reciprocal(simd, *inverse);
-        }
-        inverses
-    }
-}
-
 /// Turns log densities to base 2, `q[component][row]`, into densities relative to the row's largest.
 ///
 /// They are at least [`Real::TINY`], which [`Scale`] takes off again.
@@ -138,7 +126,7 @@ impl<S: Simd> Likelihoods<S> {
 
     /// Adds rows of weight 1.
     #[inline(always)]
-    fn add<T: Real, const M: usize>(&mut self, densities: &Densities<S, T, M>) {
+    pub(super) fn add<T: Real, const M: usize>(&mut self, densities: &Densities<S, T, M>) {
         let (mut largest, mut product) = (densities.largest[0], densities.sum[0]);
         for m in 1..M {
             largest += densities.largest[m];
@@ -153,33 +141,9 @@ impl<S: Simd> Likelihoods<S> {
         }
     }
 
-    /// Adds rows, of weight 1 if none are given, whose sums have the reciprocals `inverses`; what turns their relative
-    /// densities into responsibilities × weight.
-    #[inline(always)]
-    pub(super) fn add_rows<T: Real, const M: usize>(
-        &mut self,
-        simd: S,
-        densities: &Densities<S, T, M>,
-        inverses: [Vector<S, T>; M],
-        weights: Option<&[T]>,
-    ) -> [Vector<S, T>; M] {
-        let mut scale = inverses;
-        match weights {
-            None => self.add(densities),
-            Some(weights) => {
-                let weights = load_all::<S, T, M>(simd, weights);
-                self.add_weighted(simd, densities, &inverses, &weights);
-                for m in 0..M {
-                    scale[m] *= weights[m];
-                }
-            }
-        }
-        scale
-    }
-
     /// Adds weighted rows, whose sums have the reciprocals `inverses`.
     #[inline(always)]
-    fn add_weighted<T: Real, const M: usize>(
+    pub(super) fn add_weighted<T: Real, const M: usize>(
         &mut self,
         simd: S,
         densities: &Densities<S, T, M>,

@@ -105,10 +105,22 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
         {
             let largest = largest_of::<S, T, M>(simd, q);
             let densities = softmax::<S, T, M>(simd, q, largest);
-            let weights = (rows.weights).map(|weights| &weights[part * plan.rows + p * width..]);
-            let inverses = densities.inverses(simd);
-            let scales = likelihoods.add_rows(simd, &densities, inverses, weights);
-            store_all::<S, T, M>(scales, scale);
+            let mut inverses = densities.sum;
+            for inverse in &mut inverses {
+                *inverse = T::reciprocal(simd, *inverse);
+            }
+            match rows.weights {
+                None => likelihoods.add(&densities),
+                Some(weights) => {
+                    let weights =
+                        load_all::<S, T, M>(simd, &weights[part * plan.rows + p * width..]);
+                    likelihoods.add_weighted(simd, &densities, &inverses, &weights);
+                    for m in 0..M {
+                        inverses[m] *= weights[m];
+                    }
+                }
+            }
+            store_all::<S, T, M>(inverses, scale);
         }
         match model.shape {
             Shape::Diagonal => {
