@@ -39,6 +39,6 @@ fn statistics_groups(
         //@ row
     }
 
-    let partial = (block.partial * range.sum_groups + range.first_group + group.y) * STATISTICS;
+    let partial = (group.z * range.sum_groups + range.first_group + group.y) * STATISTICS;
     //@ sums
 }

@@ -8,6 +8,7 @@
 //@ constants
 
 override WORKGROUP: u32 = 64u;
+override TAKEN: u32 = AT_ONCE * WORKGROUP;
 
 //@ reduction
 
@@ -23,7 +24,7 @@ fn statistics_registers(
     }
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
-    let model = block.model;
+    //@ model
 
     //@ accumulators
 
@@ -31,8 +32,7 @@ fn statistics_registers(
 
     //@ product
 
-    for (var row = lane; row < block.rows; row += WORKGROUP) {
-        let at = block.first + row;
+    for (var row = lane; row < block.rows; row += TAKEN) {
         //@ row
     }
 

@@ -51,7 +51,7 @@ fn statistics_workgroup(
     }
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
-    let model = block.model;
+    //@ model
     let own = lane % K;
     let slice = lane / K;
     // Where its row of a tile stands.
@@ -59,7 +59,7 @@ fn statistics_workgroup(
     let in_run = lane % RUN / WRITTEN;
     let in_some = lane % WRITTEN;
 
-    if lane < K {
+    if lane == 0u {
         //@ means
     }
 

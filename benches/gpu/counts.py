@@ -30,11 +30,14 @@ CLASSES = {
     "exp, log, rcp": ("trans", "ex2", "lg2", "mufu"),
     "compare": ("minmax", "fcmp"),
     "move, integer": ("mov", "int", "lane", "shfl", "other"),
-    "load, store": ("vload", "vstore", "ldg", "stg", "local", "atom"),
+    "constants": ("const",),
+    "load, store": ("vload", "vstore", "ldg", "ldg2", "ldg4", "stg", "local", "atom"),
     "workgroup": ("lds", "sts"),
 }
 AMD_VECTOR = {"fma", "addmul", "trans", "f64", "minmax", "mov", "int", "lane", "lds", "vload", "vstore"}
-NVIDIA_SCALAR = {"branch", "bar", "const", "nop"}
+NVIDIA_SCALAR = {"branch", "bar", "nop"}
+# Numbers that a load has for each lane, if not one.
+WIDTHS = {"ldg2": 2, "ldg4": 4}
 
 
 @dataclass
@@ -182,7 +185,7 @@ class Chip:
         special = of(mix, "exp, log, rcp") * wave / self.special_lanes
         memories = {
             "workgroup memory": of(mix, "workgroup") * wave * 16 / self.local_bytes,
-            "loads": of(mix, "load, store") * wave * 4 / self.load_bytes,
+            "loads": sum(mix[n] * WIDTHS.get(n, 1) for n in CLASSES["load, store"]) * wave * 4 / self.load_bytes,
         }
         if self.beside:
             return {"arithmetic": arithmetic, "other": other, "special": special, "issue": sum(mix.values()), **memories}

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole, and workgroup memory left as it is.
+"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole, workgroup memory left as it is, and the
+parameters of a lone model as constants.
 
 Slang makes loads of single numbers of naga's `Load4`, at addresses that may wrap around in 32 bits, so that nvcc cannot join them
 again. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended. wgmm's
-pipelines ask for no zeros in workgroup memory (src/backend/gpu/stage.rs), so the HLSL has none.
+pipelines ask for no zeros in workgroup memory (src/backend/gpu/stage.rs), so the HLSL has none. Uniform buffers are constant banks
+for NVIDIA's driver, and what stands at a place that compilers know there is an operand; Slang reads them like any memory.
 """
 import importlib.util
 import pathlib
@@ -28,6 +30,19 @@ def whole(text):
     return text
 
 
+UNIFORM = re.compile(r"__ldg\(&globalParams_0->components_\d+->(components_\d+)\[int\(0\)\]\[int\((\d+)\)\]\)")
+GROUP = re.compile(r"struct (SLANG_ParameterGroup_components_\d+)\s*\{.*?\};", re.S)
+
+
+def constants(text):
+    """With the parameters of a lone model in constant memory."""
+    group = GROUP.search(text)
+    if not group or not UNIFORM.search(text):
+        return text
+    text = UNIFORM.sub(r"constant_components.\1[int(0)][int(\2)]", text)
+    return text.replace(group[0], f"{group[0]}\n__constant__ {group[1]} constant_components;\n", 1)
+
+
 def main():
     script = pathlib.Path(sys.argv[1]).resolve()
     spec = importlib.util.spec_from_file_location("nvidia_isa", script)
@@ -41,10 +56,12 @@ def main():
         printed = run(*command)
         if "cuda" in command and "-o" in command:
             file = pathlib.Path(command[command.index("-o") + 1])
-            file.write_text(whole(file.read_text()))
+            file.write_text(constants(whole(file.read_text())))
         return printed
 
     module.sh = sh
+    # Loads by their width.
+    module.CLASSES[:0] = [("ldg4", r"LDG\S*\.128"), ("ldg2", r"LDG\S*\.64\b")]
     sys.argv = [str(script), *sys.argv[2:]]
     module.main()
 

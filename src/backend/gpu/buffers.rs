@@ -23,7 +23,7 @@ const FILL_BYTES: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     /// One of each name, which all recordings of a submission write in turn.
-    outputs: HashMap<&'static str, wgpu::Buffer>,
+    outputs: HashMap<(&'static str, usize), wgpu::Buffer>,
     /// As many of each name as a submission reads.
     inputs: HashMap<&'static str, Vec<Input>>,
     /// Counts submissions.
@@ -64,16 +64,26 @@ impl Pool {
         name: &'static str,
         bytes: u64,
     ) -> Result<wgpu::Buffer, BackendError> {
+        self.output_of(device, (name, 0), bytes)
+    }
+
+    /// That of a model's own.
+    pub fn output_of(
+        &mut self,
+        device: &Device,
+        (name, m): (&'static str, usize),
+        bytes: u64,
+    ) -> Result<wgpu::Buffer, BackendError> {
         let usage = wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_SRC
             | wgpu::BufferUsages::COPY_DST;
-        let found = self.outputs.get(name).filter(|b| b.size() >= bytes);
+        let found = self.outputs.get(&(name, m)).filter(|b| b.size() >= bytes);
         let (buffer, is_new) = match found {
             Some(buffer) => (buffer.clone(), false),
             None => {
-                self.outputs.remove(name);
+                self.outputs.remove(&(name, m));
                 let buffer = create(device, name, bytes, usage)?;
-                self.outputs.insert(name, buffer.clone());
+                self.outputs.insert((name, m), buffer.clone());
                 (buffer, true)
             }
         };

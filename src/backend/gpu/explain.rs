@@ -12,8 +12,12 @@ pub fn explain(
     limits: &DeviceLimits,
 ) -> String {
     let how = match plan.regime {
-        Regime::Registers { reduction } => format!(
-            "all {} sums in registers, one read of the samples, {}",
+        Regime::Registers {
+            reduction,
+            part_rows,
+            ..
+        } => format!(
+            "all {} sums in registers, one read of the samples, {}, {part_rows} rows each",
             shape.statistics_len(),
             workgroups(reduction)
         ),
@@ -139,7 +143,7 @@ mod tests {
     fn each_regime_says_what_it_does_and_what_stays() {
         assert_eq!(
             words(Full, 2, 4),
-            "all 24 sums in registers, one read of the samples, workgroups of 128 that add up by subgroups; \
+            "all 24 sums in registers, one read of the samples, workgroups of 128 that add up by subgroups, 4096 rows each; \
              245 blocks of 4096 rows, 128 a \
              submission; plain EM takes 63 steps at once; samples stay on the device, 7.7 MiB in 2 buffers"
         );

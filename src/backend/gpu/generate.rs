@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{Reduction, SEGMENTS, UNIFORM_BYTES, models_per_dispatch};
+use super::plan::{Reduction, SEGMENTS, UNIFORM_BYTES};
 use super::shape::{Shape, quads};
 use crate::mixture::{CovarianceType, triangle};
 
@@ -118,30 +118,59 @@ pub(super) fn reduce_partials() -> String {
     fill(template, &[("constants", &batch())])
 }
 
+/// The text of `total_rows`, which serves every shape.
+pub(super) fn total_rows() -> String {
+    const AT_ONCE: usize = 16;
+    let [mut read, mut add] = [const { String::new() }; 2];
+    for i in 0..AT_ONCE {
+        // Beyond the last row nothing is added.
+        line!(
+            read,
+            "let x{i} = partials[rows[min(r + {i}u, last)] * range.len + own];"
+        );
+        line!(
+            add,
+            "total = add(total, select(0.0, x{i}, r + {i}u <= last));"
+        );
+    }
+    fill(
+        include_str!("../../../shaders/total_rows.wgsl"),
+        &[
+            ("constants", &format!("const AT_ONCE: u32 = {AT_ONCE}u;")),
+            ("add", &(read + &add)),
+        ],
+    )
+}
+
 /// What the stages that work on batches of segments share.
 fn batch() -> String {
     format!("const SEGMENTS: u32 = {SEGMENTS}u;\n\n{BATCH}")
 }
 
 /// The text of `statistics_registers` for a shape.
-pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Reduction) -> String {
+pub(super) fn statistics_registers(
+    shape: Shape,
+    weighted: bool,
+    (reduction, rows_at_once): (Reduction, usize),
+    models: usize,
+) -> String {
     let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
-    let unrolled = Unrolled::new(shape, weighted, hoisted);
+    let unrolled = Unrolled::new(shape, weighted, hoisted).one_of(models);
     // Without weights the sum of logarithms is the logarithm of a product.
     let (product, logs) = match weighted {
         true => ("", ""),
         false => (
             "var product = 1.0;\nvar exponents = 0u;",
-            "let rounds = (block.rows + WORKGROUP - 1u - lane) / WORKGROUP;\n\
+            "let rounds = (block.rows + TAKEN - 1u - lane) / TAKEN;\n\
              logs = log2_of(product) + f32(exponents - 127u * rounds);",
         ),
     };
     let mut names = unrolled.names();
     names.extend(["tops", "logs"].map(str::to_owned));
     let constants = format!(
-        "{}// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
+        "{}// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n\
+         // Rows that an invocation takes at once.\nconst AT_ONCE: u32 = {rows_at_once}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(names.len()),
-        models_per_dispatch(shape)
     );
     fill(
         include_str!("../../../shaders/statistics_registers.wgsl"),
@@ -149,9 +178,10 @@ pub(super) fn statistics_registers(shape: Shape, weighted: bool, reduction: Redu
             ("constants", &constants),
             ("builtins", builtins(reduction)),
             ("reduction", &shared_memory(reduction, names.len())),
+            ("model", unrolled.model()),
             ("accumulators", &accumulators(&names)),
             ("parameters", &unrolled.hoisted()),
-            ("row", &unrolled.row()),
+            ("row", &unrolled.rows(rows_at_once)),
             ("product", product),
             ("logs", logs),
             ("sums", &sums(&names, reduction)),
@@ -248,7 +278,7 @@ mod tests {
             workgroup: 64,
             subgroups: 0,
         };
-        statistics_registers(shape, true, reduction)
+        statistics_registers(shape, true, (reduction, 1), 1)
     }
 
     #[test]

@@ -11,12 +11,13 @@
 //! | `normalisers` | groups × entries × rows, vec2s | `log_normalisers`, `merge_normalisers` |
 //! | `logs` | entries × workgroups of 64 rows, vec2s | `merge_normalisers` |
 //! | `partials` | entries × groups × statistics, f32; each written exactly once | `statistics_groups` |
+//! | `totals` | the same of all entries, see [`Totals`] | `total_rows` |
 
 use bytemuck::{Pod, Zeroable};
 
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, fold_totals_and_logs};
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
 use super::recording::{Dispatch, Recording, Submission};
@@ -24,6 +25,7 @@ use super::samples::AtHand;
 use super::shape::Shape;
 use super::stage::{StageKey, bind_all, uniform_stride};
 use super::statistics_registers::Block;
+use super::totals::Totals;
 use crate::backend::BackendError;
 
 /// Uniform `range`: which groups of which blocks a dispatch works on. Mirrors `struct GroupRange`.
@@ -50,7 +52,7 @@ pub(super) fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
     (plan, groups): (&Plan, Groups),
-    (m, parameters): (usize, &Parameters<'_>),
+    (m, parameters, totals): (usize, &Parameters<'_>, &mut Totals),
     choose: impl Fn(usize) -> bool,
 ) -> Result<(), BackendError> {
     let sent = Sent::new((submission.device, submission.pool), groups, parameters)?;
@@ -58,28 +60,32 @@ pub(super) fn record(
     for group in samples.groups(most, choose) {
         submission.make_room(group.len() as f64 / most as f64)?;
         let (device, pool) = (submission.device, &mut *submission.pool);
-        let outcome = outcome((device, pool), samples, plan, group.len())?;
+        let outcome = outcome((device, pool), samples, plan, [group.len(); 2])?;
         let how = (groups, parameters.shape, &sent);
         let rows: Vec<(usize, usize)> = group.iter().copied().zip(0..).collect();
         let mut recording = Recording {
             dispatches: dispatches((device, pool), samples, how, &outcome, &rows)?,
             ..Recording::default()
         };
-        outcome.want(&mut recording);
-        let owners = group.iter().map(|&b| (m, samples.block_weights[b]));
-        submission.record(recording, outcome.fold(owners.collect()));
+        let order: Vec<u32> = (0..group.len() as u32).collect();
+        let add = totals.add((device, pool), &outcome.partials, &order)?;
+        recording.dispatches.push(add);
+        totals.want(&mut recording);
+        outcome.want_logs(&mut recording);
+        let weights = group.iter().map(|&b| samples.block_weights[b]).collect();
+        submission.record(recording, fold_totals_and_logs(m, weights));
     }
     Ok(())
 }
 
-/// Room for what passes over so many blocks find.
+/// Room for the sums of so many blocks, and the logarithms of so many.
 pub(super) fn outcome(
     (device, pool): (&Device, &mut Pool),
     samples: &AtHand<'_>,
     plan: &Plan,
-    blocks: usize,
+    [blocks, logs]: [usize; 2],
 ) -> Result<Outcome, BackendError> {
-    let pairs = blocks * samples.layout.blocks.rows_per_block().div_ceil(64);
+    let pairs = logs * samples.layout.blocks.rows_per_block().div_ceil(64);
     Outcome::of_rows_and_logs((device, pool), (blocks, plan.sums_per_block), pairs)
 }
 
@@ -119,7 +125,7 @@ impl Sent {
     }
 }
 
-/// What sums blocks that are in one buffer, each with its row.
+/// What sums blocks that are in one buffer, each with its row of logarithms.
 pub(super) fn dispatches(
     (device, pool): (&Device, &mut Pool),
     samples: &AtHand<'_>,

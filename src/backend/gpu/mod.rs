@@ -26,6 +26,7 @@ mod staged;
 mod startup;
 mod statistics_registers;
 mod sums;
+mod totals;
 #[cfg(test)]
 mod traffic_tests;
 mod upload;
@@ -57,8 +58,9 @@ use recording::{Recording, Submission};
 use samples::{AtHand, LoadedSamples};
 use shape::Shape;
 use staged::Staged;
-use statistics_registers::How;
+use statistics_registers::{How, Masked};
 use sums::Sums;
+use totals::Totals;
 use walk::Party;
 
 /// What a [`Gpu`] has done so far.
@@ -218,23 +220,54 @@ fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// Totals of those of so many models whose passes need them.
+fn totals_of(
+    (device, pool): (&Device, &mut Pool),
+    planned: &[Planned],
+    count: usize,
+) -> Result<Vec<Option<Totals>>, BackendError> {
+    let mut totals: Vec<Option<Totals>> = (0..count).map(|_| None).collect();
+    for planned in planned.iter().filter(|planned| planned.steps == 0) {
+        if let Some(len) = planned.plan.totals() {
+            for &m in &planned.models {
+                totals[m] = Some(Totals::new((device, pool), m, len)?);
+            }
+        }
+    }
+    Ok(totals)
+}
+
 /// Records one pass of each model over the blocks at hand.
 fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
     Planned { plan, models, .. }: &Planned,
-    parameters: &[Parameters<'_>],
-    walks: &[Walk<'_>],
+    (parameters, walks): (&[Parameters<'_>], &[Walk<'_>]),
+    totals: &mut [Option<Totals>],
 ) -> Result<(), BackendError> {
-    if let Some(how) = How::of(plan, parameters[models[0]].shape, samples) {
-        let model = |&m: &usize| (m, &parameters[m], walks[m].model.mask);
-        let these: Vec<_> = models.iter().map(model).collect();
-        return statistics_registers::record(submission, samples, how, &these);
+    if let Some(how) = How::of(plan, (parameters[models[0]].shape, models.len()), samples) {
+        let mut these: Vec<Masked<'_>> = totals
+            .iter_mut()
+            .enumerate()
+            .filter(|(m, _)| models.contains(m))
+            .map(|(m, totals)| Masked {
+                m,
+                parameters: &parameters[m],
+                mask: walks[m].model.mask,
+                totals: totals.as_mut(),
+            })
+            .collect();
+        return statistics_registers::record(submission, samples, how, &mut these);
     }
     for &m in models {
         let mask = walks[m].model.mask;
         let choose = |b: usize| mask.is_none_or(|mask| mask.contains(b));
-        let model = (m, &parameters[m]);
+        let Some(totals) = &mut totals[m] else {
+            return Err(submission
+                .device
+                .failed("statistics", "a model has no totals"));
+        };
+        let model = (m, &parameters[m], totals);
         if let Regime::Groups(groups) = plan.regime {
             groups::record(submission, samples, (plan, groups), model, choose)?;
         } else if let Some(staged) = Staged::new(samples, plan) {
@@ -299,6 +332,7 @@ impl Backend for Gpu<'_> {
             ..
         } = self;
         let limits = device.limits();
+        let mut totals = totals_of((device, pool), &planned, walks.len())?;
         let (walking, others): (Vec<_>, Vec<_>) =
             planned.iter().partition(|planned| planned.steps > 0);
         let parties: Vec<Party<'_>> = walking
@@ -326,7 +360,8 @@ impl Backend for Gpu<'_> {
                 party.record(&mut submission, at_hand)?;
             }
             for planned in &others {
-                record(&mut submission, at_hand, planned, &parameters, walks)?;
+                let models = (&*parameters, walks);
+                record(&mut submission, at_hand, planned, models, &mut totals)?;
             }
             sums = submission.finish()?;
             Ok(())

@@ -4,6 +4,7 @@ use super::buffers::Pool;
 use super::device::Device;
 use super::recording::{Fold, Recording};
 use super::sums::Sums;
+use super::totals;
 use crate::backend::BackendError;
 
 /// Buffers that passes fill.
@@ -43,34 +44,54 @@ impl Outcome {
         Ok(outcome)
     }
 
-    /// Asks for all of it.
-    pub fn want(&self, recording: &mut Recording) {
+    /// Asks for all rows.
+    pub fn want_rows(&self, recording: &mut Recording) {
         recording.want(&self.partials, self.rows * self.len);
+    }
+
+    /// Asks for the logarithms that stand beside rows.
+    pub fn want_logs(&self, recording: &mut Recording) {
         if let Some((logs, pairs)) = &self.logs {
             recording.want(logs, 2 * pairs);
         }
     }
 
-    /// Adds it up, each row to a model, with a weight. Where logarithms stand apart there is one model.
-    pub fn fold<'a>(&self, owners: Vec<(usize, f64)>) -> Fold<'a> {
-        let (len, is_apart) = (self.len, self.logs.is_some());
+    /// Adds up rows that end with their logarithms, each to a model, with a weight.
+    pub fn fold_rows<'a>(&self, owners: Vec<(usize, f64)>) -> Fold<'a> {
+        let len = self.len;
         Box::new(move |results: &[Vec<f32>], all: &mut [Sums]| {
             for (row, &(m, weight)) in results[0].chunks_exact(len).zip(&owners) {
-                if is_apart {
-                    all[m].add(row);
-                    all[m].weight += weight;
-                } else {
-                    all[m].add_block(row, weight);
-                }
-            }
-            let Some(&(m, _)) = owners.first().filter(|_| is_apart) else {
-                return;
-            };
-            // Every workgroup writes its pair, 0 where it has no rows.
-            for pair in results[1].chunks_exact(2) {
-                all[m].tops += f64::from(pair[0]);
-                all[m].logs += f64::from(pair[1]);
+                all[m].add_block(row, weight);
             }
         })
     }
+}
+
+/// Takes totals of models, so far and with their logarithms at the end, each with the weights of the rows added last.
+pub(super) fn fold_totals<'a>(owners: Vec<(usize, Vec<f64>)>) -> Fold<'a> {
+    Box::new(move |results: &[Vec<f32>], all: &mut [Sums]| {
+        for (result, (m, weights)) in results.iter().zip(owners) {
+            let sums = &mut all[m];
+            let mut totals: Vec<f64> = totals::read(result).collect();
+            if let (Some(logs), Some(tops)) = (totals.pop(), totals.pop()) {
+                (sums.tops, sums.logs) = (tops, logs);
+            }
+            sums.components = totals;
+            sums.add_weights(&weights);
+        }
+    })
+}
+
+/// Takes the totals of model `m`, so far, then pairs of logarithms of the blocks added last, of these weights.
+pub(super) fn fold_totals_and_logs<'a>(m: usize, weights: Vec<f64>) -> Fold<'a> {
+    Box::new(move |results: &[Vec<f32>], all: &mut [Sums]| {
+        let sums = &mut all[m];
+        sums.components = totals::read(&results[0]).collect();
+        // Every workgroup writes its pair, 0 where it has no rows.
+        for pair in results[1].chunks_exact(2) {
+            sums.tops += f64::from(pair[0]);
+            sums.logs += f64::from(pair[1]);
+        }
+        sums.add_weights(&weights);
+    })
 }

@@ -13,7 +13,7 @@ mod sharing;
 mod steps;
 mod tiling;
 pub use sharing::Sharing;
-pub use steps::MStep;
+pub use steps::{MStep, summing};
 pub use tiling::{Tiles, Tiling};
 
 /// The most statistics, K·F, that invocations keep in registers.
@@ -21,6 +21,12 @@ pub const MOST_IN_REGISTERS: usize = 90;
 /// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count. What
 /// the compiler for RDNA3 that has the fewest registers to give keeps without spilling.
 pub const MOST_ALIVE: usize = 120;
+/// The most numbers alive at once where an invocation takes two rows at a time: reads wait for each other, and parameters
+/// serve both.
+const MOST_ALIVE_OF_TWO: usize = 80;
+/// Workgroups that fill a card in the registers regime, and the fewest rows of each: adding up takes as long as some.
+const MOST_WORKGROUPS: usize = 1024;
+const LEAST_PART_ROWS: usize = 1024;
 /// The most parameters of a model there: compilers read them into registers before the walk, as many as they can
 /// and now and then one more.
 const MOST_PARAMETERS: usize = 120;
@@ -164,10 +170,14 @@ impl Groups {
 /// How one model is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Regime {
-    /// `statistics_registers`: one workgroup a block, all statistics in registers.
+    /// `statistics_registers`: one workgroup a block or a part of it, all statistics in registers.
     Registers {
         /// How workgroups add up.
         reduction: Reduction,
+        /// Rows that an invocation takes at once.
+        rows_at_once: usize,
+        /// Rows that a workgroup sums.
+        part_rows: usize,
     },
     /// `statistics_workgroup`: a workgroup's registers hold the sums of features of all components.
     Workgroup {
@@ -212,6 +222,17 @@ pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
     shape.statistics_len() <= MOST_IN_REGISTERS
         && alive <= MOST_ALIVE
         && shape.k * shape.parameters_len() <= MOST_PARAMETERS
+}
+
+/// Rows that an invocation of the registers regime takes at once. Where the processor plays the GPU none waits.
+pub const fn rows_at_once(shape: Shape, weighted: bool, limits: &DeviceLimits) -> usize {
+    let of_a_row = alive(shape, weighted) - shape.statistics_len();
+    let alive = shape.statistics_len() + 2 * of_a_row;
+    if limits.software || alive > MOST_ALIVE_OF_TWO {
+        1
+    } else {
+        2
+    }
 }
 
 /// How many models of a shape share a dispatch of the registers regime.
@@ -389,6 +410,14 @@ impl Plan {
         }
     }
 
+    /// Numbers of a row of partials where the device adds up rows: all but few.
+    pub fn totals(&self) -> Option<usize> {
+        match self.regime {
+            Regime::Registers { .. } => None,
+            _ => Some(self.sums_per_block),
+        }
+    }
+
     fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
         let rows = layout.blocks.rows_per_block();
         let statistics = shape.statistics_len() + 2;
@@ -400,14 +429,31 @@ impl Plan {
         };
         let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
         let flops = (rows * (shape.k * per_component + 60)) as f64;
+        let rows_at_once = rows_at_once(shape, layout.columns > shape.d, limits);
+        let part_rows = match limits.discrete {
+            true => rows.div_ceil(parts(layout)),
+            false => rows,
+        };
+        let row_bytes = (4 * statistics * rows.div_ceil(part_rows)) as u64;
         Self {
-            regime: Regime::Registers { reduction },
+            regime: Regime::Registers {
+                reduction,
+                rows_at_once,
+                part_rows,
+            },
             sums_per_block: statistics,
-            blocks_per_submission: blocks_per_submission(flops, 4 * statistics as u64, limits),
-            iterations: (rows.div_ceil(reduction.workgroup as usize)
+            blocks_per_submission: blocks_per_submission(flops, row_bytes, limits),
+            iterations: (part_rows.div_ceil(reduction.workgroup as usize)
                 + reduction.iterations(statistics)) as u64,
         }
     }
+}
+
+/// Parts of a block on a card, whose many multiprocessors are idle where blocks are few: by powers of two.
+fn parts(layout: &SampleLayout) -> usize {
+    let wanted = MOST_WORKGROUPS / layout.blocks.len().clamp(1, MOST_WORKGROUPS);
+    let most = (layout.blocks.rows_per_block() / LEAST_PART_ROWS).max(1);
+    1 << wanted.min(most).ilog2()
 }
 
 /// Invocations of a workgroup that sums in registers.

@@ -101,8 +101,14 @@ impl<'a> Submission<'a> {
             .flat_map(|(recording, _)| &recording.dispatches)
     }
 
+    /// Submits one recording by itself, before which nothing is left, waits, and hands out what it wants.
+    pub fn run(&mut self, recording: Recording) -> Result<Vec<Vec<f32>>, BackendError> {
+        let mut results = self.pool.run(self.device, self.counters, &[recording])?;
+        Ok(results.swap_remove(0))
+    }
+
     /// Submits what was recorded, waits, and folds what comes back.
-    fn flush(&mut self) -> Result<(), BackendError> {
+    pub fn flush(&mut self) -> Result<(), BackendError> {
         self.share = 0.0;
         if self.recorded.is_empty() {
             return Ok(());

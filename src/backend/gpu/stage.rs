@@ -41,12 +41,17 @@ pub(super) enum StageKey {
         shape: Shape,
         weighted: bool,
         reduction: Reduction,
+        /// Of an invocation.
+        rows_at_once: usize,
+        /// The most at once.
+        models: usize,
     },
     MStep {
         shape: Shape,
     },
     SumBlocks {
         k: usize,
+        reduction: Reduction,
     },
     PoolMoments {
         shape: Shape,
@@ -72,6 +77,8 @@ pub(super) enum StageKey {
         shape: Shape,
         weighted: bool,
         sharing: Sharing,
+        /// The most at once.
+        models: usize,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -116,6 +123,7 @@ pub(super) enum StageKey {
         tiles: Tiles,
     },
     ReducePartials,
+    TotalRows,
     Nearest,
     MeasureBandwidth,
     MeasureFma,
@@ -145,6 +153,7 @@ impl StageKey {
             Self::NormaliseTiles { .. } => "normalise_tiles",
             Self::AccumulateTiles { .. } => "accumulate_tiles",
             Self::ReducePartials => "reduce_partials",
+            Self::TotalRows => "total_rows",
             Self::Nearest => "nearest",
             Self::MeasureBandwidth => "measure_bandwidth",
             Self::MeasureFma => "measure_fma",
@@ -158,9 +167,11 @@ impl StageKey {
                 shape,
                 weighted,
                 reduction,
-            } => generate::statistics_registers(shape, weighted, reduction),
+                rows_at_once,
+                models,
+            } => generate::statistics_registers(shape, weighted, (reduction, rows_at_once), models),
             Self::MStep { shape } => generate::steps::m_step(shape),
-            Self::SumBlocks { k } => generate::components::sum_blocks(k),
+            Self::SumBlocks { k, reduction } => generate::components::sum_blocks(k, reduction),
             Self::PoolMoments { shape, sums } => generate::components::pool_moments(shape, sums),
             Self::MStepTriangles { shape, sums, .. } => {
                 generate::components::m_step_triangles(shape, sums)
@@ -176,7 +187,8 @@ impl StageKey {
                 shape,
                 weighted,
                 sharing,
-            } => generate::statistics_workgroup(shape, weighted, sharing),
+                models,
+            } => generate::statistics_workgroup(shape, weighted, sharing, models),
             Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
@@ -196,6 +208,7 @@ impl StageKey {
             Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
             Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),
+            Self::TotalRows => generate::total_rows(),
             Self::Nearest => generate::nearest(),
             Self::MeasureBandwidth => {
                 include_str!("../../../shaders/measure_bandwidth.wgsl").to_owned()
@@ -242,6 +255,7 @@ impl StageKey {
             Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
             Self::AccumulateTiles { .. } => &[BATCH, Read, Read, Read, Read, Write],
             Self::ReducePartials => &[BATCH, Read, Read, Write],
+            Self::TotalRows => &[Uniform, Read, Read, Write],
             Self::Nearest => &[Uniform, Read, Read, Write],
             Self::MeasureBandwidth | Self::MeasureFma => &[Read, Write],
         }
@@ -251,6 +265,7 @@ impl StageKey {
     pub fn constants(self) -> Vec<(&'static str, f64)> {
         match self {
             Self::StatisticsRegisters { reduction, .. }
+            | Self::SumBlocks { reduction, .. }
             | Self::StatisticsGroups { reduction, .. } => {
                 vec![("WORKGROUP", f64::from(reduction.workgroup))]
             }

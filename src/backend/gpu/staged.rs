@@ -19,6 +19,7 @@
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
 //! | `tiles`, in the shaders `partials` | segments × [`Shape::staged_len`], vec4s | `accumulate` or `accumulate_tiles` |
 //! | `partials` of the [`Outcome`], in the shaders `sums` | blocks × [`Shape::staged_len`], vec4s | `reduce_partials` |
+//! | `totals` | [`Shape::staged_len`], vec4s, see [`Totals`] | `total_rows` |
 
 use std::ops::Range;
 
@@ -27,13 +28,14 @@ use bytemuck::{Pod, Zeroable};
 use super::Counters;
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, fold_totals_and_logs};
 use super::parameters::Parameters;
 use super::plan::{Plan, Regime, SEGMENTS, Tiles, Tiling};
 use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
 use super::shape::{Shape, score_rows};
 use super::stage::{StageKey, bind_all, uniform_stride};
+use super::totals::Totals;
 use crate::backend::BackendError;
 
 /// Uniform `batch`: what a batch of dispatches works on. Mirrors `struct Batch`.
@@ -113,7 +115,7 @@ impl<'a> Staged<'a> {
     pub fn record(
         &self,
         submission: &mut Submission<'_>,
-        (m, parameters): (usize, &Parameters<'_>),
+        (m, parameters, totals): (usize, &Parameters<'_>, &mut Totals),
         choose: impl Fn(usize) -> bool,
     ) -> Result<(), BackendError> {
         let most = self.plan.blocks_per_submission;
@@ -129,9 +131,16 @@ impl<'a> Staged<'a> {
                 dispatches: self.dispatches((device, pool), model, &outcome, &rows, 0)?,
                 ..Recording::default()
             };
-            outcome.want(&mut recording);
-            let owners = group.iter().map(|&b| (m, self.samples.block_weights[b]));
-            submission.record(recording, outcome.fold(owners.collect()));
+            let order: Vec<u32> = (0..group.len() as u32).collect();
+            let add = totals.add((device, pool), &outcome.partials, &order)?;
+            recording.dispatches.push(add);
+            totals.want(&mut recording);
+            outcome.want_logs(&mut recording);
+            let weights = group
+                .iter()
+                .map(|&b| self.samples.block_weights[b])
+                .collect();
+            submission.record(recording, fold_totals_and_logs(m, weights));
         }
         Ok(())
     }

@@ -12,13 +12,14 @@ use bytemuck::{Pod, Zeroable};
 
 use super::buffers::{Pool, strided};
 use super::device::Device;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, fold_totals};
 use super::parameters::Parameters;
 use super::plan::{Plan, Regime, grid, models_per_dispatch};
 use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
 use super::shape::Shape;
 use super::stage::{StageKey, uniform_stride};
+use super::totals::Totals;
 use crate::backend::{BackendError, BlockMask};
 
 /// Uniform `range`: which blocks a dispatch sums. Mirrors `struct BlockRange`.
@@ -52,30 +53,48 @@ pub(super) struct Block {
 #[derive(Clone, Copy)]
 pub(super) struct How<'a> {
     pub plan: &'a Plan,
-    /// By `statistics_registers`, or by `statistics_workgroup`, which has parts of blocks.
+    /// By `statistics_registers`, or by `statistics_workgroup`.
     pub key: StageKey,
     /// Rows of a part.
     pub part_rows: usize,
+    /// How many models the parameters have room for.
+    room: usize,
 }
 
 impl<'a> How<'a> {
-    /// By a plan for several models at once; `None` for others.
-    pub fn of(plan: &'a Plan, shape: Shape, samples: &AtHand<'_>) -> Option<Self> {
+    /// So many models by a plan for several at once; `None` for others.
+    pub fn of(
+        plan: &'a Plan,
+        (shape, models): (Shape, usize),
+        samples: &AtHand<'_>,
+    ) -> Option<Self> {
         let weighted = samples.weighted;
+        // Two texts of a shape at most: compiling takes longer than a pass.
+        let room = match models {
+            1 => 1,
+            _ => models_per_dispatch(shape),
+        };
         let (key, part_rows) = match plan.regime {
-            Regime::Registers { reduction } => {
+            Regime::Registers {
+                reduction,
+                rows_at_once,
+                part_rows,
+            } => {
                 let key = StageKey::StatisticsRegisters {
                     shape,
                     weighted,
                     reduction,
+                    rows_at_once,
+                    models: room,
                 };
-                (key, samples.layout.blocks.rows_per_block())
+                (key, part_rows)
             }
             Regime::Workgroup { sharing, part_rows } => {
                 let key = StageKey::StatisticsWorkgroup {
                     shape,
                     weighted,
                     sharing,
+                    models: room,
                 };
                 (key, part_rows)
             }
@@ -85,29 +104,35 @@ impl<'a> How<'a> {
             plan,
             key,
             part_rows,
+            room,
         })
     }
 }
 
-/// A model with the number of its sums and its mask.
-pub(super) type Masked<'a> = (usize, &'a Parameters<'a>, Option<&'a BlockMask>);
+/// A model with the number of its sums, its mask, and its totals where rows of sums are so many numbers that they
+/// should not go to the host.
+pub(super) struct Masked<'a> {
+    pub m: usize,
+    pub parameters: &'a Parameters<'a>,
+    pub mask: Option<&'a BlockMask>,
+    pub totals: Option<&'a mut Totals>,
+}
 
 /// Records one pass over the blocks at hand that the models look at: all of one shape, at most [`models_per_dispatch`].
 pub(super) fn record(
     submission: &mut Submission<'_>,
     samples: &AtHand<'_>,
     how: How<'_>,
-    models: &[Masked<'_>],
+    models: &mut [Masked<'_>],
 ) -> Result<(), BackendError> {
     let How {
         plan, part_rows, ..
     } = how;
-    let looks_at = |m: usize, b: usize| models[m].2.is_none_or(|mask| mask.contains(b));
+    let masks: Vec<_> = models.iter().map(|model| model.mask).collect();
+    let looks_at = |m: usize, b: usize| masks[m].is_none_or(|mask: &BlockMask| mask.contains(b));
     let most = (plan.blocks_per_submission / models.len()).max(1);
-    let parameters = send(
-        (submission.device, submission.pool),
-        models.iter().map(|model| model.1),
-    )?;
+    let all = models.iter().map(|model| model.parameters);
+    let parameters = send((submission.device, submission.pool), how, all)?;
     for group in samples.groups(most, |b| (0..models.len()).any(|m| looks_at(m, b))) {
         let entries: Vec<(usize, usize, usize)> = group
             .iter()
@@ -132,10 +157,28 @@ pub(super) fn record(
             dispatches,
             ..Recording::default()
         };
-        outcome.want(&mut recording);
-        let owner = |(b, row, m): (usize, usize, usize)| (models[m].0, weight(samples, b, row));
-        let owners = entries.into_iter().map(owner).collect();
-        submission.record(recording, outcome.fold(owners));
+        let weight = |(b, row, _): (usize, usize, usize)| weight(samples, b, row);
+        if models.iter().all(|model| model.totals.is_none()) {
+            outcome.want_rows(&mut recording);
+            let owner = |entry: (usize, usize, usize)| (models[entry.2].m, weight(entry));
+            let owners = entries.into_iter().map(owner).collect();
+            submission.record(recording, outcome.fold_rows(owners));
+            continue;
+        }
+        let mut owners = Vec::new();
+        for (i, model) in models.iter_mut().enumerate() {
+            let rows = (0..).zip(&entries).filter(|(_, entry)| entry.2 == i);
+            let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
+            let Some(totals) = model.totals.as_mut().filter(|_| !rows.is_empty()) else {
+                continue;
+            };
+            let add = totals.add((device, pool), &outcome.partials, &rows)?;
+            recording.dispatches.push(add);
+            totals.want(&mut recording);
+            let all = rows.iter().map(|&row| weight(entries[row as usize]));
+            owners.push((model.m, all.collect()));
+        }
+        submission.record(recording, fold_totals(owners));
     }
     Ok(())
 }
@@ -143,13 +186,13 @@ pub(super) fn record(
 /// Sends the parameters of models of one shape.
 pub(super) fn send<'a>(
     (device, pool): (&Device, &mut Pool),
+    how: How<'_>,
     models: impl Iterator<Item = &'a Parameters<'a>>,
 ) -> Result<wgpu::Buffer, BackendError> {
     let models: Vec<_> = models.collect();
     let mut packed: Vec<f32> = models.iter().flat_map(|p| p.packed()).collect();
     // The shader's array has its full length whatever is used of it.
-    let most = models_per_dispatch(models[0].shape);
-    packed.resize(packed.len() / models.len() * most, 0.0);
+    packed.resize(packed.len() / models.len() * how.room, 0.0);
     pool.shared(device, "components_packed", bytemuck::cast_slice(&packed))
 }
 

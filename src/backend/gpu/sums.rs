@@ -8,9 +8,6 @@ use super::shape::{Shape, quads};
 use crate::backend::Statistics;
 use crate::mixture::{CovarianceType, triangle};
 
-/// Adding more numbers than this is shared between threads.
-const WORTH_SHARING: usize = 1 << 16;
-
 /// What blocks handed back, added up as the device lays it out.
 pub(super) struct Sums {
     /// All sums of the components.
@@ -56,23 +53,20 @@ impl Sums {
         }
     }
 
-    /// Adds one block's sums.
-    pub fn add(&mut self, block: &[f32]) {
-        let add = |(to, from): (&mut f64, &f32)| *to += f64::from(*from);
-        if block.len() < WORTH_SHARING {
-            self.components.iter_mut().zip(block).for_each(add);
-        } else {
-            self.components.par_iter_mut().zip(block).for_each(add);
-        }
-    }
-
     /// Adds one block's sums and its logarithms, which come last.
     pub fn add_block(&mut self, block: &[f32], weight: f64) {
         let (sums, logs) = block.split_at(block.len() - 2);
-        self.add(sums);
+        for (to, from) in self.components.iter_mut().zip(sums) {
+            *to += f64::from(*from);
+        }
         self.tops += f64::from(logs[0]);
         self.logs += f64::from(logs[1]);
         self.weight += weight;
+    }
+
+    /// Adds weights one after the other: how many at a time changes no bit.
+    pub fn add_weights(&mut self, weights: &[f64]) {
+        weights.iter().for_each(|weight| self.weight += weight);
     }
 
     /// Whether every sum is a number.

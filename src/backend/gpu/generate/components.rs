@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use super::super::layout::{ParameterLayout, SumLayout, group_quads, padded};
 use super::super::parameters::MOST_GROWTH;
-use super::super::plan::{Tiling, UNIFORM_BYTES};
+use super::super::plan::{Reduction, Tiling, UNIFORM_BYTES, chunk};
 use super::super::shape::{Shape, quads};
 use super::super::stage::uniform_stride;
 use super::super::statistics_registers::BlockRange;
-use super::steps::{CONVERGENCE, PARTS_OF, STATISTICS_AT_ONCE, WALK, reduction, sum_lines};
+use super::steps::{CONVERGENCE, PARTS_OF, WALK, sum_lines};
 use super::unrolled::shared_memory;
 use super::*;
 
@@ -119,14 +119,15 @@ fn places(shape: Shape, sums: SumLayout) -> String {
 }
 
 /// The text of `sum_blocks`, for any layout.
-pub(in super::super) fn sum_blocks(k: usize) -> String {
+pub(in super::super) fn sum_blocks(k: usize, reduction: Reduction) -> String {
+    let at_once = chunk(reduction.workgroup);
     let constants = format!(
         "const K: u32 = {k}u;\nconst RANGE_STRIDE: u32 = {}u;\n\n{WALK}",
         uniform_stride::<BlockRange>() / 16
     );
-    let (accumulators, tree) = sum_lines();
+    let (accumulators, tree) = sum_lines(at_once);
     let mut add = String::new();
-    for s in 0..STATISTICS_AT_ONCE {
+    for s in 0..at_once {
         // Beyond the last sum that one again, for nothing.
         line!(
             add,
@@ -137,7 +138,7 @@ pub(in super::super) fn sum_blocks(k: usize) -> String {
         include_str!("../../../../shaders/sum_blocks.wgsl"),
         &[
             ("constants", &constants),
-            ("reduction", &shared_memory(reduction(), STATISTICS_AT_ONCE)),
+            ("reduction", &shared_memory(reduction, at_once)),
             ("accumulators", &accumulators),
             ("add", &add),
             ("tree", &tree),

@@ -2,30 +2,16 @@
 
 use std::fmt::Write;
 
-use super::super::plan::{Reduction, chunk};
 use super::super::shape::Shape;
 use super::*;
 
 pub(super) const WALK: &str = include_str!("../../../../shaders/shared/walk.wgsl");
 pub(super) const PARTS_OF: &str = include_str!("../../../../shaders/shared/parts.wgsl");
 pub(super) const CONVERGENCE: &str = include_str!("../../../../shaders/shared/convergence.wgsl");
-/// Invocations of a workgroup: the most components that a model in registers can have are fewer.
-pub(in super::super) const WORKGROUP: usize = 64;
-/// Sums that a workgroup of `sum_blocks` adds.
-pub(in super::super) const STATISTICS_AT_ONCE: usize = chunk(WORKGROUP as u32);
-
-/// How a workgroup of `sum_blocks` adds up.
-pub(super) const fn reduction() -> Reduction {
-    Reduction {
-        workgroup: WORKGROUP as u32,
-        subgroups: 0,
-    }
-}
-
-/// Its sums, and how they go to workgroup memory.
-pub(super) fn sum_lines() -> (String, String) {
+/// So many sums of a workgroup of `sum_blocks`, and how they go to workgroup memory.
+pub(super) fn sum_lines(count: usize) -> (String, String) {
     let [mut accumulators, mut tree] = [const { String::new() }; 2];
-    for s in 0..STATISTICS_AT_ONCE {
+    for s in 0..count {
         line!(accumulators, "var sum_{s} = 0.0;");
         line!(tree, "tree[{s}u * ROW + lane] = sum_{s};");
     }

@@ -14,6 +14,8 @@ pub(super) struct Unrolled {
     weighted: bool,
     /// Whether parameters are read into registers before the walk.
     is_hoisted: bool,
+    /// Which of the models in the uniform buffer, in the text.
+    model: &'static str,
     /// Before which vec4 those stand that it has, in the text: something and a plus, or nothing.
     from: &'static str,
 }
@@ -26,7 +28,17 @@ impl Unrolled {
             k: shape.k,
             weighted,
             is_hoisted,
+            model: "model",
             from: "",
+        }
+    }
+
+    /// The same under one of so many models. Compilers know where the parameters of a lone one stand, so that these are
+    /// operands, not loads.
+    pub(super) fn one_of(self, models: usize) -> Self {
+        Self {
+            model: if models == 1 { "0" } else { "model" },
+            ..self
         }
     }
 
@@ -35,6 +47,14 @@ impl Unrolled {
         Self {
             from: "parameters + ",
             ..Self::new(shape, false, false)
+        }
+    }
+
+    /// The text that says which of the models a block is to be summed under.
+    pub(super) fn model(&self) -> &'static str {
+        match self.model {
+            "model" => "let model = block.model;",
+            _ => "",
         }
     }
 
@@ -86,7 +106,8 @@ impl Unrolled {
     pub(super) fn in_buffer(&self, k: usize, i: usize) -> String {
         let at = k * self.shape.parameters_len() + i;
         format!(
-            "components[model][{}{}u].{}",
+            "components[{}][{}{}u].{}",
+            self.model,
             self.from,
             at / 4,
             PARTS[at % 4]
@@ -142,29 +163,52 @@ impl Unrolled {
         text
     }
 
-    /// What is done with one row where all components are at hand.
-    pub(super) fn row(&self) -> String {
-        let mut text = self.features() + &self.softmax();
-        if self.weighted {
+    /// What is done with `row` and, where it is not alone, with others: all stand in one run of instructions, so that
+    /// their reads wait together.
+    pub(super) fn rows(&self, at_once: usize) -> String {
+        let mut text = "let at = block.first + row;\n".to_owned() + &self.row(false);
+        if at_once > 1 {
+            text = format!("{{\n{text}}}\n");
+        }
+        for n in 1..at_once {
+            // A row that the block lacks is its last one, without weight.
+            line!(text, "{{\n    let next = row + {n}u * WORKGROUP;");
+            line!(text, "let counts = next < block.rows;");
+            line!(text, "let at = block.first + min(next, block.rows - 1u);");
+            text += &self.row(true);
+            line!(text, "}}");
+        }
+        if !self.weighted {
+            // The product's exponent is taken out each time, so that it stays in [1, 2).
+            line!(text, "let bits = bitcast<u32>(product);");
+            line!(text, "exponents += bits >> 23u;");
             line!(
                 text,
-                "let weight = samples[at + {}u * rows_per_block];",
-                self.d
+                "product = bitcast<f32>((bits & 0x7fffffu) | 0x3f800000u);"
             );
+        }
+        text
+    }
+
+    /// What is done with one row where all components are at hand, and it perhaps `counts`.
+    fn row(&self, is_masked: bool) -> String {
+        let masked = |value: &str, otherwise: &str| match is_masked {
+            true => format!("select({otherwise}, {value}, counts)"),
+            false => value.to_owned(),
+        };
+        let mut text = self.features() + &self.softmax();
+        if self.weighted {
+            let weight = format!("samples[at + {}u * rows_per_block]", self.d);
+            line!(text, "let weight = {};", masked(&weight, "0.0"));
             line!(
                 text,
                 "tops += weight * top;\nlogs += weight * log2_of(sum);"
             );
             line!(text, "let share = weight / sum;");
         } else {
-            line!(text, "tops += top;\nlet share = 1.0 / sum;");
-            // The product's exponent is taken out each time, so that it stays in [1, 2).
-            line!(text, "product *= sum;\nlet bits = bitcast<u32>(product);");
-            line!(text, "exponents += bits >> 23u;");
-            line!(
-                text,
-                "product = bitcast<f32>((bits & 0x7fffffu) | 0x3f800000u);"
-            );
+            line!(text, "tops += {};", masked("top", "0.0"));
+            line!(text, "let share = {};", masked("1.0 / sum", "0.0"));
+            line!(text, "product *= {};", masked("sum", "1.0"));
         }
         for k in 0..self.k {
             line!(text, "let r{k} = e{k} * share;\ns0_{k} += r{k};");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::plan::{Sharing, models_per_dispatch};
+use super::super::plan::Sharing;
 use super::super::shape::{Shape, quads};
 use super::unrolled::{Unrolled, accumulators};
 use super::{BLOCK, BLOCK_RANGE, PARTS, SOFTMAX, fill};
@@ -13,6 +13,7 @@ pub(in super::super) fn statistics_workgroup(
     shape: Shape,
     weighted: bool,
     sharing: Sharing,
+    models: usize,
 ) -> String {
     let Sharing {
         workgroup,
@@ -22,7 +23,7 @@ pub(in super::super) fn statistics_workgroup(
         some,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
-    let unrolled = Unrolled::new(shape, weighted, false);
+    let unrolled = Unrolled::new(shape, weighted, false).one_of(models);
     let names = names(shape);
     let constants = format!(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
@@ -31,13 +32,12 @@ pub(in super::super) fn statistics_workgroup(
          const RUN: u32 = {run}u;\nconst TILE: u32 = {}u;\n\
          // How many are written out.\nconst WRITTEN: u32 = {written}u;\nconst ROUNDS: u32 = {}u;\n\
          // Components that are scored at a time.\nconst SOME: u32 = {some}u;\n\
-         const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
+         const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
         sharing.tile(),
         sharing.rounds(),
         sharing.chunk(k),
-        models_per_dispatch(shape)
     );
     let padding = match sharing.tile() % 2 {
         0 => "    padding: f32,\n",
@@ -47,19 +47,11 @@ pub(in super::super) fn statistics_workgroup(
         "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
     );
     let [mut means, mut mean] = [const { String::new() }; 2];
-    line!(means, "let first = lane * {}u;", shape.parameters_len());
     for q in 0..quads(d) {
-        let parts = [0, 1, 2, 3].map(|part| match 4 * q + part {
-            i if i < d => {
-                format!("components[model][(first + {i}u) / 4u][(first + {i}u) % 4u]")
-            }
-            _ => "0.0".to_owned(),
-        });
-        line!(
-            means,
-            "means_of[lane].quads[{q}] = vec4({});",
-            parts.join(", ")
-        );
+        for c in 0..k {
+            let parts = vec4_of(d, q, |i| unrolled.in_buffer(c, i));
+            line!(means, "means_of[{c}].quads[{q}] = {parts};");
+        }
         line!(mean, "let mean_{q} = means_of[own].quads[{q}];");
     }
     let mut sums_of = names.clone();
@@ -69,14 +61,24 @@ pub(in super::super) fn statistics_workgroup(
         &[
             ("constants", &constants),
             ("shares", &shares),
+            ("model", unrolled.model()),
             ("means", &means),
             ("mean", &mean),
             ("accumulators", &accumulators(&sums_of)),
-            ("row", &row(&unrolled, sharing, shape, weighted)),
+            ("row", &row(&unrolled, (sharing, models), shape, weighted)),
             ("slice", &slice(shape, sharing)),
             ("sums", &sums(&names, sharing, k)),
         ],
     )
+}
+
+/// Vec4 `q` of D features, padded with zeros.
+fn vec4_of(d: usize, q: usize, feature: impl Fn(usize) -> String) -> String {
+    let parts = [0, 1, 2, 3].map(|part| match 4 * q + part {
+        i if i < d => feature(i),
+        _ => "0.0".to_owned(),
+    });
+    format!("vec4({})", parts.join(", "))
 }
 
 /// The names of a component's sums, in the order of a row of partials.
@@ -97,7 +99,12 @@ fn names(shape: Shape) -> Vec<String> {
 }
 
 /// What an invocation does with its row of a tile.
-fn row(unrolled: &Unrolled, sharing: Sharing, shape: Shape, weighted: bool) -> String {
+fn row(
+    unrolled: &Unrolled,
+    (sharing, models): (Sharing, usize),
+    shape: Shape,
+    weighted: bool,
+) -> String {
     let (d, k) = (shape.d, shape.k);
     let mut text = unrolled.features();
     let share = |some: &str, c: usize| {
@@ -113,7 +120,7 @@ fn row(unrolled: &Unrolled, sharing: Sharing, shape: Shape, weighted: bool) -> S
             let mut turn = String::new();
             let len = sharing.some * shape.parameters_len() / 4;
             line!(turn, "let parameters = {some} * {len}u;");
-            let scored = Unrolled::some(shape.with(count));
+            let scored = Unrolled::some(shape.with(count)).one_of(models);
             for c in 0..count {
                 scored.score(c, &mut turn);
                 line!(turn, "{} = q{c};\ntop = max(top, q{c});", share(some, c));
@@ -147,14 +154,10 @@ fn row(unrolled: &Unrolled, sharing: Sharing, shape: Shape, weighted: bool) -> S
     );
     line!(text, "let share = weight / sum;");
     for q in 0..quads(d) {
-        let parts = [0, 1, 2, 3].map(|part| match 4 * q + part {
-            i if i < d => format!("x{i}"),
-            _ => "0.0".to_owned(),
-        });
+        let parts = vec4_of(d, q, |i| format!("x{i}"));
         line!(
             text,
-            "features_of[in_slice].somes[in_run].rows[in_some].quads[{q}] = vec4({});",
-            parts.join(", ")
+            "features_of[in_slice].somes[in_run].rows[in_some].quads[{q}] = {parts};"
         );
     }
     text += &in_turns(sharing, k, |some, count| {

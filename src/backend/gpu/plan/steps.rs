@@ -1,13 +1,19 @@
 //! EM steps that the device takes by itself: by which kernels, and how many in one submission.
 
 use super::super::shape::Shape;
-use super::{DeviceLimits, MOST_ITERATIONS, PARTIALS_BYTES, Plan, Regime, SampleLayout};
+use super::{
+    DeviceLimits, MOST_ITERATIONS, PARTIALS_BYTES, Plan, Reduction, Regime, SampleLayout, chunk,
+    tree_memory,
+};
 use crate::mixture::triangle;
 
 /// Numbers of a triangular factor that an invocation of `m_step` holds without spilling: up to D = 8.
 const MOST_OF_FACTOR: usize = 36;
-/// The most EM steps that a device takes by itself in one submission: the host looks in that often at least.
+/// The most EM steps that a device takes by itself: the host looks in that often at least.
 pub const MOST_STEPS: usize = 63;
+
+/// Memory for rows of sums of all blocks, bytes.
+const ROWS_BYTES: u64 = 4 * PARTIALS_BYTES;
 
 /// How M-steps are made on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +43,8 @@ impl MStep {
             return Some(Self::Model);
         }
         let most = limits.max_workgroups as usize;
-        if sums.div_ceil(16) > most || shape.k.max(shape.d) > most {
+        let at_once = chunk(summing(limits).workgroup);
+        if sums.div_ceil(at_once) > most || shape.k.max(shape.d) > most {
             return None;
         }
         let workgroup = if shape.d > 64 && !shape.is_diagonal() {
@@ -85,34 +92,50 @@ impl MStep {
     }
 }
 
+/// How a workgroup of `sum_blocks` adds up: many rows at once where barriers are cheap, since one read after the other
+/// takes long.
+pub fn summing(limits: &DeviceLimits) -> Reduction {
+    let fits = |workgroup: u32| {
+        workgroup <= limits.max_invocations
+            && tree_memory(workgroup, chunk(workgroup)) <= limits.workgroup_memory_bytes
+    };
+    let workgroup = match limits.software {
+        false if fits(256) => 256,
+        _ => 64,
+    };
+    Reduction {
+        workgroup,
+        subgroups: 0,
+    }
+}
+
 impl Plan {
     /// How M-steps of a model are made on the device, if they are.
     pub fn m_step(&self, shape: Shape, limits: &DeviceLimits) -> Option<MStep> {
         MStep::of(self.regime, (shape, self.sums()), limits)
     }
 
-    /// EM steps that so many models of a shape take by themselves in one submission; one more pass follows the last.
+    /// EM steps that so many models of a shape take by themselves; one more pass follows the last.
     pub fn steps(
         &self,
         (layout, shape): (&SampleLayout, Shape),
         models: usize,
         limits: &DeviceLimits,
     ) -> usize {
-        let blocks = layout.blocks.len();
-        if self.m_step(shape, limits).is_none() {
+        let pairs = self.pairs_of_logs(layout);
+        // Kernels whose models take turns take one at a time, and have rows for some blocks alone.
+        let (models, rows) = match self.regime {
+            Regime::Registers { .. } | Regime::Workgroup { .. } => (models, pairs),
+            Regime::Groups(_) | Regime::Staged { .. } => (1, 0),
+        };
+        let row_bytes = (4 * rows * self.sums_per_block * models) as u64;
+        let is_too_large = row_bytes > ROWS_BYTES.min(limits.max_binding_bytes);
+        if is_too_large || self.m_step(shape, limits).is_none() {
             return 0;
         }
-        // Kernels whose models take turns take one at a time.
-        let models = match self.regime {
-            Regime::Registers { .. } | Regime::Workgroup { .. } => models,
-            Regime::Groups(_) | Regime::Staged { .. } => 1,
-        };
-        let row = 2 * self.pairs_of_logs(layout) + shape.k + 1 + shape.k * shape.parameters_len();
-        let by_memory = PARTIALS_BYTES as usize / (4 * row * models);
-        (self.blocks_per_submission / (blocks * models))
-            .saturating_sub(1)
-            .min(by_memory)
-            .min(MOST_STEPS)
+        let trace = 2 * pairs + shape.k + 1 + shape.k * shape.parameters_len();
+        let by_memory = PARTIALS_BYTES as usize / (4 * trace * models);
+        by_memory.min(MOST_STEPS)
     }
 
     /// Pairs of logarithms that a pass over all samples hands back.
@@ -120,8 +143,9 @@ impl Plan {
         let (blocks, rows) = (layout.blocks.len(), layout.blocks.rows_per_block());
         blocks
             * match self.regime {
-                Regime::Registers { .. } => 1,
-                Regime::Workgroup { part_rows, .. } => rows.div_ceil(part_rows),
+                Regime::Registers { part_rows, .. } | Regime::Workgroup { part_rows, .. } => {
+                    rows.div_ceil(part_rows)
+                }
                 Regime::Groups(_) => rows.div_ceil(64),
                 Regime::Staged { segment_rows, .. } => {
                     rows.div_ceil(segment_rows) * segment_rows.div_ceil(64)

@@ -127,7 +127,7 @@ fn short_statistics_keep_more_components_in_registers() {
 #[test]
 fn workgroups_follow_the_device() {
     let workgroup = |limits| match plan(1000, 2, 4, limits).1.regime {
-        Regime::Registers { reduction } => reduction.workgroup,
+        Regime::Registers { reduction, .. } => reduction.workgroup,
         _ => panic!("2 × 4 is small"),
     };
     assert_eq!((workgroup(&SOFTWARE), workgroup(&WEBGPU)), (64, 128));
@@ -146,7 +146,7 @@ fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
             ..WEBGPU
         };
         match plan(1000, d, k, &limits).1.regime {
-            Regime::Registers { reduction } => reduction.subgroups,
+            Regime::Registers { reduction, .. } => reduction.subgroups,
             Regime::Groups(groups) => groups.reduction.subgroups,
             Regime::Workgroup { .. } | Regime::Staged { .. } => panic!("{d} × {k} is small"),
         }
@@ -165,7 +165,7 @@ fn subgroups_add_up_where_there_are_some_and_what_they_find_has_room() {
     let plan_of_all = Plan::new(&unweighted, shape(Full, 4, 6), &limits).expect("a plan");
     assert!(matches!(
         plan_of_all.regime,
-        Regime::Registers { reduction } if reduction.subgroups == 0
+        Regime::Registers { reduction, .. } if reduction.subgroups == 0
     ));
     // 75 sums of 64 subgroups are 19 KB.
     assert_eq!([2, 4].map(|least| subgroups(least, 4, 20)), [0, 32]);
@@ -243,19 +243,23 @@ fn groups_take_every_component_and_keep_within_registers() {
 }
 
 #[test]
-fn steps_fill_a_submission_and_are_none_where_a_pass_is_one() {
+fn steps_are_as_many_as_memory_has_room_for() {
     for limits in [&WEBGPU, &SOFTWARE] {
         for n in [300, 20_003, 1_000_000, 100_000_000] {
             for (d, k) in [(1, 1), (2, 4), (3, 4)] {
                 let (layout, plan) = plan(n, d, k, limits);
                 for models in [1, 16] {
-                    let workgroups = layout.blocks.len() * models;
-                    let steps = plan.steps((&layout, shape(Full, d, k)), models, limits);
+                    let rows = layout.blocks.len() * models;
+                    let shape = shape(Full, d, k);
+                    let steps = plan.steps((&layout, shape), models, limits);
                     assert!(steps <= steps::MOST_STEPS);
-                    let passes = steps + 1;
-                    assert!(steps == 0 || passes * workgroups <= plan.blocks_per_submission);
-                    let more = (passes + 1) * workgroups <= plan.blocks_per_submission;
-                    assert!(steps == steps::MOST_STEPS || !more);
+                    let row_bytes = (4 * rows * plan.sums_per_block) as u64;
+                    let fits = row_bytes <= limits.max_binding_bytes;
+                    // Two logarithms a block, and what each model has become.
+                    let trace = 8 * rows + 4 * models * (k + 1 + k * shape.parameters_len());
+                    let room = PARTIALS_BYTES as usize;
+                    assert!(steps == 0 || fits && steps * trace <= room);
+                    assert!(steps == steps::MOST_STEPS || !fits || (steps + 1) * trace > room);
                     // An invocation of `sum_blocks` adds every 64th block.
                     let added = layout.blocks.len().div_ceil(64) as u64;
                     assert!(steps == 0 || added < MOST_ITERATIONS / 2);
@@ -296,9 +300,8 @@ fn every_regime_takes_steps_where_a_component_fits_workgroup_memory() {
         assert_eq!(step(t, (300, 128, 2), &SOFTWARE), (None, false));
         assert_eq!(step(t, (300, 128, 2), &large), by(128));
     }
-    // A pass is a submission.
-    let (m_step, steps) = step(Full, (1_000_000, 32, 16), &WEBGPU);
-    assert!(m_step.is_some() && !steps);
+    // A pass is more than one submission.
+    assert_eq!(step(Full, (1_000_000, 64, 64), &WEBGPU), by(64));
     // Fewer storage buffers than the stages bind.
     let limits = DeviceLimits {
         max_storage_buffers: 4,

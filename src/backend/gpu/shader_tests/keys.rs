@@ -1,6 +1,9 @@
 //! A representative set of all texts that can be generated.
 
-use super::super::plan::{DeviceLimits, MStep, Plan, SampleLayout, Sharing, fits_registers};
+use super::super::plan::{
+    DeviceLimits, MStep, Plan, SampleLayout, Sharing, fits_registers, models_per_dispatch,
+    rows_at_once,
+};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
 use super::super::{staged, walk};
@@ -56,6 +59,16 @@ pub(super) fn keys() -> Vec<StageKey> {
             shape,
             weighted,
             reduction: reduction(if weighted { 64 } else { 128 }, 0),
+            rows_at_once: if weighted {
+                1
+            } else {
+                rows_at_once(shape, false, &DeviceLimits::WEBGPU)
+            },
+            models: if weighted {
+                models_per_dispatch(shape)
+            } else {
+                1
+            },
         });
         // Larger triangles are the host's.
         if !weighted && (shape.is_diagonal() || d <= 8) {
@@ -114,10 +127,16 @@ pub(super) fn keys() -> Vec<StageKey> {
             k,
         };
         let sharing = Sharing::of(shape, &limits).expect("it is small");
+        let weighted = k % 2 == 1;
         keys.push(StageKey::StatisticsWorkgroup {
             shape,
-            weighted: k % 2 == 1,
+            weighted,
             sharing,
+            models: if weighted || d == 1 {
+                models_per_dispatch(shape)
+            } else {
+                1
+            },
         });
     }
     for (d, k) in [(2, 4), (4, 5), (8, 2)] {
@@ -130,6 +149,12 @@ pub(super) fn keys() -> Vec<StageKey> {
             shape,
             weighted: d == 2,
             reduction: reduction(128, 4),
+            rows_at_once: rows_at_once(shape, d == 2, &DeviceLimits::WEBGPU),
+            models: if d == 2 {
+                models_per_dispatch(shape)
+            } else {
+                1
+            },
         });
         keys.push(StageKey::StatisticsGroups {
             shape,
@@ -164,6 +189,7 @@ pub(super) fn keys() -> Vec<StageKey> {
     keys.extend(step_keys());
     keys.extend([
         StageKey::ReducePartials,
+        StageKey::TotalRows,
         StageKey::Nearest,
         StageKey::MeasureBandwidth,
         StageKey::MeasureFma,
@@ -197,7 +223,7 @@ fn step_keys() -> Vec<StageKey> {
         for plan in plans.into_iter().flatten() {
             let m_step = plan.m_step(shape, &limits).expect("it fits");
             assert!(m_step != MStep::Model, "{shape:?}");
-            keys.extend(walk::steps::keys(&plan, shape, m_step));
+            keys.extend(walk::steps::keys(&plan, shape, m_step, &limits));
         }
     }
     keys

@@ -26,9 +26,17 @@ pub(super) fn name(key: StageKey) -> String {
             shape,
             weighted,
             reduction,
-        } => of(shape) + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups"),
+            rows_at_once,
+            models,
+        } => {
+            let name = of(shape) + also(rows_at_once > 1, "-twice") + also(models > 1, "-models");
+            name + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups")
+        }
         StageKey::MStep { shape } => of(shape),
-        StageKey::SumBlocks { k } | StageKey::ConcludeStep { k } => format!("{}-k{k}", key.stem()),
+        StageKey::ConcludeStep { k } => format!("{}-k{k}", key.stem()),
+        StageKey::SumBlocks { k, reduction } => {
+            format!("{}-k{k}-w{}", key.stem(), reduction.workgroup)
+        }
         StageKey::PoolMoments { shape, sums }
         | StageKey::MStepDiagonals { shape, sums }
         | StageKey::MStepTriangles { shape, sums, .. } => of(shape) + "-" + layout_name(sums),
@@ -38,8 +46,11 @@ pub(super) fn name(key: StageKey) -> String {
             ParameterLayout::Tiled => of(shape) + "-tiled",
         },
         StageKey::StatisticsWorkgroup {
-            shape, weighted, ..
-        } => of(shape) + also(weighted, "-weighted"),
+            shape,
+            weighted,
+            models,
+            ..
+        } => of(shape) + also(models > 1, "-models") + also(weighted, "-weighted"),
         StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
         StageKey::StatisticsGroups {
             shape,
@@ -72,6 +83,7 @@ pub(super) fn name(key: StageKey) -> String {
             name + also(spherical, "-spherical")
         }
         StageKey::ReducePartials
+        | StageKey::TotalRows
         | StageKey::Nearest
         | StageKey::MeasureBandwidth
         | StageKey::MeasureFma => key.stem().to_owned(),

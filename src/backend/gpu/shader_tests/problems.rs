@@ -13,14 +13,17 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::StatisticsRegisters {
             shape,
             weighted: false,
+            rows_at_once,
+            models: 1,
             ..
-        } => Some(shape.least_operations()),
+        } => Some(rows_at_once * shape.least_operations()),
         // Some rows under one component: features by fours and r, x - mu, S0 and the moments. Where those are all of a
         // slice, a row's scores, too: reads, the difference from the largest, its power and r; what they write.
         StageKey::StatisticsWorkgroup {
             shape,
             weighted: false,
             sharing,
+            models: 1,
         } => {
             let Shape { d, k, .. } = shape;
             let moments = quads(d) + 1 + d + 1 + shape.least_moments();
@@ -139,20 +142,33 @@ impl Problem {
             apart: 0,
         };
         match plan.regime {
-            Regime::Registers { reduction } => {
+            Regime::Registers {
+                reduction,
+                rows_at_once,
+                part_rows,
+            } => {
                 let key = StageKey::StatisticsRegisters {
                     shape,
                     weighted: false,
                     reduction,
+                    rows_at_once,
+                    models: 1,
                 };
-                let invocations = blocks * reduction.workgroup as usize;
-                vec![step(key, n, 4 * n * d + sums, (invocations, 8))]
+                let parts = layout.blocks.rows_per_block().div_ceil(part_rows);
+                let invocations = blocks * parts * reduction.workgroup as usize;
+                vec![step(
+                    key,
+                    n / rows_at_once,
+                    4 * n * d + parts * sums,
+                    (invocations, 8),
+                )]
             }
             Regime::Workgroup { sharing, part_rows } => {
                 let key = StageKey::StatisticsWorkgroup {
                     shape,
                     weighted: false,
                     sharing,
+                    models: 1,
                 };
                 let rows_of = (0..blocks).map(|b| layout.blocks.rows(b).len());
                 let parts: usize = rows_of.clone().map(|rows| rows.div_ceil(part_rows)).sum();

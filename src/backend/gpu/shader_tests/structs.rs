@@ -10,6 +10,7 @@ use super::super::shape::Shape;
 use super::super::stage::StageKey;
 use super::super::staged::{Batch, Span};
 use super::super::statistics_registers::{Block, BlockRange};
+use super::super::totals::RowRange;
 use super::super::walk::{Header, Settings};
 use super::{parse, reduction};
 use crate::mixture::CovarianceType::Full;
@@ -54,6 +55,8 @@ fn structs_match_wgsl() {
         },
         weighted: true,
         reduction: reduction(64, 0),
+        rows_at_once: 1,
+        models: 2,
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
@@ -110,6 +113,9 @@ fn structs_match_wgsl() {
     assert_same_layout!(&module, Batch: first_segment, first_span, n_components, segment_rows,
         rows_per_block, partials_len, padding_0, padding_1, segments);
     assert_same_layout!(&module, Span: first, count, row, continued);
+    let (module, _) = parse(StageKey::TotalRows);
+    assert_same_layout!(&module, RowRange: count, len, width, begins, zero, padding_0, padding_1,
+        padding_2);
     let (module, _) = parse(StageKey::Nearest);
     assert_same_layout!(&module, NearestRange: blocks, features, octets, octets_per_slice);
 }

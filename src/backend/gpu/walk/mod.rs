@@ -22,7 +22,12 @@ use crate::backend::components::LOG_ZERO;
 use crate::backend::{BackendError, Components, EmStep, Walk};
 use crate::mixture::triangle;
 use steps::Steps;
-use sweep::Sweep;
+use sweep::{Part, Sweep};
+
+/// After how many passes the host looks whether models are over, where kernels know of no stop and run in vain after it.
+const LOOK_EVERY: usize = 8;
+/// What sums of shares are off by at most.
+const ROUNDING: f64 = 1e-9;
 
 /// A model that takes steps, with the number of its sums.
 pub(super) type Walker<'a> = (usize, &'a Parameters<'a>, &'a Walk<'a>);
@@ -46,33 +51,68 @@ impl<'a> Party<'a> {
         self.walkers.chunks(at_once).collect()
     }
 
-    /// Records all steps and a last pass, over samples that stay.
+    /// Records all steps and a last pass, over samples that stay: for one submission if they fit, and otherwise for as
+    /// many as it takes, between which the host looks whether all models are over.
     pub fn record(
         &self,
         submission: &mut Submission<'_>,
         samples: &AtHand<'_>,
     ) -> Result<(), BackendError> {
+        let room = self.plan.blocks_per_submission as f64;
         for walkers in self.turns() {
-            let blocks = samples.layout.blocks.len() * walkers.len();
-            let most = self.plan.blocks_per_submission as f64;
-            submission.make_room((blocks * (self.most + 1)) as f64 / most)?;
+            let pass = (samples.layout.blocks.len() * walkers.len()) as f64 / room;
+            let at_once = self.at_once(pass);
+            if at_once <= self.most {
+                submission.flush()?;
+            }
+            submission.make_room((pass * at_once as f64).min(1.0))?;
             let (device, pool) = (submission.device, &mut *submission.pool);
             let sweep = Sweep::new((device, pool), samples, self.plan, walkers)?;
-            let (passes, ranges) = sweep.passes((device, pool), samples)?;
+            let (parts, ranges) = sweep.passes((device, pool), samples)?;
             let how = (self.plan, self.m_step);
             let on_way = (&sweep, ranges);
             let steps = Steps::new((device, pool), how, walkers, on_way, self.most)?;
             let mut recording = Recording::default();
-            for at in 0..=self.most {
-                recording.dispatches.extend(passes.iter().cloned());
-                if at < self.most {
-                    steps.step(&mut recording);
+            let (mut share, mut left) = (0.0, self.most);
+            loop {
+                for part in &parts {
+                    let cost = part.blocks as f64 / room;
+                    if share > 0.0 && share + cost > 1.0 + ROUNDING {
+                        steps.want_walks(&mut recording);
+                        submission.run(std::mem::take(&mut recording))?;
+                        share = 0.0;
+                    }
+                    share += cost;
+                    recording.dispatches.extend(part.dispatches.iter().cloned());
+                }
+                if left == 0 {
+                    break;
+                }
+                steps.step(&mut recording);
+                left -= 1;
+                if (self.most - left).is_multiple_of(at_once) {
+                    steps.want_walks(&mut recording);
+                    let results = submission.run(std::mem::take(&mut recording))?;
+                    share = 0.0;
+                    let states = steps.states(&results[0]);
+                    if states.iter().all(|state| state.contains(&true)) {
+                        left = 0;
+                    }
                 }
             }
             steps.want(&sweep, &mut recording);
             submission.record(recording, steps.fold(&sweep));
         }
         Ok(())
+    }
+
+    /// How many passes, each of such a share of a submission, run before the host looks.
+    fn at_once(&self, pass: f64) -> usize {
+        let most = match self.plan.regime {
+            Regime::Registers { .. } | Regime::Workgroup { .. } => self.most + 1,
+            Regime::Groups(_) | Regime::Staged { .. } => LOOK_EVERY,
+        };
+        ((1.0 / pass) as usize).clamp(1, most)
     }
 
     /// Takes all steps with samples that pass through the device once for each.
@@ -93,14 +133,17 @@ impl<'a> Party<'a> {
             for at in 0..=self.most {
                 let pass = |at_hand: &AtHand<'_>| {
                     pool.begin();
-                    let (dispatches, _) = sweep.passes((device, pool), at_hand)?;
-                    let mut recording = Recording {
-                        dispatches,
-                        ..Recording::default()
-                    };
-                    // There is no submission that nothing is read back from.
-                    steps.want_walks(&mut recording);
-                    pool.run(device, counters, &[recording]).map(drop)
+                    let (parts, _) = sweep.passes((device, pool), at_hand)?;
+                    for Part { dispatches, .. } in parts {
+                        let mut recording = Recording {
+                            dispatches,
+                            ..Recording::default()
+                        };
+                        // There is no submission that nothing is read back from.
+                        steps.want_walks(&mut recording);
+                        pool.run(device, counters, &[recording])?;
+                    }
+                    Ok(())
                 };
                 samples.each_piece(device, |_| true, pass)?;
                 if at == self.most {

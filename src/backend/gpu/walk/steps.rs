@@ -15,9 +15,8 @@
 
 use super::super::buffers::Pool;
 use super::super::device::Device;
-use super::super::generate::steps::STATISTICS_AT_ONCE;
 use super::super::layout::{ParameterLayout, SumLayout};
-use super::super::plan::{MStep, Plan};
+use super::super::plan::{DeviceLimits, MStep, Plan, chunk, summing};
 use super::super::recording::{Dispatch, Fold, Recording};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
@@ -28,10 +27,16 @@ use crate::backend::BackendError;
 use crate::mixture::triangle;
 
 /// The stages of a step after its pass, in their order.
-pub(in super::super) fn keys(plan: &Plan, shape: Shape, m_step: MStep) -> Vec<StageKey> {
+pub(in super::super) fn keys(
+    plan: &Plan,
+    shape: Shape,
+    m_step: MStep,
+    limits: &DeviceLimits,
+) -> Vec<StageKey> {
     let k = shape.k;
     let sums = SumLayout::of(plan.regime, shape);
-    let mut keys = vec![StageKey::SumBlocks { k }];
+    let reduction = summing(limits);
+    let mut keys = vec![StageKey::SumBlocks { k, reduction }];
     let MStep::Components(workgroup) = m_step else {
         keys.push(StageKey::MStep { shape });
         return keys;
@@ -80,28 +85,26 @@ impl Steps {
     ) -> Result<Self, BackendError> {
         let shape = walkers[0].1.shape;
         let (k, d, count) = (shape.k, shape.d, walkers.len());
-        let stages = device.stages(&keys(plan, shape, m_step))?;
-        let outcome = &sweep.outcome;
-        let (sums, stride, rows) = (plan.sums(), outcome.len, outcome.rows / count);
-        let (logs_in, logs, first_log, log_stride) = match &outcome.logs {
-            None => (&outcome.partials, rows, sums, stride),
-            Some((logs, pairs)) => (logs, *pairs, 0, 2),
+        let stages = device.stages(&keys(plan, shape, m_step, device.limits()))?;
+        let (place, sums) = (sweep.place(count), plan.sums());
+        let row = Row {
+            shape,
+            logs: place.pairs,
         };
-        let row = Row { shape, logs };
         let (ranges, range_count) = match ranges {
             Some((ranges, count)) => (ranges, count),
             None => (pool.output(device, "no_ranges", 16)?, 0),
         };
         let settings = Settings {
-            rows: rows as u32,
+            rows: place.rows as u32,
             models: count as u32,
             ranges: range_count as u32,
             zero: 0,
             sums: sums as u32,
-            stride: stride as u32,
-            logs: logs as u32,
-            first_log: first_log as u32,
-            log_stride: log_stride as u32,
+            stride: place.stride as u32,
+            logs: place.pairs as u32,
+            first_log: place.first_log as u32,
+            log_stride: place.log_stride as u32,
             row_len: row.len() as u32,
             padding_0: 0,
             padding_1: 0,
@@ -129,16 +132,10 @@ impl Steps {
             }
         };
         let packed = &packed;
-        let chunks = sums.div_ceil(STATISTICS_AT_ONCE);
+        let chunks = sums.div_ceil(chunk(summing(device.limits()).workgroup));
         let mut all = vec![(
             vec![
-                settings,
-                walks,
-                &outcome.partials,
-                logs_in,
-                summed,
-                trace,
-                &ranges,
+                settings, walks, place.sums, place.logs, summed, trace, &ranges,
             ],
             [chunks, count, 1],
         )];
@@ -193,7 +190,7 @@ impl Steps {
         self.want_walks(recording);
         let len = self.most * self.numbers.len() * self.row.len();
         recording.want(&self.trace, len);
-        sweep.outcome.want(recording);
+        sweep.want(recording);
     }
 
     /// How that counts.
