@@ -173,6 +173,8 @@ class Chip:
     beside: bool
     # Bytes that a load of one number takes in the path to the caches, all lanes together, a cycle and SIMD.
     load_bytes: int
+    # Whether it is a card, whose blocks may have parts.
+    card: bool = True
 
     def peak(self):
         """Multiply-adds a second."""
@@ -208,7 +210,7 @@ class Chip:
 CHIPS = [
     Chip("H100", "sm_90", 132 * 4, 1.98e9, 3.35e12, 32, 16, 4, 32, True, 32),
     Chip("RX 7900 XTX", "GFX1100", 96 * 2, 2.5e9, 0.96e12, 32, 32, 8, 64, False, 64),
-    Chip("Radeon 680M", "REMBRANDT", 12 * 2, 2.4e9, 0.1024e12, 32, 32, 8, 64, False, 64),
+    Chip("Radeon 680M", "REMBRANDT", 12 * 2, 2.4e9, 0.1024e12, 32, 32, 8, 64, False, 64, False),
     Chip("A100", "sm_80", 108 * 4, 1.41e9, 1.555e12, 16, 16, 4, 32, True, 32),
 ]
 
@@ -234,7 +236,8 @@ def predictions(problems, kernels):
     for problem in problems:
         for chip in CHIPS:
             total, longest = 0.0, (0.0, "")
-            for step in problem["steps"]:
+            steps = problem["card_steps" if chip.card else "steps"]
+            for step in steps:
                 kernel = next((k for k in kernels.get(step["variant"], []) if k.chip.startswith(chip.counts)), None)
                 if kernel is None:
                     break
@@ -246,7 +249,7 @@ def predictions(problems, kernels):
             else:
                 x_bytes = 4.0 * problem["n"] * problem["d"]
                 floor = max(x_bytes / chip.bandwidth, problem["n"] * problem["minimum"] / chip.peak())
-                moved = sum(step["bytes"] for step in problem["steps"])
+                moved = sum(step["bytes"] for step in steps)
                 yield (f"| {problem['name']} | {chip.title} | {1e3 * total:.3g} | {1e3 * floor:.3g} | {100 * floor / total:.0f} % "
                        f"| {longest[1]} | {moved / x_bytes:.2f} |")
 

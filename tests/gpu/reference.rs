@@ -385,6 +385,10 @@ fn kernels_for_hardware_agree() {
             }
         }
     }
+    // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.
+    let models = [2, 4, 4].map(|k| components(2, k, FULL));
+    check_on(&hardware, 140_000, true, &models);
+    check_on(&hardware, 140_000, false, &models[1..2]);
 }
 
 #[test]

@@ -259,6 +259,49 @@ fn steps_are_the_same_bits_with_samples_that_pass_through() {
 }
 
 #[test]
+fn steps_of_several_submissions_are_the_same_bits_and_end_where_the_model_does() {
+    let (d, k, most) = (17, 33, 40);
+    let data = samples(ROWS, d, true);
+    // Wide enough that no component loses its samples.
+    let mut model = components(d, k, CovarianceType::Full);
+    let length = model.factors.len() / k;
+    model.factors = model.factors[..length].repeat(k);
+    model.factors.iter_mut().for_each(|u| *u *= 0.5);
+    model.means.iter_mut().for_each(|m| *m *= 0.25);
+    // It ends as soon as steps grow shorter three times running.
+    let watch = Watch {
+        tol: 1e9,
+        times: 3,
+        ..Watch::default()
+    };
+    let run = |device: &Device, most, watch| {
+        let mut gpu = Gpu::load(device, &data.0, &data.1).expect("upload");
+        let walk = Walk {
+            watch,
+            most,
+            ..Walk::none((&model).into())
+        };
+        let walked = gpu.walk(&[walk]).expect("a walk").swap_remove(0);
+        (walked, gpu.counters())
+    };
+    // A step's stages and two passes of 0.14 s of a processor each, by the plan's estimate.
+    let (one, of_one) = run(device(), 1, Watch::default());
+    assert_eq!((one.steps.len(), one.stopped), (1, false));
+    assert!(!device().is_software() || of_one.submissions >= 3);
+    let (whole, of_all) = run(device(), most, watch);
+    let taken = whole.steps.len();
+    assert!(whole.stopped && (3..10).contains(&taken), "{taken}");
+    // The host saw that it had stopped, and did not run all steps in vain.
+    assert!(of_all.dispatches < most as u64 / 2 * of_one.dispatches);
+    let (streamed, _) = run(&holding(10, d + 1), most, watch);
+    assert_eq!(whole.steps, streamed.steps);
+    assert_eq!(
+        (whole.stopped, whole.statistics),
+        (streamed.stopped, streamed.statistics)
+    );
+}
+
+#[test]
 fn memory_for_less_than_two_blocks_is_an_error() {
     let (samples, map) = samples(ROWS, 2, false);
     let error = Gpu::load(&holding(1, 2), &samples, &map).expect_err("too little");

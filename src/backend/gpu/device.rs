@@ -28,7 +28,7 @@ pub struct Options {
     pub no_subgroups: bool,
     /// Leaves every M-step to the host. For tests and comparisons.
     pub no_steps: bool,
-    /// Takes the adapter for hardware, so that a software adapter runs the kernels meant for hardware. For tests.
+    /// Takes the adapter for a card, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: bool,
 }
 
@@ -165,7 +165,7 @@ impl Device {
                     max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                     least_subgroup,
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
-                    discrete: description.kind == DeviceKind::Discrete,
+                    discrete: description.kind == DeviceKind::Discrete || options.as_hardware,
                 },
                 device,
                 queue,

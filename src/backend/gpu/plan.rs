@@ -24,8 +24,12 @@ pub const MOST_ALIVE: usize = 120;
 /// The most numbers alive at once where an invocation takes two rows at a time: reads wait for each other, and parameters
 /// serve both.
 const MOST_ALIVE_OF_TWO: usize = 80;
-/// Workgroups that fill a card in the registers regime, and the fewest rows of each: adding up takes as long as some.
-const MOST_WORKGROUPS: usize = 1024;
+/// Registers of a workgroup's invocation that a large card has, all its multiprocessors together: 64 Ki each of 128 that
+/// have workgroups of 128.
+const CARD_REGISTERS: usize = 64 << 10;
+/// Registers of an invocation beside the numbers that are alive.
+const OTHER_REGISTERS: usize = 32;
+/// The fewest rows of a workgroup there: adding up takes as long as some.
 const LEAST_PART_ROWS: usize = 1024;
 /// The most parameters of a model there: compilers read them into registers before the walk, as many as they can
 /// and now and then one more.
@@ -91,6 +95,11 @@ impl DeviceLimits {
         least_subgroup: 0,
         software: false,
         discrete: false,
+    };
+    /// The same of a card.
+    pub const CARD: Self = Self {
+        discrete: true,
+        ..Self::WEBGPU
     };
 }
 
@@ -431,7 +440,11 @@ impl Plan {
         let flops = (rows * (shape.k * per_component + 60)) as f64;
         let rows_at_once = rows_at_once(shape, layout.columns > shape.d, limits);
         let part_rows = match limits.discrete {
-            true => rows.div_ceil(parts(layout)),
+            true => {
+                let of_a_row = alive(shape, layout.columns > shape.d) - shape.statistics_len();
+                let alive = shape.statistics_len() + rows_at_once * of_a_row;
+                rows.div_ceil(parts(layout, CARD_REGISTERS / (alive + OTHER_REGISTERS)))
+            }
             false => rows,
         };
         let row_bytes = (4 * statistics * rows.div_ceil(part_rows)) as u64;
@@ -449,11 +462,11 @@ impl Plan {
     }
 }
 
-/// Parts of a block on a card, whose many multiprocessors are idle where blocks are few: by powers of two.
-fn parts(layout: &SampleLayout) -> usize {
-    let wanted = MOST_WORKGROUPS / layout.blocks.len().clamp(1, MOST_WORKGROUPS);
-    let most = (layout.blocks.rows_per_block() / LEAST_PART_ROWS).max(1);
-    1 << wanted.min(most).ilog2()
+/// Parts of a block on a card that holds so many workgroups, whose multiprocessors are idle where blocks are few.
+fn parts(layout: &SampleLayout, workgroups: usize) -> usize {
+    let most = layout.blocks.rows_per_block() / LEAST_PART_ROWS;
+    let parts = (workgroups / layout.blocks.len()).min(most).max(1);
+    1 << parts.ilog2()
 }
 
 /// Invocations of a workgroup that sums in registers.

@@ -116,3 +116,60 @@ pub(super) fn read(results: &[f32]) -> impl Iterator<Item = f64> {
     let pairs = are.iter().zip(lack);
     pairs.map(|(is, lacks)| f64::from(*is) + f64::from(*lacks))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::device::Options;
+    use super::super::{Counters, Selection};
+    use super::*;
+
+    /// Rows whose sums cancel: single precision alone would lose most of them.
+    fn rows(count: usize, len: usize) -> Vec<f32> {
+        let number = |i: usize| (i * 7919 % 10_007) as f32 / 3.0;
+        let row = |r: usize| (0..len).map(move |s| number(r * len + s));
+        let sign = |r: usize| [1e6, 1e-3, -1e6][r % 3];
+        (0..count)
+            .flat_map(|r| row(r).map(move |x| sign(r) * x))
+            .collect()
+    }
+
+    #[test]
+    fn totals_keep_what_single_precision_loses_however_many_rows_come_at_a_time() {
+        let device = Device::open(&Selection::Best, Options::default());
+        let device = device.expect("these tests need an adapter");
+        for (count, len) in [(1, 1), (16, 64), (17, 65), (1000, 130)] {
+            let rows = rows(count, len);
+            let run = |at_once: usize| {
+                let mut pool = Pool::default();
+                pool.begin();
+                let partials = pool.input(&device, "partials", &rows).expect("room");
+                let mut totals = Totals::new((&device, &mut pool), 3, len).expect("room");
+                let mut recording = Recording::default();
+                // Every other row.
+                let order: Vec<u32> = (0..count as u32).step_by(2).collect();
+                for some in order.chunks(at_once) {
+                    let add = totals.add((&device, &mut pool), &partials, some);
+                    recording.dispatches.push(add.expect("bound"));
+                }
+                totals.want(&mut recording);
+                let results = pool.run(&device, &mut Counters::default(), &[recording]);
+                read(&results.expect("totals")[0][0]).collect::<Vec<f64>>()
+            };
+            let found = run(count);
+            for at_once in [1, 5, 16, 100] {
+                assert_eq!(run(at_once), found, "{count} rows, {at_once} at a time");
+            }
+            for (s, found) in found.iter().enumerate() {
+                let terms = rows
+                    .chunks_exact(len)
+                    .step_by(2)
+                    .map(|row| f64::from(row[s]));
+                let (sum, size) = terms.fold((0.0, 0.0), |(a, b), x| (a + x, b + x.abs()));
+                // What a total lacks is rounded to 24 digits of its own, each time by at most half a unit of 2^-24 of a
+                // sum's 2^-24.
+                let most = size * count as f64 * 2f64.powi(-48);
+                assert!((found - sum).abs() <= most, "{found} for {sum}");
+            }
+        }
+    }
+}

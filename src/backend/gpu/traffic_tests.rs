@@ -120,7 +120,7 @@ fn the_table_of_reads_is_what_the_plan_makes_of_a_million_rows() {
     let table = include_str!("../../../benches/gpu/README.md");
     for problem in &PROBLEMS {
         let x = 4 * problem.n * problem.shape.d;
-        let steps = problem.steps(&DeviceLimits::WEBGPU);
+        let steps = problem.steps(&DeviceLimits::CARD);
         let all: usize = steps.iter().map(|step| step.bytes).sum();
         let reads = format!("{:.2}", all as f64 / x as f64);
         let row = table
@@ -130,7 +130,7 @@ fn the_table_of_reads_is_what_the_plan_makes_of_a_million_rows() {
         let last = row.trim_end_matches(" |").rsplit("| ").next();
         assert_eq!(last, Some(&*reads), "{}", problem.name());
         // What the table leaves out is told below it.
-        let (partials, sums) = reduce(problem, &DeviceLimits::WEBGPU);
+        let (partials, sums) = reduce(problem, &DeviceLimits::CARD);
         if partials > 0 {
             let reads = format!("{:.2}", (partials + sums) as f64 / x as f64);
             let told = format!("{reads} for {}", problem.name().replace("N=1000000 ", ""));

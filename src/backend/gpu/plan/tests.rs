@@ -384,13 +384,33 @@ fn workgroups_hold_what_a_few_components_sum() {
 
 #[test]
 fn a_card_takes_more_blocks_at_once_than_other_devices() {
-    let card = DeviceLimits {
-        discrete: true,
-        ..WEBGPU
-    };
     let blocks = |limits| blocks_per_submission(1e9, 4, limits);
     assert_eq!(
-        (blocks(&SOFTWARE), blocks(&WEBGPU), blocks(&card)),
+        (
+            blocks(&SOFTWARE),
+            blocks(&WEBGPU),
+            blocks(&DeviceLimits::CARD)
+        ),
         (1, 30, 100)
     );
+}
+
+#[test]
+fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
+    let part_rows = |n, (d, k), limits| match plan(n, d, k, limits).1.regime {
+        Regime::Registers { part_rows, .. } => part_rows,
+        _ => panic!("{d} × {k} is small"),
+    };
+    let card = &DeviceLimits::CARD;
+    let of = |n, shape| part_rows(n, shape, card);
+    assert_eq!(of(1_000_000, (1, 1)), 1024);
+    assert_eq!(of(1_000_000, (2, 4)), 2048);
+    assert_eq!(of(1_000_000, (4, 6)), 4096);
+    assert_eq!(of(10_000_000, (2, 4)), 4096);
+    // Blocks of 2,304 and of 512 rows.
+    assert_eq!(of(140_000, (2, 4)), 1152);
+    assert_eq!(of(20_000, (2, 4)), 512);
+    for limits in [&WEBGPU, &SOFTWARE] {
+        assert_eq!(part_rows(1_000_000, (2, 4), limits), 4096);
+    }
 }

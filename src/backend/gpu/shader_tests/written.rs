@@ -17,17 +17,15 @@ fn shaders_are_written_for_other_compilers() {
         let text = serde_json::to_string_pretty(&value).expect("JSON");
         std::fs::write(folder.join(name), text).expect("a file");
     };
-    let steps: Vec<Vec<Step>> = {
-        let limits = DeviceLimits::WEBGPU;
-        let problems = PROBLEMS.iter();
-        problems.map(|problem| problem.steps(&limits)).collect()
-    };
-    let typical: Vec<String> = steps.iter().flatten().map(|step| name(step.key)).collect();
+    // On integrated devices and on cards: by the same kernels.
+    let steps: Vec<[Vec<Step>; 2]> = PROBLEMS
+        .iter()
+        .map(|problem| [DeviceLimits::WEBGPU, DeviceLimits::CARD].map(|l| problem.steps(&l)))
+        .collect();
+    let all = || steps.iter().flatten().flatten();
+    let typical: Vec<String> = all().map(|step| name(step.key)).collect();
     let mut variants = std::collections::BTreeMap::new();
-    for key in keys()
-        .into_iter()
-        .chain(steps.iter().flatten().map(|s| s.key))
-    {
+    for key in keys().into_iter().chain(all().map(|s| s.key)) {
         let constants: serde_json::Map<_, _> = key
             .constants()
             .into_iter()
@@ -62,25 +60,26 @@ fn shaders_are_written_for_other_compilers() {
     let variants = variants.into_values().map(|(variant, _)| variant).collect();
     write("variants.json", variants);
     let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
-        let steps: Vec<_> = steps
-            .iter()
-            .map(|s| {
-                serde_json::json!({
-                    "variant": name(s.key),
-                    "rounds": s.rounds,
-                    "bytes": s.bytes,
-                    "invocations": s.invocations,
-                    "trips": s.trips,
-                    "apart": s.apart,
-                })
+        let step = |s: &Step| {
+            serde_json::json!({
+                "variant": name(s.key),
+                "rounds": s.rounds,
+                "bytes": s.bytes,
+                "invocations": s.invocations,
+                "trips": s.trips,
+                "apart": s.apart,
             })
-            .collect();
+        };
+        let [steps, card_steps] = steps
+            .each_ref()
+            .map(|steps| steps.iter().map(step).collect::<Vec<_>>());
         serde_json::json!({
             "name": problem.name(),
             "n": problem.n,
             "d": problem.shape.d,
             "minimum": problem.shape.least_operations(),
             "steps": steps,
+            "card_steps": card_steps,
         })
     });
     write("problems.json", problems.collect());
