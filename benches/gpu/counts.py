@@ -173,8 +173,8 @@ class Chip:
     beside: bool
     # Bytes that a load of one number takes in the path to the caches, all lanes together, a cycle and SIMD.
     load_bytes: int
-    # Whether it is a card, whose blocks may have parts.
-    card: bool = True
+    # Which of the plans: cards' blocks may have parts, and NVIDIA's have no scalar reads.
+    plan: str = "card"
 
     def peak(self):
         """Multiply-adds a second."""
@@ -208,10 +208,10 @@ class Chip:
 # NVIDIA's H100 SXM and A100 whitepapers; AMD's pages of the RX 7900 XTX and the Ryzen 6800U (680M, LPDDR5-6400).
 # Without RDNA3's dual issue, of which this compiler makes no use.
 CHIPS = [
-    Chip("H100", "sm_90", 132 * 4, 1.98e9, 3.35e12, 32, 16, 4, 32, True, 32),
+    Chip("H100", "sm_90", 132 * 4, 1.98e9, 3.35e12, 32, 16, 4, 32, True, 32, "NVIDIA"),
     Chip("RX 7900 XTX", "GFX1100", 96 * 2, 2.5e9, 0.96e12, 32, 32, 8, 64, False, 64),
-    Chip("Radeon 680M", "REMBRANDT", 12 * 2, 2.4e9, 0.1024e12, 32, 32, 8, 64, False, 64, False),
-    Chip("A100", "sm_80", 108 * 4, 1.41e9, 1.555e12, 16, 16, 4, 32, True, 32),
+    Chip("Radeon 680M", "REMBRANDT", 12 * 2, 2.4e9, 0.1024e12, 32, 32, 8, 64, False, 64, "integrated"),
+    Chip("A100", "sm_80", 108 * 4, 1.41e9, 1.555e12, 16, 16, 4, 32, True, 32, "NVIDIA"),
 ]
 
 
@@ -236,7 +236,7 @@ def predictions(problems, kernels):
     for problem in problems:
         for chip in CHIPS:
             total, longest = 0.0, (0.0, "")
-            steps = problem["card_steps" if chip.card else "steps"]
+            steps = problem["steps"][chip.plan]
             for step in steps:
                 kernel = next((k for k in kernels.get(step["variant"], []) if k.chip.startswith(chip.counts)), None)
                 if kernel is None:
@@ -279,7 +279,7 @@ def main():
     args = parser.parse_args()
     read = lambda name: json.loads((args.folder / name).read_text())
     problems = read("problems.json")
-    steps = {step["variant"] for problem in problems for step in problem["steps"]}
+    steps = {step["variant"] for problem in problems for plan in problem["steps"].values() for step in plan}
     variants = read("variants.json")
     if args.names:
         variants = [v for v in variants if v["name"] in args.names]

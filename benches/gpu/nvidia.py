@@ -18,7 +18,8 @@ def loads(width):
     first = r"uint (?P<v0>\w+) = (?P<buffer>\([^;]*?\))\.Load<uint >\((?P<at>[^;]*)\);\s*"
     more = "".join(rf"uint (?P<v{n}>\w+) = \([^;]*?\)\.Load<uint >\((?P=at) \+ {4 * n}U\);\s*" for n in range(1, width))
     names = ", ".join(f"(?P=v{n})" for n in range(width))
-    return re.compile(first + more + rf"(?P<to>[^;\n]*?)asfloat_\d+\(make_uint{width} \({names}\)\)")
+    between = r"(?P<between>(?:(?!uint \w+ = \()[^;]*;\s*){0,2}?)"
+    return re.compile(first + more + between + rf"(?P<to>[^;\n]*?)asfloat_\d+\(make_uint{width} \({names}\)\)")
 
 
 LOADS = {width: loads(width) for width in (4, 2)}
@@ -26,7 +27,7 @@ LOADS = {width: loads(width) for width in (4, 2)}
 
 def whole(text):
     for width, pattern in LOADS.items():
-        text = pattern.sub(rf"\g<to>(*(const float{width}*)((const char*)(\g<buffer>.data) + (\g<at>)))", text)
+        text = pattern.sub(rf"\g<between>\g<to>(*(const float{width}*)((const char*)(\g<buffer>.data) + (\g<at>)))", text)
     return text
 
 

@@ -301,9 +301,16 @@ fn correlated_features_agree() {
 fn responsibilities_agree() {
     let full = [(2, 4), (5, 33), (17, 7)].map(|(d, k)| (d, k, FULL));
     let others = OTHERS.map(|covariance_type| (5, 7, covariance_type));
-    for (d, k, covariance_type) in full.into_iter().chain(others) {
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
+    let all = full.into_iter().chain(others).map(|case| (device(), case));
+    // Four rows are read at once.
+    let products = [(&hardware, (17, 7, FULL))];
+    for (device, (d, k, covariance_type)) in all.chain(products) {
         let (samples, map) = samples(20_003, d, true);
-        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
         let mut reference = Reference::load(&samples, &map);
         let model = without(components(d, k, covariance_type), 0);
         // Across a block's end, from the middle of a block to the last row, from odd rows on, and no row at all.
@@ -383,6 +390,13 @@ fn kernels_for_hardware_agree() {
                 let model = components(d, k, covariance_type);
                 check_on(&hardware, 20_003, weighted, &[model]);
             }
+        }
+    }
+    // Scores as products: fours of coordinates that are left over, features that are, one block of coordinates.
+    for (d, k) in [(12, 3), (13, 5), (35, 4), (64, 3), (70, 3), (128, 2)] {
+        for covariance_type in [FULL, CovarianceType::Tied] {
+            let model = components(d, k, covariance_type);
+            check_on(&hardware, 1_513, true, &[model]);
         }
     }
     // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.

@@ -32,6 +32,9 @@ pub struct Options {
     pub as_hardware: bool,
 }
 
+/// PCI numbers of AMD, whose scalar unit does it, and of Intel, whose compilers make one read for a subgroup. Others' vector
+/// units read it like anything else.
+const SCALAR_READERS: [u32; 2] = [0x1002, 0x8086];
 /// How often to look whether a device that failed is lost, and how long to wait in between.
 const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -166,6 +169,7 @@ impl Device {
                     least_subgroup,
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
                     discrete: description.kind == DeviceKind::Discrete || options.as_hardware,
+                    scalar_reads: SCALAR_READERS.contains(&adapter.get_info().vendor),
                 },
                 device,
                 queue,

@@ -43,6 +43,7 @@ pub fn explain(
         Regime::Staged {
             segment_rows,
             segments_per_batch,
+            ..
         } => format!(
             "scores, responsibilities and sums as matrix products, {segments_per_batch} segments of {segment_rows} rows at a time \
              with {} of scratch memory",
@@ -125,6 +126,7 @@ mod tests {
         least_subgroup: 32,
         software: false,
         discrete: false,
+        scalar_reads: true,
     };
 
     fn words(covariance_type: crate::mixture::CovarianceType, d: usize, k: usize) -> String {

@@ -34,12 +34,14 @@ macro_rules! line {
 }
 
 pub(super) mod components;
+mod products;
 pub(super) mod steps;
 mod tiles;
 mod triangles;
 mod unrolled;
 mod workgroup;
 
+pub(super) use products::score_products;
 pub(super) use tiles::{accumulate_tiles, normalise_tiles, score_tiles};
 pub(super) use triangles::{accumulate, score_full};
 use unrolled::{Unrolled, accumulators, builtins, shared_memory, sums};
@@ -296,11 +298,9 @@ mod tests {
         for (d, k) in [(1, 1), (2, 4), (4, 6), (11, 1)] {
             assert!(is_filled(&registers(Full, d, k)));
         }
-        assert!(
-            [5, 100]
-                .iter()
-                .all(|&d| is_filled(&score_full(d)) && is_filled(&accumulate(d)))
-        );
+        assert!([5, 100].iter().all(|&d| is_filled(&score_full(d, 1))
+            && is_filled(&score_products(d, 8))
+            && is_filled(&accumulate(d))));
         assert!(!is_filled(include_str!("../../../shaders/score_full.wgsl")));
     }
 

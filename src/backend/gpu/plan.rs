@@ -9,9 +9,11 @@ use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
+mod scoring;
 mod sharing;
 mod steps;
 mod tiling;
+pub use scoring::Scoring;
 pub use sharing::Sharing;
 pub use steps::{MStep, summing};
 pub use tiling::{Tiles, Tiling};
@@ -80,6 +82,8 @@ pub struct DeviceLimits {
     pub software: bool,
     /// Whether it is a card with memory of its own.
     pub discrete: bool,
+    /// Whether what is the same for a whole subgroup is read once, beside arithmetic.
+    pub scalar_reads: bool,
 }
 
 #[cfg(test)]
@@ -95,11 +99,17 @@ impl DeviceLimits {
         least_subgroup: 0,
         software: false,
         discrete: false,
+        scalar_reads: true,
     };
     /// The same of a card.
     pub const CARD: Self = Self {
         discrete: true,
         ..Self::WEBGPU
+    };
+    /// And of one without scalar reads.
+    pub const NVIDIA: Self = Self {
+        scalar_reads: false,
+        ..Self::CARD
     };
 }
 
@@ -198,12 +208,14 @@ pub enum Regime {
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
     Groups(Groups),
-    /// `score_full`, `responsibilities`, `accumulate`, `reduce_partials` over segments of blocks.
+    /// `score_full` or `score_products`, `responsibilities`, `accumulate`, `reduce_partials` over segments of blocks.
     Staged {
         /// Rows of a segment.
         segment_rows: usize,
         /// Segments that scratch memory holds at once.
         segments_per_batch: usize,
+        /// How scores are made where factors are triangles.
+        scoring: Scoring,
     },
 }
 
@@ -403,6 +415,7 @@ impl Plan {
             regime: Regime::Staged {
                 segment_rows,
                 segments_per_batch,
+                scoring: Scoring::of(shape.d, limits),
             },
             sums_per_block: 4 * len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),

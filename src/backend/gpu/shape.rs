@@ -12,11 +12,6 @@ pub const fn quads(d: usize) -> usize {
     d.div_ceil(4)
 }
 
-/// Rows of an invocation of `score_full`: as many as stay in registers beside their whitened coordinates.
-pub const fn score_rows(d: usize) -> usize {
-    if d <= 32 { 2 } else { 1 }
-}
-
 /// What the kernels of a model depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {

@@ -97,6 +97,13 @@ pub(super) enum StageKey {
     },
     ScoreFull {
         d: usize,
+        /// Of an invocation.
+        rows: usize,
+    },
+    ScoreProducts {
+        d: usize,
+        /// Rows of an invocation, and coordinates at a time.
+        edge: usize,
     },
     Responsibilities {
         d: usize,
@@ -146,6 +153,7 @@ impl StageKey {
             Self::MergeNormalisers { .. } => "merge_normalisers",
             Self::StatisticsGroups { .. } => "statistics_groups",
             Self::ScoreFull { .. } => "score_full",
+            Self::ScoreProducts { .. } => "score_products",
             Self::Responsibilities { .. } => "responsibilities",
             Self::Accumulate { .. } => "accumulate",
             Self::ScoreDiagonal { .. } => "score_diagonal",
@@ -196,7 +204,8 @@ impl StageKey {
                 reduction,
                 hoisted,
             } => generate::statistics_groups(shape, hoisted, reduction),
-            Self::ScoreFull { d } => generate::score_full(d),
+            Self::ScoreFull { d, rows } => generate::score_full(d, rows),
+            Self::ScoreProducts { d, edge } => generate::score_products(d, edge),
             Self::Responsibilities { d, .. } => {
                 generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
             }
@@ -247,7 +256,7 @@ impl StageKey {
             Self::LogNormalisers { .. } => &[RANGE, CHUNK, Read, Read, Write],
             Self::MergeNormalisers { .. } => &[RANGE, Read, Read, Write, Write],
             Self::StatisticsGroups { .. } => &[RANGE, CHUNK, Read, Read, Read, Write],
-            Self::ScoreFull { .. } => &[BATCH, Read, Read, Write],
+            Self::ScoreFull { .. } | Self::ScoreProducts { .. } => &[BATCH, Read, Read, Write],
             Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
             Self::Accumulate { .. } => &[BATCH, Read, Read, Read, Write],
             Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],

@@ -1,4 +1,4 @@
-//! The general path: `score_full`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
+//! The general path: `score_full` or `score_products`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
 //! Where factors are diagonal, `score_tiles`, `normalise_tiles` and `accumulate_tiles` take the places of the first
 //! three (`score_diagonal` that of `score_full` where responsibilities themselves are wanted). Nothing of a row is kept
 //! in between but its scores.
@@ -13,7 +13,7 @@
 //! | `samples` | blocks × (D, and 1 for weights) × rows, f32 | host, once |
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
 //! | `spans` | [`Span`] | host |
-//! | `scores` | segments × K × rows, f32: scores, then roots of responsibilities (or these) | `score_full` or `score_diagonal`, `responsibilities` |
+//! | `scores` | segments × K × rows, f32: scores, then roots of responsibilities (or these) | `score_full`, `score_products` or `score_diagonal`, `responsibilities` |
 //! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` |
 //! | `normalisers` | segments × rows, vec2s | `normalise_tiles` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
@@ -30,10 +30,10 @@ use super::buffers::Pool;
 use super::device::Device;
 use super::outcome::{Outcome, fold_totals_and_logs};
 use super::parameters::Parameters;
-use super::plan::{Plan, Regime, SEGMENTS, Tiles, Tiling};
+use super::plan::{Plan, Regime, SEGMENTS, Scoring, Tiles, Tiling};
 use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
-use super::shape::{Shape, score_rows};
+use super::shape::Shape;
 use super::stage::{StageKey, bind_all, uniform_stride};
 use super::totals::Totals;
 use crate::backend::BackendError;
@@ -88,6 +88,7 @@ pub(super) struct Staged<'a> {
     plan: &'a Plan,
     segment_rows: usize,
     segments_per_batch: usize,
+    scoring: Scoring,
 }
 
 /// Segments, each with the row of `sums` that it belongs to.
@@ -99,6 +100,7 @@ impl<'a> Staged<'a> {
         let Regime::Staged {
             segment_rows,
             segments_per_batch,
+            scoring,
         } = plan.regime
         else {
             return None;
@@ -108,6 +110,7 @@ impl<'a> Staged<'a> {
             plan,
             segment_rows,
             segments_per_batch,
+            scoring,
         })
     }
 
@@ -227,7 +230,7 @@ impl<'a> Staged<'a> {
             .collect();
         let pieces = &pieces;
         let (k, d) = (shape.k, shape.d);
-        let keys = statistics_stages(shape, self.samples.weighted, whitens);
+        let keys = statistics_stages(shape, self.scoring, self.samples.weighted, whitens);
         let stages = device.stages(&keys)?;
 
         let mut spans = Vec::new();
@@ -278,7 +281,7 @@ impl<'a> Staged<'a> {
         let (score_groups, accumulate_groups) = match shape.is_diagonal() {
             true => ([1, octets], Tiles::of(shape).groups(shape)),
             false => (
-                [row_groups.div_ceil(score_rows(d)), k],
+                [row_groups.div_ceil(self.scoring.rows()), k],
                 [Tiling::of(d).groups, k],
             ),
         };
@@ -324,7 +327,11 @@ impl<'a> Staged<'a> {
             let within = self.samples.layout.blocks.rows(b);
             let end = within.end.min(rows.end);
             // `score_full` takes some rows at once, from a multiple of theirs on; those before `start` are made for nothing.
-            let mut before = (start - within.start) % score_rows(parameters.shape.d);
+            let alignment = match parameters.shape.is_diagonal() {
+                true => 1,
+                false => self.scoring.alignment(),
+            };
+            let mut before = (start - within.start) % alignment;
             let segments: Vec<Segment> = self
                 .pieces(b, start - within.start - before..end - within.start)
                 .take(self.segments_per_batch)
@@ -363,7 +370,7 @@ impl<'a> Staged<'a> {
     ) -> Result<Recording, BackendError> {
         let (k, d) = (shape.k, shape.d);
         let stages = device.stages(&[
-            score(shape),
+            score(shape, self.scoring),
             StageKey::Responsibilities {
                 d,
                 weighted: false,
@@ -385,7 +392,7 @@ impl<'a> Staged<'a> {
         ];
         let score_groups = match shape.is_diagonal() {
             true => x,
-            false => x.div_ceil(score_rows(d) as u32),
+            false => x.div_ceil(self.scoring.rows() as u32),
         };
         let bound = device.guarded("responsibilities", 0, || {
             bind_all(device.raw(), &stages, &bindings)
@@ -400,16 +407,22 @@ impl<'a> Staged<'a> {
 }
 
 /// The stage that writes scores, one number a row and component.
-fn score(shape: Shape) -> StageKey {
+fn score(shape: Shape, scoring: Scoring) -> StageKey {
     let d = shape.d;
-    match shape.is_diagonal() {
-        true => StageKey::ScoreDiagonal { d },
-        false => StageKey::ScoreFull { d },
+    match scoring {
+        _ if shape.is_diagonal() => StageKey::ScoreDiagonal { d },
+        Scoring::Rows(rows) => StageKey::ScoreFull { d, rows },
+        Scoring::Products(edge) => StageKey::ScoreProducts { d, edge },
     }
 }
 
 /// The stages of a pass in their order; `whitens` as for `accumulate`.
-pub(super) fn statistics_stages(shape: Shape, weighted: bool, whitens: bool) -> [StageKey; 4] {
+pub(super) fn statistics_stages(
+    shape: Shape,
+    scoring: Scoring,
+    weighted: bool,
+    whitens: bool,
+) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
     if shape.is_diagonal() {
@@ -424,7 +437,7 @@ pub(super) fn statistics_stages(shape: Shape, weighted: bool, whitens: bool) -> 
             each_row: false,
         };
         [
-            score(shape),
+            score(shape, scoring),
             responsibilities,
             StageKey::Accumulate { d, whitens },
             reduce,

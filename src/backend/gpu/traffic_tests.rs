@@ -59,7 +59,7 @@ fn moved(stage: &str, bytes: &[usize], n: usize) -> usize {
         "merge_normalisers" => bytes[3] + 8 * n,
         // Of normalisers the first group's.
         "statistics_groups" => bytes[2] + 8 * n + bytes[5],
-        "score_full" | "score_tiles" => bytes[1] + bytes[3],
+        "score_full" | "score_products" | "score_tiles" => bytes[1] + bytes[3],
         // Scores become roots of responsibilities.
         "responsibilities" => 2 * bytes[2],
         "normalise_tiles" => bytes[2],
@@ -120,7 +120,7 @@ fn the_table_of_reads_is_what_the_plan_makes_of_a_million_rows() {
     let table = include_str!("../../../benches/gpu/README.md");
     for problem in &PROBLEMS {
         let x = 4 * problem.n * problem.shape.d;
-        let steps = problem.steps(&DeviceLimits::CARD);
+        let steps = problem.steps(&DeviceLimits::NVIDIA);
         let all: usize = steps.iter().map(|step| step.bytes).sum();
         let reads = format!("{:.2}", all as f64 / x as f64);
         let row = table
@@ -130,7 +130,7 @@ fn the_table_of_reads_is_what_the_plan_makes_of_a_million_rows() {
         let last = row.trim_end_matches(" |").rsplit("| ").next();
         assert_eq!(last, Some(&*reads), "{}", problem.name());
         // What the table leaves out is told below it.
-        let (partials, sums) = reduce(problem, &DeviceLimits::CARD);
+        let (partials, sums) = reduce(problem, &DeviceLimits::NVIDIA);
         if partials > 0 {
             let reads = format!("{:.2}", (partials + sums) as f64 / x as f64);
             let told = format!("{reads} for {}", problem.name().replace("N=1000000 ", ""));

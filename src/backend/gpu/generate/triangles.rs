@@ -2,17 +2,13 @@
 
 use std::fmt::Write;
 
-use super::super::plan::Tiling;
-use super::super::shape::{quads, score_rows};
+use super::super::plan::{Scoring, Tiling};
+use super::super::shape::quads;
 use super::{FEATURES, PARTS, fill, named, staged};
 
-/// Up to this D rows are whitened in registers.
-const MOST_UNROLLED: usize = 64;
-
 /// The text of `score_full` for D features.
-pub(in super::super) fn score_full(d: usize) -> String {
-    let rows = score_rows(d);
-    let (body, features) = if d <= MOST_UNROLLED {
+pub(in super::super) fn score_full(d: usize, rows: usize) -> String {
+    let (body, features) = if d <= Scoring::MOST_UNROLLED {
         (unrolled_scores(d, rows), "")
     } else {
         let body = include_str!("../../../../shaders/shared/score_loop.wgsl");

@@ -67,6 +67,7 @@ fn dispatches_and_bindings_keep_within_limits() {
         if let Regime::Staged {
             segment_rows,
             segments_per_batch,
+            ..
         } = plan.regime
         {
             let rows = (segment_rows * segments_per_batch) as u64;
@@ -405,7 +406,7 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
     let of = |n, shape| part_rows(n, shape, card);
     assert_eq!(of(1_000_000, (1, 1)), 1024);
     assert_eq!(of(1_000_000, (2, 4)), 2048);
-    assert_eq!(of(1_000_000, (4, 6)), 4096);
+    assert_eq!(of(1_000_000, (4, 5)), 4096);
     assert_eq!(of(10_000_000, (2, 4)), 4096);
     // Blocks of 2,304 and of 512 rows.
     assert_eq!(of(140_000, (2, 4)), 1152);
@@ -413,4 +414,28 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
     for limits in [&WEBGPU, &SOFTWARE] {
         assert_eq!(part_rows(1_000_000, (2, 4), limits), 4096);
     }
+}
+
+#[test]
+fn scores_are_products_where_parameters_are_loads() {
+    let of = |d, limits| Scoring::of(d, limits);
+    for limits in [&WEBGPU, &DeviceLimits::CARD] {
+        assert_eq!([12, 32, 64].map(|d| of(d, limits).rows()), [2, 2, 1]);
+        assert_eq!(of(65, limits), Scoring::Products(8));
+    }
+    let nvidia = &DeviceLimits::NVIDIA;
+    assert_eq!([1, 11].map(|d| of(d, nvidia)), [Scoring::Rows(2); 2]);
+    assert_eq!(
+        [12, 64, 448].map(|d| of(d, nvidia)),
+        [Scoring::Products(8); 3]
+    );
+    // Columns of eight coordinates no longer fit.
+    assert_eq!(of(449, nvidia), Scoring::Rows(1));
+    assert_eq!(
+        [8, 100].map(|d| of(d, &SOFTWARE)),
+        [Scoring::Rows(2), Scoring::Rows(1)]
+    );
+    // What fits: a column is two vec4s, four of them and the means of four features.
+    let panel = |d: usize| 16 * (d.div_ceil(4) * (2 * 4 + 1));
+    assert!(panel(448) <= 16_352);
 }

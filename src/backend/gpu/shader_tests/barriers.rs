@@ -29,6 +29,7 @@ fn barriers_stand_in_no_branch_and_no_loop() {
         let accumulates = matches!(
             key,
             StageKey::AccumulateTiles { .. }
+                | StageKey::ScoreProducts { .. }
                 | StageKey::StatisticsWorkgroup { .. }
                 | StageKey::MStepTriangles { .. }
         );

@@ -1,7 +1,7 @@
 //! A representative set of all texts that can be generated.
 
 use super::super::plan::{
-    DeviceLimits, MStep, Plan, SampleLayout, Sharing, fits_registers, models_per_dispatch,
+    DeviceLimits, MStep, Plan, SampleLayout, Scoring, Sharing, fits_registers, models_per_dispatch,
     rows_at_once,
 };
 use super::super::shape::Shape;
@@ -163,7 +163,9 @@ pub(super) fn keys() -> Vec<StageKey> {
         });
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
-        keys.push(StageKey::ScoreFull { d });
+        let rows = if d <= 32 { 2 } else { 1 };
+        keys.push(StageKey::ScoreFull { d, rows });
+        keys.push(StageKey::ScoreProducts { d, edge: 8 });
         keys.push(StageKey::ScoreDiagonal { d });
         keys.push(StageKey::Responsibilities {
             d,
@@ -183,7 +185,7 @@ pub(super) fn keys() -> Vec<StageKey> {
                 d,
                 k,
             };
-            keys.push(staged::statistics_stages(shape, false, false)[2]);
+            keys.push(staged::statistics_stages(shape, Scoring::Rows(1), false, false)[2]);
         }
     }
     keys.extend(step_keys());

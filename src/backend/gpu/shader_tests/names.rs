@@ -71,7 +71,10 @@ pub(super) fn name(key: StageKey) -> String {
         StageKey::Accumulate { d, whitens } => {
             format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
         }
-        StageKey::ScoreFull { d } | StageKey::ScoreDiagonal { d } | StageKey::ScoreTiles { d } => {
+        StageKey::ScoreFull { d, .. }
+        | StageKey::ScoreProducts { d, .. }
+        | StageKey::ScoreDiagonal { d }
+        | StageKey::ScoreTiles { d } => {
             format!("{}-d{d}", key.stem())
         }
         StageKey::NormaliseTiles { d, weighted } => {

@@ -1,7 +1,9 @@
 //! Fits whose time per iteration is predicted, and what the formulas need at least.
 
-use super::super::plan::{DeviceLimits, Groups, Plan, Regime, SampleLayout, Tiles, Tiling};
-use super::super::shape::{Shape, quads, score_rows};
+use super::super::plan::{
+    DeviceLimits, Groups, Plan, Regime, SampleLayout, Scoring, Tiles, Tiling,
+};
+use super::super::shape::{Shape, quads};
 use super::super::stage::StageKey;
 use super::super::staged;
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical};
@@ -48,9 +50,11 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
                 + shape.k * (shape.least_score() + Shape::LEAST_SHARE + shape.least_moments()),
         ),
         // Reads and differences, U, squares, the score, which is written.
-        StageKey::ScoreFull { d } if d <= 64 => {
-            Some(score_rows(d) * (3 * d + triangle::packed_len(d) + 2))
+        StageKey::ScoreFull { d, rows } if d <= Scoring::MOST_UNROLLED => {
+            Some(rows * (3 * d + triangle::packed_len(d) + 2))
         }
+        // Four features of some rows by as many coordinates, read by fours, and their means: x - mu, U.
+        StageKey::ScoreProducts { edge, .. } => Some(edge + edge + 1 + 4 * edge + 4 * edge * edge),
         // Some rows of a square tile, two sides of vec4s read for each.
         StageKey::Accumulate { d, whitens: false } => {
             let tiling = Tiling::of(d);
@@ -210,11 +214,15 @@ impl Problem {
                     step(sum, n * summed, 4 * n * d + 8 * n + sums, (invocations, 8)),
                 ]
             }
-            Regime::Staged { segment_rows, .. } => {
+            Regime::Staged {
+                segment_rows,
+                scoring,
+                ..
+            } => {
                 let len = shape.staged_len();
                 let partials = n.div_ceil(segment_rows) * len * 16;
                 let [score, normalise, accumulate, _] =
-                    staged::statistics_stages(shape, false, false);
+                    staged::statistics_stages(shape, scoring, false, false);
                 let samples = 4 * n * d;
                 if shape.is_diagonal() {
                     let tiles = Tiles::of(shape);
@@ -249,8 +257,20 @@ impl Problem {
                     let scores = 4 * n * k;
                     let lanes = k * tiling.groups * tiling.workgroup;
                     let rows = tiling.slices * Tiling::UNROLLED;
+                    let invocations = n * k / scoring.rows();
+                    // Blocks of coordinates, the last of which has all features; each brings in its columns.
+                    let blocks = 4 * quads(d) / scoring.rows();
+                    let score_step = match scoring {
+                        Scoring::Rows(_) => step(score, invocations, samples + scores, (0, 0)),
+                        Scoring::Products(_) => step(
+                            score,
+                            invocations * blocks * blocks,
+                            samples + scores,
+                            (invocations, blocks),
+                        ),
+                    };
                     vec![
-                        step(score, n * k / score_rows(d), samples + scores, (0, 0)),
+                        score_step,
                         step(normalise, 2 * n * k, 2 * scores, (n, k)),
                         Step {
                             apart: tiling.slices - 1,

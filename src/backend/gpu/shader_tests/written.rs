@@ -17,10 +17,15 @@ fn shaders_are_written_for_other_compilers() {
         let text = serde_json::to_string_pretty(&value).expect("JSON");
         std::fs::write(folder.join(name), text).expect("a file");
     };
-    // On integrated devices and on cards: by the same kernels.
-    let steps: Vec<[Vec<Step>; 2]> = PROBLEMS
+    // On an integrated device, on a card, and on one without scalar reads.
+    let devices = [
+        DeviceLimits::WEBGPU,
+        DeviceLimits::CARD,
+        DeviceLimits::NVIDIA,
+    ];
+    let steps: Vec<[Vec<Step>; 3]> = PROBLEMS
         .iter()
-        .map(|problem| [DeviceLimits::WEBGPU, DeviceLimits::CARD].map(|l| problem.steps(&l)))
+        .map(|problem| devices.each_ref().map(|limits| problem.steps(limits)))
         .collect();
     let all = || steps.iter().flatten().flatten();
     let typical: Vec<String> = all().map(|step| name(step.key)).collect();
@@ -39,6 +44,7 @@ fn shaders_are_written_for_other_compilers() {
             "hot": match key {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
                 StageKey::Accumulate { .. }
+                | StageKey::ScoreProducts { .. }
                 | StageKey::AccumulateTiles { .. }
                 | StageKey::ScoreTiles { .. } => "inner",
                 // Otherwise all of a slice is written out.
@@ -70,7 +76,7 @@ fn shaders_are_written_for_other_compilers() {
                 "apart": s.apart,
             })
         };
-        let [steps, card_steps] = steps
+        let [integrated, card, nvidia] = steps
             .each_ref()
             .map(|steps| steps.iter().map(step).collect::<Vec<_>>());
         serde_json::json!({
@@ -78,8 +84,7 @@ fn shaders_are_written_for_other_compilers() {
             "n": problem.n,
             "d": problem.shape.d,
             "minimum": problem.shape.least_operations(),
-            "steps": steps,
-            "card_steps": card_steps,
+            "steps": { "integrated": integrated, "card": card, "NVIDIA": nvidia },
         })
     });
     write("problems.json", problems.collect());
