@@ -260,45 +260,67 @@ fn steps_are_the_same_bits_with_samples_that_pass_through() {
 
 #[test]
 fn steps_of_several_submissions_are_the_same_bits_and_end_where_the_model_does() {
-    let (d, k, most) = (17, 33, 40);
-    let data = samples(ROWS, d, true);
-    // Wide enough that no component loses its samples.
-    let mut model = components(d, k, CovarianceType::Full);
-    let length = model.factors.len() / k;
-    model.factors = model.factors[..length].repeat(k);
-    model.factors.iter_mut().for_each(|u| *u *= 0.5);
-    model.means.iter_mut().for_each(|m| *m *= 0.25);
-    // It ends as soon as steps grow shorter three times running.
-    let watch = Watch {
-        tol: 1e9,
-        times: 3,
-        ..Watch::default()
+    // Where the processor plays the GPU steps of many submissions are the host's.
+    let card = |max_submission_blocks, max_sample_bytes| {
+        open(Options {
+            as_hardware: true,
+            max_submission_blocks,
+            max_sample_bytes,
+            ..Options::default()
+        })
     };
-    let run = |device: &Device, most, watch| {
-        let mut gpu = Gpu::load(device, &data.0, &data.1).expect("upload");
-        let walk = Walk {
-            watch,
-            most,
-            ..Walk::none((&model).into())
+    let (whole_pass, parts) = (card(None, None), card(Some(9), None));
+    for (t, d, k) in [
+        (CovarianceType::Full, 2, 4),
+        (CovarianceType::Full, 4, 20),
+        (CovarianceType::Full, 17, 9),
+        (CovarianceType::Spherical, 8, 30),
+    ] {
+        let most = 40;
+        let data = samples(ROWS, d, true);
+        // Wide enough that no component loses its samples.
+        let mut model = components(d, k, t);
+        let length = model.factors.len() / k;
+        model.factors = model.factors[..length].repeat(k);
+        model.factors.iter_mut().for_each(|u| *u *= 0.5);
+        model.means.iter_mut().for_each(|m| *m *= 0.25);
+        // It ends as soon as steps grow shorter three times running.
+        let watch = Watch {
+            tol: 1e9,
+            times: 3,
+            ..Watch::default()
         };
-        let walked = gpu.walk(&[walk]).expect("a walk").swap_remove(0);
-        (walked, gpu.counters())
-    };
-    // A step's stages and two passes of 0.14 s of a processor each, by the plan's estimate.
-    let (one, of_one) = run(device(), 1, Watch::default());
-    assert_eq!((one.steps.len(), one.stopped), (1, false));
-    assert!(!device().is_software() || of_one.submissions >= 3);
-    let (whole, of_all) = run(device(), most, watch);
-    let taken = whole.steps.len();
-    assert!(whole.stopped && (3..10).contains(&taken), "{taken}");
-    // The host saw that it had stopped, and did not run all steps in vain.
-    assert!(of_all.dispatches < most as u64 / 2 * of_one.dispatches);
-    let (streamed, _) = run(&holding(10, d + 1), most, watch);
-    assert_eq!(whole.steps, streamed.steps);
-    assert_eq!(
-        (whole.stopped, whole.statistics),
-        (streamed.stopped, streamed.statistics)
-    );
+        let run = |device: &Device, most, watch| {
+            let mut gpu = Gpu::load(device, &data.0, &data.1).expect("upload");
+            let walk = Walk {
+                watch,
+                most,
+                ..Walk::none((&model).into())
+            };
+            let walked = gpu.walk(&[walk]).expect("a walk").swap_remove(0);
+            (walked, gpu.counters())
+        };
+        let what = format!("{t:?} D={d} K={k}");
+        let (one, of_one) = run(&parts, 1, Watch::default());
+        assert_eq!((one.steps.len(), one.stopped), (1, false), "{what}");
+        // Two passes of 40 blocks.
+        assert!(of_one.submissions >= 9, "{what}: {of_one:?}");
+        let (found, of_all) = run(&parts, most, watch);
+        let taken = found.steps.len();
+        assert!(found.stopped && (3..20).contains(&taken), "{what}: {taken}");
+        // The host saw that it had stopped, and did not run all steps in vain.
+        assert!(
+            of_all.dispatches < most as u64 / 2 * of_one.dispatches,
+            "{what}"
+        );
+        let bytes = 10 * BLOCK_ROWS * 4 * (d as u64 + 1);
+        for device in [&whole_pass, &card(Some(3), Some(bytes))] {
+            let (other, _) = run(device, most, watch);
+            assert_eq!(found.steps, other.steps, "{what}");
+            assert_eq!(found.stopped, other.stopped, "{what}");
+            assert_eq!(found.statistics, other.statistics, "{what}");
+        }
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub struct Options {
     /// At most so many bytes of samples on the device at once: what does not fit is sent anew in each pass. Changes no
     /// bit.
     pub max_sample_bytes: Option<u64>,
+    /// At most so many blocks in one submission, below what the plan thinks right. For tests; changes no bit.
+    pub max_submission_blocks: Option<usize>,
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.
     pub sentinel: Option<u32>,
@@ -167,6 +169,7 @@ impl Device {
                     workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
                     max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                     least_subgroup,
+                    max_submission_blocks: options.max_submission_blocks.unwrap_or(usize::MAX),
                     software: description.kind == DeviceKind::Software && !options.as_hardware,
                     discrete: description.kind == DeviceKind::Discrete || options.as_hardware,
                     scalar_reads: SCALAR_READERS.contains(&adapter.get_info().vendor),

@@ -124,6 +124,7 @@ mod tests {
         workgroup_memory_bytes: 16_384,
         max_storage_buffers: 8,
         least_subgroup: 32,
+        max_submission_blocks: usize::MAX,
         software: false,
         discrete: false,
         scalar_reads: true,

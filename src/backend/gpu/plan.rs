@@ -78,6 +78,8 @@ pub struct DeviceLimits {
     pub max_storage_buffers: u32,
     /// The fewest invocations of a subgroup, 0 where there are none.
     pub least_subgroup: u32,
+    /// The most blocks of a submission.
+    pub max_submission_blocks: usize,
     /// Whether the adapter computes on the processor.
     pub software: bool,
     /// Whether it is a card with memory of its own.
@@ -97,6 +99,7 @@ impl DeviceLimits {
         workgroup_memory_bytes: 16_384,
         max_storage_buffers: 8,
         least_subgroup: 0,
+        max_submission_blocks: usize::MAX,
         software: false,
         discrete: false,
         scalar_reads: true,
@@ -564,7 +567,8 @@ pub fn blocks_per_submission(
     };
     let by_time = (SUBMISSION_SECONDS * flops_per_second / flops_per_block) as u64;
     let by_memory = PARTIALS_BYTES / bytes_per_block;
-    by_time.min(by_memory).max(1) as usize
+    let most = limits.max_submission_blocks;
+    (by_time.min(by_memory) as usize).clamp(1, most.max(1))
 }
 
 #[cfg(test)]

@@ -135,7 +135,13 @@ impl Plan {
         }
         let trace = 2 * pairs + shape.k + 1 + shape.k * shape.parameters_len();
         let by_memory = PARTIALS_BYTES as usize / (4 * trace * models);
-        by_memory.min(MOST_STEPS)
+        let passes = self.blocks_per_submission / (layout.blocks.len() * models);
+        match limits.software {
+            // Where the processor plays the GPU it makes M-steps faster by itself, unless it is seldom asked.
+            true => by_memory.min(passes.saturating_sub(1)),
+            false => by_memory,
+        }
+        .min(MOST_STEPS)
     }
 
     /// Pairs of logarithms that a pass over all samples hands back.
