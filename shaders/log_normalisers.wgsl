@@ -19,7 +19,7 @@ fn log_normalisers(
 ) {
     let rows_per_block = range.rows_per_block;
     let block = blocks[group.z];
-    let model = group.y;
+    //@ model
     let part = (range.first_group + group.y) * range.count + group.z;
 
     //@ parameters

@@ -192,8 +192,12 @@ pub(super) fn statistics_registers(
 }
 
 /// The text of `log_normalisers` for a group of components.
-pub(super) fn log_normalisers(group: Shape, hoisted: bool) -> String {
-    let unrolled = Unrolled::new(group, false, hoisted);
+pub(super) fn log_normalisers(group: Shape, hoisted: bool, alone: bool) -> String {
+    let (groups, model) = match alone {
+        true => (1, ""),
+        false => (2, "let model = group.y;"),
+    };
+    let unrolled = Unrolled::new(group, false, hoisted).one_of(groups);
     // A loop of one round would make compilers hoist what they have no registers for.
     let walk = match hoisted {
         true => "for (var row = lane; row < block.rows; row += 64u) {",
@@ -203,6 +207,7 @@ pub(super) fn log_normalisers(group: Shape, hoisted: bool) -> String {
         include_str!("../../../shaders/log_normalisers.wgsl"),
         &[
             ("constants", &unrolled.group_constants()),
+            ("model", model),
             ("parameters", &unrolled.hoisted()),
             ("walk", walk),
             ("row", &(unrolled.features() + &unrolled.softmax())),

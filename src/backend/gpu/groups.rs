@@ -144,6 +144,7 @@ pub(super) fn dispatches(
         StageKey::LogNormalisers {
             shape: shape.with(score),
             hoisted,
+            alone: sent.scored.groups == 1,
         },
         StageKey::MergeNormalisers { d, weighted },
         StageKey::StatisticsGroups {

@@ -84,6 +84,8 @@ pub(super) enum StageKey {
     LogNormalisers {
         shape: Shape,
         hoisted: bool,
+        /// Whether there is no other.
+        alone: bool,
     },
     MergeNormalisers {
         d: usize,
@@ -197,7 +199,11 @@ impl StageKey {
                 sharing,
                 models,
             } => generate::statistics_workgroup(shape, weighted, sharing, models),
-            Self::LogNormalisers { shape, hoisted } => generate::log_normalisers(shape, hoisted),
+            Self::LogNormalisers {
+                shape,
+                hoisted,
+                alone,
+            } => generate::log_normalisers(shape, hoisted, alone),
             Self::MergeNormalisers { d, .. } => generate::merge_normalisers(d),
             Self::StatisticsGroups {
                 shape,

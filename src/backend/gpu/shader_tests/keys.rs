@@ -95,6 +95,8 @@ pub(super) fn keys() -> Vec<StageKey> {
         keys.push(StageKey::LogNormalisers {
             shape: shape(score),
             hoisted: d == 10,
+            // More of few features are more than a group.
+            alone: d > 1,
         });
         keys.push(StageKey::StatisticsGroups {
             shape: shape(sum),

@@ -51,7 +51,11 @@ pub(super) fn name(key: StageKey) -> String {
             models,
             ..
         } => of(shape) + also(models > 1, "-models") + also(weighted, "-weighted"),
-        StageKey::LogNormalisers { shape, hoisted } => of(shape) + also(hoisted, "-hoisted"),
+        StageKey::LogNormalisers {
+            shape,
+            hoisted,
+            alone,
+        } => of(shape) + also(hoisted, "-hoisted") + also(!alone, "-groups"),
         StageKey::StatisticsGroups {
             shape,
             hoisted,

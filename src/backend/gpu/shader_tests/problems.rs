@@ -39,6 +39,7 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::LogNormalisers {
             shape,
             hoisted: false,
+            ..
         } => Some(shape.d + shape.k * (shape.least_score() + 2) + 2 * (shape.k - 1) + 1),
         StageKey::StatisticsGroups {
             shape,
@@ -199,6 +200,7 @@ impl Problem {
                 let score = StageKey::LogNormalisers {
                     shape: shape.with(score),
                     hoisted,
+                    alone: scored == 1,
                 };
                 let sum = StageKey::StatisticsGroups {
                     shape: shape.with(sum),

@@ -72,38 +72,49 @@ impl<'a> Party<'a> {
             let how = (self.plan, self.m_step);
             let on_way = (&sweep, ranges);
             let steps = Steps::new((device, pool), how, walkers, on_way, self.most)?;
-            let mut recording = Recording::default();
-            let (mut share, mut left) = (0.0, self.most);
-            loop {
-                for part in &parts {
-                    let cost = part.blocks as f64 / room;
-                    if share > 0.0 && share + cost > 1.0 + ROUNDING {
-                        steps.want_walks(&mut recording);
-                        submission.run(std::mem::take(&mut recording))?;
-                        share = 0.0;
-                    }
-                    share += cost;
-                    recording.dispatches.extend(part.dispatches.iter().cloned());
-                }
-                if left == 0 {
-                    break;
-                }
-                steps.step(&mut recording);
-                left -= 1;
-                if (self.most - left).is_multiple_of(at_once) {
-                    steps.want_walks(&mut recording);
-                    let results = submission.run(std::mem::take(&mut recording))?;
-                    share = 0.0;
-                    let states = steps.states(&results[0]);
-                    if states.iter().all(|state| state.contains(&true)) {
-                        left = 0;
-                    }
-                }
-            }
+            let mut recording = self.recorded(submission, (&parts, &steps), at_once)?;
             steps.want(&sweep, &mut recording);
             submission.record(recording, steps.fold(&sweep));
         }
         Ok(())
+    }
+
+    /// All steps and a last pass, less what was submitted already.
+    fn recorded(
+        &self,
+        submission: &mut Submission<'_>,
+        (parts, steps): (&[Part], &Steps),
+        at_once: usize,
+    ) -> Result<Recording, BackendError> {
+        let room = self.plan.blocks_per_submission as f64;
+        let mut recording = Recording::default();
+        let (mut share, mut left) = (0.0, self.most);
+        loop {
+            for part in parts {
+                let cost = part.blocks as f64 / room;
+                if share > 0.0 && share + cost > 1.0 + ROUNDING {
+                    steps.want_walks(&mut recording);
+                    submission.run(std::mem::take(&mut recording))?;
+                    share = 0.0;
+                }
+                share += cost;
+                recording.dispatches.extend(part.dispatches.iter().cloned());
+            }
+            if left == 0 {
+                return Ok(recording);
+            }
+            steps.step(&mut recording);
+            left -= 1;
+            if (self.most - left).is_multiple_of(at_once) {
+                steps.want_walks(&mut recording);
+                let results = submission.run(std::mem::take(&mut recording))?;
+                share = 0.0;
+                let states = steps.states(&results[0]);
+                if states.iter().all(|state| state.contains(&true)) {
+                    left = 0;
+                }
+            }
+        }
     }
 
     /// How many passes, each of such a share of a submission, run before the host looks.
