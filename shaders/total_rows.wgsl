@@ -28,7 +28,7 @@ struct RowRange {
 // What the totals are, then what they lack.
 @group(0) @binding(3) var<storage, read_write> totals: array<f32>;
 
-// The same number, of which compilers know nothing: they may otherwise take (a + b) - a for b.
+// The same number, of which compilers know nothing: they may otherwise take (a + b) - a for b, or add in another order.
 fn as_is(x: f32) -> f32 {
     return bitcast<f32>(bitcast<u32>(x) ^ range.zero);
 }
@@ -37,8 +37,8 @@ fn as_is(x: f32) -> f32 {
 fn add(total: vec2<f32>, x: f32) -> vec2<f32> {
     let sum = as_is(total.x + x);
     let part = as_is(sum - total.x);
-    let lost = (total.x - as_is(sum - part)) + (x - part);
-    return vec2(sum, total.y + lost);
+    let lost = as_is(as_is(total.x - as_is(sum - part)) + as_is(x - part));
+    return vec2(sum, as_is(total.y + lost));
 }
 
 @compute @workgroup_size(64)

@@ -19,7 +19,8 @@ pub struct Options {
     /// At most so many bytes of samples on the device at once: what does not fit is sent anew in each pass. Changes no
     /// bit.
     pub max_sample_bytes: Option<u64>,
-    /// At most so many blocks in one submission, below what the plan thinks right. For tests; changes no bit.
+    /// At most so many blocks in one submission, below what the plan thinks right. For tests; changes no bit but by leaving
+    /// steps of a software adapter to the host.
     pub max_submission_blocks: Option<usize>,
     /// Fills scratch and output buffers with this pattern before each evaluation, so that what a kernel failed
     /// to write is seen. For tests; changes no bit.

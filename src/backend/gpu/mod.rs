@@ -220,17 +220,20 @@ fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Totals of those of so many models whose passes need them.
+/// Totals of those of so many models whose passes need them. They share a place where one model's passes end before the
+/// next one's begin: not in one dispatch, and not where samples pass through.
 fn totals_of(
     (device, pool): (&Device, &mut Pool),
     planned: &[Planned],
-    count: usize,
+    (count, streams): (usize, bool),
 ) -> Result<Vec<Option<Totals>>, BackendError> {
     let mut totals: Vec<Option<Totals>> = (0..count).map(|_| None).collect();
     for planned in planned.iter().filter(|planned| planned.steps == 0) {
         if let Some(len) = planned.plan.totals() {
+            let shares = !streams && !matches!(planned.plan.regime, Regime::Workgroup { .. });
             for &m in &planned.models {
-                totals[m] = Some(Totals::new((device, pool), m, len)?);
+                let place = ("totals", if shares { 0 } else { m });
+                totals[m] = Some(Totals::new((device, pool), place, len)?);
             }
         }
     }
@@ -332,14 +335,14 @@ impl Backend for Gpu<'_> {
             ..
         } = self;
         let limits = device.limits();
-        let mut totals = totals_of((device, pool), &planned, walks.len())?;
+        let streams = !samples.residency.is_whole();
+        let mut totals = totals_of((device, pool), &planned, (walks.len(), streams))?;
         let (walking, others): (Vec<_>, Vec<_>) =
             planned.iter().partition(|planned| planned.steps > 0);
         let parties: Vec<Party<'_>> = walking
             .into_iter()
             .filter_map(|planned| planned.party(&parameters, walks, limits))
             .collect();
-        let streams = !samples.residency.is_whole();
         if streams {
             for party in &parties {
                 sums = party.stream((device, pool, counters), samples, sums)?;

@@ -337,6 +337,7 @@ impl Plan {
             .max(rows.div_ceil(reduction.workgroup as usize) + reduction.iterations(statistics));
         let most = limits.max_workgroups as usize;
         if 4 * sums_per_block as u64 > PARTIALS_BYTES
+            || 8 * sums_per_block as u64 > limits.max_binding_bytes
             || normaliser_bytes > limits.max_binding_bytes
             || (limits.software && iterations as u64 >= MOST_ITERATIONS)
         {
@@ -376,8 +377,9 @@ impl Plan {
                 .min(most_rows)
                 .min(layout.blocks.rows_per_block()),
         };
+        // Totals are two numbers each.
         if segment_rows == 0
-            || partial_bytes > limits.max_binding_bytes
+            || 2 * partial_bytes > limits.max_binding_bytes
             || parameter_bytes > limits.max_binding_bytes
         {
             return None;

@@ -48,14 +48,15 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// Room for so many totals of model `m`.
+    /// Room for so many totals, the same for all of a place: models may share one whose passes are recorded one after the
+    /// other.
     pub fn new(
         (device, pool): (&Device, &mut Pool),
-        m: usize,
+        place: (&'static str, usize),
         len: usize,
     ) -> Result<Self, BackendError> {
         Ok(Self {
-            buffer: pool.output_of(device, ("totals", m), (2 * len * 4) as u64)?,
+            buffer: pool.output_of(device, place, (2 * len * 4) as u64)?,
             len,
             begun: false,
         })
@@ -143,7 +144,8 @@ mod tests {
                 let mut pool = Pool::default();
                 pool.begin();
                 let partials = pool.input(&device, "partials", &rows).expect("room");
-                let mut totals = Totals::new((&device, &mut pool), 3, len).expect("room");
+                let place = ("totals", 3);
+                let mut totals = Totals::new((&device, &mut pool), place, len).expect("room");
                 let mut recording = Recording::default();
                 // Every other row.
                 let order: Vec<u32> = (0..count as u32).step_by(2).collect();

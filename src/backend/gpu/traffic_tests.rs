@@ -34,7 +34,7 @@ fn dispatched(device: &Device, of: &Problem, steps: usize) -> Vec<(String, Vec<u
     let parameters = [Parameters::new(&components)];
     let sums = vec![Sums::zero(planned[0].plan.sums())];
     let at_hand = gpu.samples.at_hand();
-    let mut totals = totals_of((device, &mut gpu.pool), &planned, 1).expect("room");
+    let mut totals = totals_of((device, &mut gpu.pool), &planned, (1, false)).expect("room");
     let mut submission = Submission::new(device, &mut gpu.pool, &mut gpu.counters, sums);
     if planned[0].steps > 0 {
         let party = planned[0].party(&parameters, &walks, device.limits());

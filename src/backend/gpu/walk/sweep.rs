@@ -108,7 +108,8 @@ impl<'a> Sweep<'a> {
                 (None, rows.flat_map(of_all).collect())
             }
             _ => {
-                let totals = Totals::new((device, pool), m, outcome.len)?;
+                let place = ("walk_totals", 0);
+                let totals = Totals::new((device, pool), place, outcome.len)?;
                 (Some(totals), weights.map(|weight| (m, *weight)).collect())
             }
         };
