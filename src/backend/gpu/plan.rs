@@ -9,33 +9,21 @@ use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
+mod reduction;
+mod registers;
 mod scoring;
 mod sharing;
 mod steps;
 mod tiling;
+pub use reduction::{Reduction, chunk};
+#[cfg(test)]
+pub use registers::rows_at_once;
+pub use registers::{MOST_ALIVE, MOST_IN_REGISTERS, fits_registers, models_per_dispatch};
 pub use scoring::Scoring;
 pub use sharing::Sharing;
-pub use steps::{MStep, summing};
+pub use steps::MStep;
 pub use tiling::{Tiles, Tiling};
 
-/// The most statistics, K·F, that invocations keep in registers.
-pub const MOST_IN_REGISTERS: usize = 90;
-/// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count. What
-/// the compiler for RDNA3 that has the fewest registers to give keeps without spilling.
-pub const MOST_ALIVE: usize = 120;
-/// The most numbers alive at once where an invocation takes two rows at a time: reads wait for each other, and parameters
-/// serve both.
-const MOST_ALIVE_OF_TWO: usize = 80;
-/// Registers of a workgroup's invocation that a large card has, all its multiprocessors together: 64 Ki each of 128 that
-/// have workgroups of 128.
-const CARD_REGISTERS: usize = 64 << 10;
-/// Registers of an invocation beside the numbers that are alive.
-const OTHER_REGISTERS: usize = 32;
-/// The fewest rows of a workgroup there: adding up takes as long as some.
-const LEAST_PART_ROWS: usize = 1024;
-/// The most parameters of a model there: compilers read them into registers before the walk, as many as they can
-/// and now and then one more.
-const MOST_PARAMETERS: usize = 120;
 /// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
 const MOST_ALIVE_ALONE: usize = 150;
 /// The most parameters of a group there, which no other component's coordinates stand beside.
@@ -48,8 +36,6 @@ pub const PARTIALS_BYTES: u64 = 64 << 20;
 pub const LONGEST_RUN: usize = 256;
 /// Software adapters end all loops of an invocation after 65,535 iterations, silently.
 pub const MOST_ITERATIONS: u64 = 60_000;
-/// The most models that share a dispatch of the registers regime, as far as their parameters fit [`UNIFORM_BYTES`].
-const MODELS: usize = 16;
 /// A uniform binding that every device allows, bytes.
 pub const UNIFORM_BYTES: usize = 16 << 10;
 /// The most segments of a batch: they travel in its uniform struct, 8 KiB.
@@ -235,36 +221,6 @@ pub struct Plan {
     pub iterations: u64,
 }
 
-const fn alive(shape: Shape, weighted: bool) -> usize {
-    // A row's weight, and the responsibilities' factor that it makes.
-    shape.live_len() + 2 * weighted as usize
-}
-
-/// Whether all statistics of a shape, and what waits beside them, stay in registers.
-pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
-    let alive = alive(shape, weighted);
-    shape.statistics_len() <= MOST_IN_REGISTERS
-        && alive <= MOST_ALIVE
-        && shape.k * shape.parameters_len() <= MOST_PARAMETERS
-}
-
-/// Rows that an invocation of the registers regime takes at once. Where the processor plays the GPU none waits.
-pub const fn rows_at_once(shape: Shape, weighted: bool, limits: &DeviceLimits) -> usize {
-    let of_a_row = alive(shape, weighted) - shape.statistics_len();
-    let alive = shape.statistics_len() + 2 * of_a_row;
-    if limits.software || alive > MOST_ALIVE_OF_TWO {
-        1
-    } else {
-        2
-    }
-}
-
-/// How many models of a shape share a dispatch of the registers regime.
-pub const fn models_per_dispatch(shape: Shape) -> usize {
-    let fit = UNIFORM_BYTES / (16 * (shape.k * shape.parameters_len()).div_ceil(4));
-    if fit < MODELS { fit } else { MODELS }
-}
-
 /// Workgroups in x and y for `count` of them in a line.
 pub fn grid(count: usize, max_workgroups: u32) -> (u32, u32) {
     let width = count.clamp(1, max_workgroups as usize);
@@ -444,116 +400,6 @@ impl Plan {
             _ => Some(self.sums_per_block),
         }
     }
-
-    fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
-        let rows = layout.blocks.rows_per_block();
-        let statistics = shape.statistics_len() + 2;
-        // An invocation's place in its subgroup takes registers, too.
-        let is_full = alive(shape, layout.columns > shape.d) + 2 > MOST_ALIVE;
-        let reduction = match Reduction::of(statistics, limits) {
-            reduction if is_full => reduction.without_subgroups(),
-            reduction => reduction,
-        };
-        let per_component = 4 * (shape.component_len() + shape.pooled_len()) + 40;
-        let flops = (rows * (shape.k * per_component + 60)) as f64;
-        let rows_at_once = rows_at_once(shape, layout.columns > shape.d, limits);
-        let part_rows = match limits.discrete {
-            true => {
-                let of_a_row = alive(shape, layout.columns > shape.d) - shape.statistics_len();
-                let alive = shape.statistics_len() + rows_at_once * of_a_row;
-                rows.div_ceil(parts(layout, CARD_REGISTERS / (alive + OTHER_REGISTERS)))
-            }
-            false => rows,
-        };
-        let row_bytes = (4 * statistics * rows.div_ceil(part_rows)) as u64;
-        Self {
-            regime: Regime::Registers {
-                reduction,
-                rows_at_once,
-                part_rows,
-            },
-            sums_per_block: statistics,
-            blocks_per_submission: blocks_per_submission(flops, row_bytes, limits),
-            iterations: (part_rows.div_ceil(reduction.workgroup as usize)
-                + reduction.iterations(statistics)) as u64,
-        }
-    }
-}
-
-/// Parts of a block on a card that holds so many workgroups, whose multiprocessors are idle where blocks are few.
-fn parts(layout: &SampleLayout, workgroups: usize) -> usize {
-    let most = layout.blocks.rows_per_block() / LEAST_PART_ROWS;
-    let parts = (workgroups / layout.blocks.len()).min(most).max(1);
-    1 << parts.ilog2()
-}
-
-/// Invocations of a workgroup that sums in registers.
-fn workgroup(limits: &DeviceLimits) -> u32 {
-    let fits = |workgroup: u32| {
-        workgroup <= limits.max_invocations
-            && tree_memory(workgroup, MOST_IN_REGISTERS + 2) <= limits.workgroup_memory_bytes
-    };
-    // Barriers and idle invocations are dear where the processor plays the GPU. Where they are not, few invocations
-    // have the more rows each, between which adding up shares out, and enough to hide what reading takes.
-    match limits.software {
-        false if fits(128) => 128,
-        _ => 64,
-    }
-}
-
-/// Statistics that are summed over a workgroup at a time: few, so that workgroup memory does not keep others from
-/// running beside, where barriers are cheap.
-pub const fn chunk(workgroup: u32) -> usize {
-    if workgroup > 64 { 8 } else { 16 }
-}
-
-/// How the invocations of a workgroup add up what each has summed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Reduction {
-    /// Invocations.
-    pub workgroup: u32,
-    /// The most subgroups that they make, 0 where they add up through workgroup memory instead.
-    pub subgroups: u32,
-}
-
-impl Reduction {
-    fn of(statistics: usize, limits: &DeviceLimits) -> Self {
-        let workgroup = workgroup(limits);
-        let subgroups = match limits.least_subgroup {
-            0 => 0,
-            least => workgroup.div_ceil(least),
-        };
-        let fits = 4 * statistics as u32 * subgroups <= limits.workgroup_memory_bytes;
-        Self {
-            workgroup,
-            subgroups: if fits { subgroups } else { 0 },
-        }
-    }
-
-    /// The same through workgroup memory.
-    fn without_subgroups(self) -> Self {
-        Self {
-            subgroups: 0,
-            ..self
-        }
-    }
-
-    /// Loop iterations of an invocation that helps to add up so many statistics.
-    fn iterations(self, statistics: usize) -> usize {
-        let workgroup = self.workgroup as usize;
-        if self.subgroups > 0 {
-            return statistics.div_ceil(workgroup) * (self.subgroups as usize + 1);
-        }
-        // Trees are written out.
-        0
-    }
-}
-
-/// Workgroup memory for adding up so many statistics, bytes.
-const fn tree_memory(workgroup: u32, statistics: usize) -> u32 {
-    let chunk = chunk(workgroup) as u32;
-    let lanes = workgroup / chunk;
-    4 * (chunk * (workgroup + lanes) + (statistics as u32).next_multiple_of(chunk) * (lanes + 1))
 }
 
 /// Blocks that one submission takes: about a tenth of a second on a slow device of its kind, and sums that fit.

@@ -3,7 +3,6 @@
 use super::super::shape::Shape;
 use super::{
     DeviceLimits, MOST_ITERATIONS, PARTIALS_BYTES, Plan, Reduction, Regime, SampleLayout, chunk,
-    tree_memory,
 };
 use crate::mixture::triangle;
 
@@ -43,7 +42,7 @@ impl MStep {
             return Some(Self::Model);
         }
         let most = limits.max_workgroups as usize;
-        let at_once = chunk(summing(limits).workgroup);
+        let at_once = chunk(Reduction::of_rows(limits).workgroup);
         if sums.div_ceil(at_once) > most || shape.k.max(shape.d) > most {
             return None;
         }
@@ -89,23 +88,6 @@ impl MStep {
         };
         // `pool_moments` has all components in a row.
         iterations.max(2 * k * d.div_ceil(64)) as u64
-    }
-}
-
-/// How a workgroup of `sum_blocks` adds up: many rows at once where barriers are cheap, since one read after the other
-/// takes long.
-pub fn summing(limits: &DeviceLimits) -> Reduction {
-    let fits = |workgroup: u32| {
-        workgroup <= limits.max_invocations
-            && tree_memory(workgroup, chunk(workgroup)) <= limits.workgroup_memory_bytes
-    };
-    let workgroup = match limits.software {
-        false if fits(256) => 256,
-        _ => 64,
-    };
-    Reduction {
-        workgroup,
-        subgroups: 0,
     }
 }
 

@@ -16,7 +16,7 @@
 use super::super::buffers::Pool;
 use super::super::device::Device;
 use super::super::layout::{ParameterLayout, SumLayout};
-use super::super::plan::{DeviceLimits, MStep, Plan, chunk, summing};
+use super::super::plan::{DeviceLimits, MStep, Plan, Reduction, chunk};
 use super::super::recording::{Dispatch, Fold, Recording};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
@@ -35,7 +35,7 @@ pub(in super::super) fn keys(
 ) -> Vec<StageKey> {
     let k = shape.k;
     let sums = SumLayout::of(plan.regime, shape);
-    let reduction = summing(limits);
+    let reduction = Reduction::of_rows(limits);
     let mut keys = vec![StageKey::SumBlocks { k, reduction }];
     let MStep::Components(workgroup) = m_step else {
         keys.push(StageKey::MStep { shape });
@@ -132,7 +132,7 @@ impl Steps {
             }
         };
         let packed = &packed;
-        let chunks = sums.div_ceil(chunk(summing(device.limits()).workgroup));
+        let chunks = sums.div_ceil(chunk(Reduction::of_rows(device.limits()).workgroup));
         let mut all = vec![(
             vec![
                 settings, walks, place.sums, place.logs, summed, trace, &ranges,
