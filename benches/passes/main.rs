@@ -1,7 +1,8 @@
 //! Seconds per EM pass of every backend over (N, D, K), beside what this machine can do at most.
 //!
 //! `cargo bench --bench passes` prints the table; with `-- 2 4` only rows of D = 2, K = 4, with `-- cpu` only the CPU's,
-//! with `-- gpu` only GPUs, at the sizes of their table of predictions.
+//! with `-- gpu` only GPUs, at the sizes of their table of predictions, with what an EM step takes and which stages it
+//! consists of.
 //! On the CPU, `-- weights` compares passes with and without weights, `-- precision` those in f32 and f64, `-- threads`
 //! one thread and all, and `-- costs` shows how they grow with N, D and K.
 //! Minimum of several passes; data are made outside the timed part. The CPU's share of the floor is the median over passes,
@@ -15,6 +16,7 @@ mod costs;
 mod floors;
 mod operations;
 mod pairs;
+mod steps;
 
 use std::time::Instant;
 
@@ -146,8 +148,16 @@ fn print_table() {
                 Ok(mut backend) => {
                     let seconds = seconds(&mut backend, &components, |pass| pass());
                     row(case, &adapter.name, seconds, work, None);
+                    if only_gpu {
+                        steps::print(&mut backend, &components);
+                    }
                 }
                 Err(error) => println!("{}  {error}", label(case)),
+            }
+            if only_gpu
+                && let Err(error) = steps::print_stages(&selection, &samples, &map, &components)
+            {
+                println!("{}  {error}", label(case));
             }
         }
         if work <= REFERENCE_WORK && !only_gpu {

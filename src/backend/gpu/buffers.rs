@@ -10,6 +10,7 @@ use super::Counters;
 use super::device::Device;
 use super::recording::Recording;
 use super::stage::uniform_stride;
+use super::stopwatch::{StageTime, Stopwatch};
 use crate::backend::BackendError;
 
 /// What output buffers hold before a kernel writes them: a NaN, so that nothing unwritten passes for a sum.
@@ -30,6 +31,8 @@ pub(super) struct Pool {
     submission: u64,
     /// Where results are mapped.
     read_back: Option<wgpu::Buffer>,
+    /// What stages took, where times are taken.
+    pub times: Vec<StageTime>,
 }
 
 /// A buffer that the host fills.
@@ -205,8 +208,9 @@ impl Pool {
             )?,
         };
         let (mapped, outcome) = mpsc::channel();
+        let watch = Stopwatch::new(device, recordings)?;
         device.guarded("submission", bytes, || {
-            let commands = encode(device, recordings, &target);
+            let commands = encode(device, (recordings, watch.as_ref()), &target);
             device.queue().submit([commands]);
             target.map_async(wgpu::MapMode::Read, 0..bytes, move |result| {
                 // The receiver is gone only if this evaluation failed already.
@@ -243,31 +247,48 @@ impl Pool {
         };
         target.unmap();
         self.read_back = Some(target);
+        if let Some(watch) = watch {
+            watch.read(device, &mut self.times)?;
+        }
         Ok(results)
     }
 }
 
-/// The commands of some recordings; what each wants is copied to `target`, one after the other.
-fn encode(device: &Device, recordings: &[Recording], target: &wgpu::Buffer) -> wgpu::CommandBuffer {
+/// The commands of some recordings; what each wants is copied to `target`, one after the other. Where times are taken
+/// each dispatch is a pass by itself.
+fn encode(
+    device: &Device,
+    (recordings, watch): (&[Recording], Option<&Stopwatch>),
+    target: &wgpu::Buffer,
+) -> wgpu::CommandBuffer {
     let mut encoder = device
         .raw()
         .create_command_encoder(&wgpu::CommandEncoderDescriptor {
             label: Some("wgmm"),
         });
-    let mut at = 0;
+    let (mut at, mut timed) = (0, 0);
     for recording in recordings {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for dispatch in &recording.dispatches {
-            dispatch
-                .bound
-                .dispatch(&mut pass, &dispatch.offsets, dispatch.groups);
+        let of_pass = watch.map_or(recording.dispatches.len().max(1), |_| 1);
+        for dispatches in recording.dispatches.chunks(of_pass) {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: watch.map(|watch| watch.writes(timed)),
+            });
+            timed += 1;
+            for dispatch in dispatches {
+                dispatch
+                    .bound
+                    .dispatch(&mut pass, &dispatch.offsets, dispatch.groups);
+            }
         }
-        drop(pass);
         for (buffer, len) in &recording.wanted {
             let len = 4 * *len as u64;
             encoder.copy_buffer_to_buffer(buffer, 0, target, at, len);
             at += len;
         }
+    }
+    if let Some(watch) = watch {
+        watch.resolve(&mut encoder);
     }
     encoder.finish()
 }

@@ -33,6 +33,8 @@ pub struct Options {
     pub no_steps: bool,
     /// Takes the adapter for a card, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: bool,
+    /// Takes the time of each dispatch, see [`Gpu::take_times`](super::Gpu::take_times): they run one after the other then.
+    pub timestamps: bool,
 }
 
 /// PCI numbers of AMD, whose scalar unit does it, and of Intel, whose compilers make one read for a subgroup. Others' vector
@@ -127,12 +129,16 @@ impl Device {
             }
             _ => 0,
         };
+        let mut features = match least_subgroup {
+            0 => wgpu::Features::empty(),
+            _ => wgpu::Features::SUBGROUP,
+        };
+        if options.timestamps {
+            features |= adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+        }
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("wgmm"),
-            required_features: match least_subgroup {
-                0 => wgpu::Features::empty(),
-                _ => wgpu::Features::SUBGROUP,
-            },
+            required_features: features,
             required_limits: limits.clone(),
             ..Default::default()
         }))
@@ -231,6 +237,12 @@ impl Device {
 
     pub(super) fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    /// Whether it takes the time of each dispatch.
+    pub(super) fn takes_times(&self) -> bool {
+        let features = self.raw().features();
+        self.options().timestamps && features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     pub(super) fn raw(&self) -> &wgpu::Device {

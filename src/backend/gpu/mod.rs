@@ -25,6 +25,7 @@ mod stage;
 mod staged;
 mod startup;
 mod statistics_registers;
+mod stopwatch;
 mod sums;
 mod totals;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use device::{Compiled, Device, Options};
 pub use measure::{Measured, MeasuredPass, measure};
 pub use nearest::Nearest;
 pub use startup::{StartUp, start_up};
+pub use stopwatch::StageTime;
 
 use super::{
     Backend, BackendError, Components, DeviceInfo, MaskedModel, Precision, Statistics,
@@ -128,6 +130,12 @@ impl<'a> Gpu<'a> {
             bytes_sent: self.samples.bytes_sent(),
             ..self.counters
         }
+    }
+
+    /// What each stage took since this was asked last; nothing unless [`Options::timestamps`] was asked for and the
+    /// adapter can.
+    pub fn take_times(&mut self) -> Vec<StageTime> {
+        std::mem::take(&mut self.pool.times)
     }
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {

@@ -305,6 +305,7 @@ impl StageKey {
 /// A compiled stage.
 #[derive(Debug)]
 pub(super) struct Stage {
+    stem: &'static str,
     label: String,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
@@ -360,6 +361,7 @@ impl Stage {
             cache: None,
         });
         Self {
+            stem: key.stem(),
             label,
             pipeline,
             layout,
@@ -409,12 +411,16 @@ impl Bound {
         &self.buffers
     }
 
+    /// The stage's name.
+    pub fn stem(&self) -> &'static str {
+        self.stage.stem
+    }
+
     /// The stage's name, and the bytes of the buffers in the order of the bindings.
     #[cfg(test)]
     pub fn bytes(&self) -> (&str, Vec<usize>) {
-        let stem = self.stage.label.trim_start_matches("wgmm.");
         let sizes = self.buffers.iter().map(|buffer| buffer.size() as usize);
-        (stem, sizes.collect())
+        (self.stem(), sizes.collect())
     }
 
     /// Encodes one dispatch with the uniform structs that stand `offsets` bytes into their buffers.
