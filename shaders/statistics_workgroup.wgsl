@@ -4,7 +4,8 @@
 // A template, unrolled over D and K, or over some components at a time. The rows go by in tiles: first each invocation
 // has a row, which it scores under every component, and leaves its features and responsibilities in workgroup memory;
 // then it has a component and a slice of the tile's rows, of which it sums x - mu and its products. Scores are made once
-// and samples read once.
+// and samples read once. Where each parameter is a load like any other an invocation has its component's parameters in
+// registers and scores what it is to sum; those that have a row make responsibilities of the scores in between.
 
 //@ constants
 
@@ -32,7 +33,7 @@ struct SharesOfComponents {
 }
 var<workgroup> features_of: array<FeaturesOfSlice, SLICES>;
 var<workgroup> shares_of: array<SharesOfComponents, (K + SOME - 1u) / SOME>;
-var<workgroup> means_of: array<Features, K>;
+//@ means_of
 // CHUNK sums of each invocation that has some.
 struct Sum {
     slices: array<array<f32, K>, SLICES>,
@@ -59,9 +60,7 @@ fn statistics_workgroup(
     let in_run = lane % RUN / WRITTEN;
     let in_some = lane % WRITTEN;
 
-    if lane == 0u {
-        //@ means
-    }
+    //@ parameters
 
     //@ accumulators
 
@@ -73,6 +72,7 @@ fn statistics_workgroup(
             //@ row
         }
         workgroupBarrier();
+        //@ scores
         if slice < SLICES {
             //@ mean
             //@ slice

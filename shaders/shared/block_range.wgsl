@@ -11,7 +11,7 @@ struct BlockRange {
 }
 
 @group(0) @binding(0) var<uniform> range: BlockRange;
-@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;
+//@ components
 @group(0) @binding(2) var<storage, read> samples: array<f32>;
 @group(0) @binding(3) var<storage, read> blocks: array<Block>;
 @group(0) @binding(4) var<storage, read_write> partials: array<f32>;

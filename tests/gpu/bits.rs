@@ -1,6 +1,6 @@
 //! The same bits whatever the limits, the state of memory, or how often.
 
-use wgmm::backend::gpu::{Device, Gpu, Options};
+use wgmm::backend::gpu::{Device, Gpu, Hardware, Options};
 use wgmm::backend::{Backend, Components, Statistics};
 use wgmm::mixture::CovarianceType;
 
@@ -57,7 +57,7 @@ fn neither_small_bindings_nor_dirty_memory_change_a_bit() {
 fn small_bindings_change_no_bit_of_kernels_for_hardware() {
     let hardware = |max_binding_bytes| {
         open(Options {
-            as_hardware: true,
+            as_hardware: Some(Hardware::Nvidia),
             max_binding_bytes,
             ..Options::default()
         })

@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use wgmm::backend::BackendError;
-use wgmm::backend::gpu::{Fault, Nearest, Options};
+use wgmm::backend::gpu::{Fault, Hardware, Nearest, Options};
 use wgmm::data::Samples;
 use wgmm::em::{DeviceChoice, Options as FitOptions, fit};
 use wgmm::mixture::{CovarianceType, Difference};
@@ -137,7 +137,7 @@ fn a_start_found_on_the_device_is_that_of_the_cpu() {
         fit(&samples, &options).expect("a fit").mixture
     };
     let device = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     let found = on(DeviceChoice::Opened {

@@ -1,6 +1,6 @@
 //! Statistics and responsibilities against the f64 reference.
 
-use wgmm::backend::gpu::{Device, Gpu, Options};
+use wgmm::backend::gpu::{Device, Gpu, Hardware, Options};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, BlockMask, Components, MaskedModel, Precision, Statistics};
 use wgmm::data::{Samples, Standardisation};
@@ -128,7 +128,7 @@ fn a_component_of_weight_zero_gets_nothing() {
 #[test]
 fn only_chosen_blocks_are_read() {
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     for (device, d, k) in [
@@ -249,7 +249,7 @@ fn correlated_features_agree() {
     // Sums of features would lose digits in whitened coordinates: variances are inflated 380 times. A component without
     // correlation stands beside.
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     for (d, k, covariance_type) in [
@@ -302,7 +302,7 @@ fn responsibilities_agree() {
     let full = [(2, 4), (5, 33), (17, 7)].map(|(d, k)| (d, k, FULL));
     let others = OTHERS.map(|covariance_type| (5, 7, covariance_type));
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     let all = full.into_iter().chain(others).map(|case| (device(), case));
@@ -380,15 +380,27 @@ fn the_least_limits_are_enough_for_every_type() {
 
 #[test]
 fn kernels_for_hardware_agree() {
-    let hardware = open(Options {
-        as_hardware: true,
-        ..Options::default()
-    });
+    for hardware in both() {
+        check_hardware(&hardware);
+    }
+}
+
+/// Each kind of hardware, played by the processor.
+fn both() -> [Device; 2] {
+    [Hardware::Amd, Hardware::Nvidia].map(|hardware| {
+        open(Options {
+            as_hardware: Some(hardware),
+            ..Options::default()
+        })
+    })
+}
+
+fn check_hardware(hardware: &Device) {
     for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
         for covariance_type in OTHERS.into_iter().chain([FULL]) {
             for weighted in [false, true] {
                 let model = components(d, k, covariance_type);
-                check_on(&hardware, 20_003, weighted, &[model]);
+                check_on(hardware, 20_003, weighted, &[model]);
             }
         }
     }
@@ -396,22 +408,24 @@ fn kernels_for_hardware_agree() {
     for (d, k) in [(12, 3), (13, 5), (35, 4), (64, 3), (70, 3), (128, 2)] {
         for covariance_type in [FULL, CovarianceType::Tied] {
             let model = components(d, k, covariance_type);
-            check_on(&hardware, 1_513, true, &[model]);
+            check_on(hardware, 1_513, true, &[model]);
         }
     }
     // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.
     let models = [2, 4, 4].map(|k| components(2, k, FULL));
-    check_on(&hardware, 140_000, true, &models);
-    check_on(&hardware, 140_000, false, &models[1..2]);
+    check_on(hardware, 140_000, true, &models);
+    check_on(hardware, 140_000, false, &models[1..2]);
 }
 
 #[test]
 fn tiles_of_workgroups_agree_whatever_the_rows() {
+    for hardware in both() {
+        check_tiles(&hardware);
+    }
+}
+
+fn check_tiles(hardware: &Device) {
     use CovarianceType::{Diag, Tied};
-    let hardware = open(Options {
-        as_hardware: true,
-        ..Options::default()
-    });
     // Less than a run, a run, a tile, a part; a tile and a row more.
     for n in [1, 2, 13, 63, 64, 65, 126, 127, 253, 1513] {
         for (covariance_type, d, k) in [
@@ -421,22 +435,27 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
             // Scores that wait in memory, some at a time and a rest.
             (FULL, 11, 14),
             (FULL, 4, 50),
+            // More components than a uniform buffer holds.
+            (FULL, 2, 130),
             (Tied, 5, 9),
             (Diag, 9, 12),
         ] {
             let model = components(d, k, covariance_type);
-            check_on(&hardware, n, n % 2 == 1, &[model]);
+            check_on(hardware, n, n % 2 == 1, &[model]);
         }
     }
     for (d, k) in [(11, 13), (4, 50)] {
         let model = without(components(d, k, FULL), 4);
-        check_on(&hardware, 1000, true, &[model]);
+        check_on(hardware, 1000, true, &[model]);
     }
+    // Several models in a dispatch.
+    let models = [20, 20, 20].map(|k| components(4, k, FULL));
+    check_on(hardware, 20_003, true, &models);
 }
 
 #[test]
 fn adding_up_without_subgroups_agrees() {
-    for as_hardware in [false, true] {
+    for as_hardware in [None, Some(Hardware::Amd), Some(Hardware::Nvidia)] {
         let without = open(Options {
             no_subgroups: true,
             as_hardware,

@@ -1,6 +1,6 @@
 //! Samples larger than what a device may hold: the same bits, and no byte sent that nobody looks at.
 
-use wgmm::backend::gpu::{Counters, Device, Gpu, Options, Selection};
+use wgmm::backend::gpu::{Counters, Device, Gpu, Hardware, Options, Selection};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{
     Backend, BackendError, BlockMask, Components, MaskedModel, Statistics, Walk, Watch,
@@ -263,7 +263,7 @@ fn steps_of_several_submissions_are_the_same_bits_and_end_where_the_model_does()
     // Where the processor plays the GPU steps of many submissions are the host's.
     let card = |max_submission_blocks, max_sample_bytes| {
         open(Options {
-            as_hardware: true,
+            as_hardware: Some(Hardware::Nvidia),
             max_submission_blocks,
             max_sample_bytes,
             ..Options::default()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::adapter::{AdapterDescription, DeviceKind, Selection, select};
-use super::plan::DeviceLimits;
+use super::plan::{DeviceLimits, MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA};
 use super::stage::{Stage, StageKey};
 use crate::backend::BackendError;
 
@@ -32,14 +32,25 @@ pub struct Options {
     /// Leaves every M-step to the host. For tests and comparisons.
     pub no_steps: bool,
     /// Takes the adapter for a card, so that a software adapter runs the kernels meant for hardware. For tests.
-    pub as_hardware: bool,
+    pub as_hardware: Option<Hardware>,
     /// Takes the time of each dispatch, see [`Gpu::take_times`](super::Gpu::take_times): they run one after the other then.
     pub timestamps: bool,
+}
+
+/// Whose cards kernels may be meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hardware {
+    /// AMD's, and others that read what is the same for many invocations once.
+    Amd,
+    /// NVIDIA's, which have many registers, and read each parameter like anything else.
+    Nvidia,
 }
 
 /// PCI numbers of AMD, whose scalar unit does it, and of Intel, whose compilers make one read for a subgroup. Others' vector
 /// units read it like anything else.
 const SCALAR_READERS: [u32; 2] = [0x1002, 0x8086];
+/// NVIDIA's PCI number.
+const NVIDIA: u32 = 0x10de;
 /// How often to look whether a device that failed is lost, and how long to wait in between.
 const LOOKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -123,10 +134,15 @@ impl Device {
         } else {
             adapter.limits()
         };
+        let vendor = match options.as_hardware {
+            Some(Hardware::Amd) => SCALAR_READERS[0],
+            Some(Hardware::Nvidia) => NVIDIA,
+            None => adapter.get_info().vendor,
+        };
+        // NVIDIA's driver makes 24 instructions of a sum over a subgroup, four times what workgroup memory takes.
+        let wants_subgroups = !options.no_subgroups && !options.least_limits && vendor != NVIDIA;
         let least_subgroup = match adapter.features().contains(wgpu::Features::SUBGROUP) {
-            true if !options.no_subgroups && !options.least_limits => {
-                adapter.get_info().subgroup_min_size
-            }
+            true if wants_subgroups => adapter.get_info().subgroup_min_size,
             _ => 0,
         };
         let mut features = match least_subgroup {
@@ -177,9 +193,15 @@ impl Device {
                     max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
                     least_subgroup,
                     max_submission_blocks: options.max_submission_blocks.unwrap_or(usize::MAX),
-                    software: description.kind == DeviceKind::Software && !options.as_hardware,
-                    discrete: description.kind == DeviceKind::Discrete || options.as_hardware,
-                    scalar_reads: SCALAR_READERS.contains(&adapter.get_info().vendor),
+                    software: description.kind == DeviceKind::Software
+                        && options.as_hardware.is_none(),
+                    discrete: description.kind == DeviceKind::Discrete
+                        || options.as_hardware.is_some(),
+                    scalar_reads: SCALAR_READERS.contains(&vendor),
+                    most_alive: match vendor {
+                        NVIDIA => MOST_ALIVE_OF_NVIDIA,
+                        _ => MOST_ALIVE_IN_WORKGROUP,
+                    },
                 },
                 device,
                 queue,

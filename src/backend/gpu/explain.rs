@@ -128,6 +128,7 @@ mod tests {
         software: false,
         discrete: false,
         scalar_reads: true,
+        most_alive: 113,
     };
 
     fn words(covariance_type: crate::mixture::CovarianceType, d: usize, k: usize) -> String {

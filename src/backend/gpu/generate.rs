@@ -149,6 +149,20 @@ fn batch() -> String {
     format!("const SEGMENTS: u32 = {SEGMENTS}u;\n\n{BATCH}")
 }
 
+/// What the stages that sum blocks under several models share. Parameters are constants, or `loaded` like any numbers.
+fn block_range(loaded: bool) -> String {
+    let components = match loaded {
+        true => {
+            "// Per model and component mean, factor, remainder, constant.\n\
+                 @group(0) @binding(1) var<storage, read> components: array<f32>;"
+        }
+        false => {
+            "@group(0) @binding(1) var<uniform> components: array<array<vec4<f32>, PARAMETERS>, MODELS>;"
+        }
+    };
+    fill(BLOCK_RANGE, &[("components", components)])
+}
+
 /// The text of `statistics_registers` for a shape.
 pub(super) fn statistics_registers(
     shape: Shape,
@@ -171,8 +185,9 @@ pub(super) fn statistics_registers(
     names.extend(["tops", "logs"].map(str::to_owned));
     let constants = format!(
         "{}// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n\
-         // Rows that an invocation takes at once.\nconst AT_ONCE: u32 = {rows_at_once}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
+         // Rows that an invocation takes at once.\nconst AT_ONCE: u32 = {rows_at_once}u;\n\n{BLOCK}\n{}\n{SOFTMAX}",
         unrolled.constants(names.len()),
+        block_range(false),
     );
     fill(
         include_str!("../../../shaders/statistics_registers.wgsl"),

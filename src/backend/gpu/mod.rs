@@ -41,7 +41,7 @@ pub use adapter::live_objects;
 pub use adapter::{AdapterDescription, DeviceKind, Selection, adapters};
 #[doc(hidden)]
 pub use device::Fault;
-pub use device::{Compiled, Device, Options};
+pub use device::{Compiled, Device, Hardware, Options};
 pub use measure::{Measured, MeasuredPass, measure};
 pub use nearest::Nearest;
 pub use startup::{StartUp, start_up};

@@ -20,7 +20,7 @@ pub use reduction::{Reduction, chunk};
 pub use registers::rows_at_once;
 pub use registers::{MOST_ALIVE, MOST_IN_REGISTERS, fits_registers, models_per_dispatch};
 pub use scoring::Scoring;
-pub use sharing::Sharing;
+pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing};
 pub use steps::MStep;
 pub use tiling::{Tiles, Tiling};
 
@@ -72,6 +72,8 @@ pub struct DeviceLimits {
     pub discrete: bool,
     /// Whether what is the same for a whole subgroup is read once, beside arithmetic.
     pub scalar_reads: bool,
+    /// The most numbers alive at once in an invocation of `statistics_workgroup` that its compilers keep in registers.
+    pub most_alive: usize,
 }
 
 #[cfg(test)]
@@ -89,6 +91,7 @@ impl DeviceLimits {
         software: false,
         discrete: false,
         scalar_reads: true,
+        most_alive: MOST_ALIVE_IN_WORKGROUP,
     };
     /// The same of a card.
     pub const CARD: Self = Self {
@@ -98,6 +101,7 @@ impl DeviceLimits {
     /// And of one without scalar reads.
     pub const NVIDIA: Self = Self {
         scalar_reads: false,
+        most_alive: MOST_ALIVE_OF_NVIDIA,
         ..Self::CARD
     };
 }
@@ -234,7 +238,9 @@ impl Plan {
         if fits_registers(shape, layout.columns > shape.d) {
             return Some(Self::registers(layout, shape, limits));
         }
-        match Groups::of(shape, limits) {
+        // Groups' parameters are constants, of which cards without scalars have few at hand.
+        let has_groups = limits.scalar_reads || limits.software;
+        match Groups::of(shape, limits).filter(|_| has_groups) {
             Some(groups) => Self::groups(layout, shape, groups, limits),
             None => Self::staged(layout, shape, limits),
         }
@@ -267,7 +273,7 @@ impl Plan {
             sums_per_block: len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations: (part_rows.div_ceil(sharing.tile())
-                * (sharing.rounds() + 3 * sharing.turns(shape.k) + 1))
+                * (2 * sharing.rounds() + 3 * sharing.turns(shape.k) + 1))
                 as u64,
         }
     }

@@ -238,6 +238,9 @@ impl StageKey {
         const RANGE: Binding = UniformAt(size_of::<GroupRange>());
         const CHUNK: Binding = UniformAt(UNIFORM_BYTES);
         match self {
+            Self::StatisticsWorkgroup { sharing, .. } if sharing.owned => {
+                &[UniformAt(size_of::<BlockRange>()), Read, Read, Read, Write]
+            }
             Self::StatisticsRegisters { .. } | Self::StatisticsWorkgroup { .. } => &[
                 UniformAt(size_of::<BlockRange>()),
                 Uniform,

@@ -94,7 +94,8 @@ impl<'a> How<'a> {
                     shape,
                     weighted,
                     sharing,
-                    models: room,
+                    // Any number of them, where parameters are loads.
+                    models: if sharing.owned { 1 } else { room },
                 };
                 (key, part_rows)
             }

@@ -1,6 +1,6 @@
 //! What kernels bind and dispatch on a device, held against the bytes that the table of predictions counts with.
 
-use super::device::{Device, Options};
+use super::device::{Device, Hardware, Options};
 use super::measure::problem;
 use super::nearest::Nearest;
 use super::parameters::Parameters;
@@ -14,7 +14,7 @@ use crate::data::Standardisation;
 
 fn device() -> Device {
     let options = Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     };
     Device::open(&Selection::Best, options).expect("these tests need an adapter")

@@ -176,7 +176,7 @@ fn chains_do_not_depend_on_threads() {
 #[test]
 fn a_device_that_fails_leaves_the_search_to_the_cpu() {
     let options = gpu::Options {
-        as_hardware: true,
+        as_hardware: Some(gpu::Hardware::Nvidia),
         ..gpu::Options::default()
     };
     let device = gpu::Device::open(&gpu::Selection::Best, options).expect("an adapter");

@@ -1,7 +1,7 @@
 //! Each step against the M-step in f64.
 
 use wgmm::backend::components::NoiseBox;
-use wgmm::backend::gpu::{Gpu, Options};
+use wgmm::backend::gpu::{Gpu, Hardware, Options};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, Components, EmStep, Statistics};
 use wgmm::data::{Samples, Standardisation};
@@ -206,7 +206,7 @@ fn start(d: usize, k: usize, t: CovarianceType, is_correlated: bool) -> Componen
 #[test]
 fn each_step_is_the_m_step_in_every_regime() {
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     let registers = "all 78 sums in registers";

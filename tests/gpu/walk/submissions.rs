@@ -1,6 +1,6 @@
 //! What goes in one submission, and that it changes no bit.
 
-use wgmm::backend::gpu::{Device, Gpu, Options};
+use wgmm::backend::gpu::{Device, Gpu, Hardware, Options};
 use wgmm::backend::{Backend, Components, Statistics, Walk, Walked, Watch};
 use wgmm::mixture::CovarianceType;
 
@@ -139,7 +139,7 @@ fn steps_are_the_same_bits_in_every_regime() {
         ..Options::default()
     });
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     for (t, d, k) in [

@@ -1,11 +1,11 @@
-//! `statistics_workgroup`: scores unrolled over K, then one component an invocation.
+//! `statistics_workgroup`: scores unrolled over K, or under an invocation's own component, then one component an invocation.
 
 use std::fmt::Write;
 
 use super::super::plan::Sharing;
 use super::super::shape::{Shape, quads};
 use super::unrolled::{Unrolled, accumulators};
-use super::{BLOCK, BLOCK_RANGE, PARTS, SOFTMAX, fill};
+use super::{BLOCK, PARTS, SOFTMAX, block_range, fill};
 use crate::mixture::CovarianceType;
 
 /// The text of `statistics_workgroup` for a shape.
@@ -21,10 +21,12 @@ pub(in super::super) fn statistics_workgroup(
         run,
         written,
         some,
+        owned,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
     let unrolled = Unrolled::new(shape, weighted, false).one_of(models);
     let names = names(shape);
+    let in_memory = format!("// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n");
     let constants = format!(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
          // Invocations, how many of them share the rows of a component, and the rows of each and of a tile.\n\
@@ -32,12 +34,14 @@ pub(in super::super) fn statistics_workgroup(
          const RUN: u32 = {run}u;\nconst TILE: u32 = {}u;\n\
          // How many are written out.\nconst WRITTEN: u32 = {written}u;\nconst ROUNDS: u32 = {}u;\n\
          // Components that are scored at a time.\nconst SOME: u32 = {some}u;\n\
-         const CHUNK: u32 = {}u;\n// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n\n{BLOCK}\n{BLOCK_RANGE}\n{SOFTMAX}",
+         const CHUNK: u32 = {}u;\n{}\n{BLOCK}\n{}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
         sharing.tile(),
         sharing.rounds(),
         sharing.chunk(k),
+        if owned { "" } else { &in_memory },
+        block_range(owned),
     );
     let padding = match sharing.tile() % 2 {
         0 => "    padding: f32,\n",
@@ -46,14 +50,10 @@ pub(in super::super) fn statistics_workgroup(
     let shares = format!(
         "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
     );
-    let [mut means, mut mean] = [const { String::new() }; 2];
-    for q in 0..quads(d) {
-        for c in 0..k {
-            let parts = vec4_of(d, q, |i| unrolled.in_buffer(c, i));
-            line!(means, "means_of[{c}].quads[{q}] = {parts};");
-        }
-        line!(mean, "let mean_{q} = means_of[own].quads[{q}];");
-    }
+    let (parameters, mean) = match owned {
+        true => (own_parameters(shape), String::new()),
+        false => means(&unrolled, shape),
+    };
     let mut sums_of = names.clone();
     sums_of.extend(["tops", "logs"].map(str::to_owned));
     fill(
@@ -61,15 +61,127 @@ pub(in super::super) fn statistics_workgroup(
         &[
             ("constants", &constants),
             ("shares", &shares),
-            ("model", unrolled.model()),
-            ("means", &means),
+            (
+                "means_of",
+                if owned {
+                    ""
+                } else {
+                    "var<workgroup> means_of: array<Features, K>;"
+                },
+            ),
+            ("model", if owned { "" } else { unrolled.model() }),
+            ("parameters", &parameters),
             ("mean", &mean),
             ("accumulators", &accumulators(&sums_of)),
-            ("row", &row(&unrolled, (sharing, models), shape, weighted)),
+            (
+                "row",
+                &match owned {
+                    true => unrolled.features() + &row_in_memory(d),
+                    false => row(&unrolled, (sharing, models), shape, weighted),
+                },
+            ),
+            (
+                "scores",
+                &match owned {
+                    true => own_scores(shape, sharing, weighted),
+                    false => String::new(),
+                },
+            ),
             ("slice", &slice(shape, sharing)),
             ("sums", &sums(&names, sharing, k)),
         ],
     )
+}
+
+/// What brings the means into workgroup memory, and what reads an invocation's own there.
+fn means(unrolled: &Unrolled, shape: Shape) -> (String, String) {
+    let [mut means, mut mean] = ["if lane == 0u {\n".to_owned(), String::new()];
+    for q in 0..quads(shape.d) {
+        for c in 0..shape.k {
+            let parts = vec4_of(shape.d, q, |i| unrolled.in_buffer(c, i));
+            line!(means, "    means_of[{c}].quads[{q}] = {parts};");
+        }
+        line!(mean, "let mean_{q} = means_of[own].quads[{q}];");
+    }
+    (means + "}\n", mean)
+}
+
+/// What reads an invocation's own component.
+fn own_parameters(shape: Shape) -> String {
+    let len = shape.parameters_len();
+    let mut text = String::new();
+    line!(
+        text,
+        "let parameters = 4u * PARAMETERS * block.model + own * {len}u;"
+    );
+    for i in 0..len {
+        line!(text, "let p0_{i} = components[parameters + {i}u];");
+    }
+    for q in 0..quads(shape.d) {
+        let parts = vec4_of(shape.d, q, |i| format!("p0_{i}"));
+        line!(text, "let mean_{q} = {parts};");
+    }
+    text
+}
+
+/// Each invocation's scores of its slice, then each row's responsibilities.
+fn own_scores(shape: Shape, sharing: Sharing, weighted: bool) -> String {
+    let (d, k) = (shape.d, shape.k);
+    let own = Unrolled::new(shape.with(1), weighted, true);
+    let mut text = String::new();
+    line!(text, "if slice < SLICES {{");
+    text += &in_rounds(sharing, |some| {
+        let mut rows = String::new();
+        for n in 0..sharing.written {
+            line!(rows, "{{");
+            for q in 0..quads(d) {
+                line!(
+                    rows,
+                    "let v_{q} = features_of[slice].somes[{some}].rows[{n}].quads[{q}];"
+                );
+            }
+            for i in 0..d {
+                line!(rows, "let x{i} = v_{}.{};", i / 4, PARTS[i % 4]);
+            }
+            own.score(0, &mut rows);
+            line!(
+                rows,
+                "{}.slices[slice].somes[{some}].rows[{n}] = q0;\n}}",
+                own_shares(sharing, k)
+            );
+        }
+        rows
+    });
+    line!(text, "}}\nworkgroupBarrier();\nif lane < TILE {{");
+    text += &waiting_softmax(sharing, k, |some, count| {
+        let mut turn = String::new();
+        for c in 0..count {
+            line!(turn, "top = max(top, {});", share(some, c));
+        }
+        turn
+    });
+    text += &row_weight(d, weighted);
+    text += &in_turns(sharing, k, |some, count| {
+        (0..count).fold(String::new(), |mut turn, c| {
+            line!(turn, "{} *= share;", share(some, c));
+            turn
+        })
+    });
+    line!(text, "}}\nworkgroupBarrier();");
+    text
+}
+
+/// The place of an invocation's own component among the shares.
+fn own_shares(sharing: Sharing, k: usize) -> &'static str {
+    match sharing.some == k {
+        true => "shares_of[0].components[own]",
+        false => "shares_of[own / SOME].components[own % SOME]",
+    }
+}
+
+/// The place of a row's score or share under component `c` of some.
+fn share(some: &str, c: usize) -> String {
+    format!("shares_of[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
 }
 
 /// Vec4 `q` of D features, padded with zeros.
@@ -105,18 +217,14 @@ fn row(
     shape: Shape,
     weighted: bool,
 ) -> String {
-    let (d, k) = (shape.d, shape.k);
+    let k = shape.k;
     let mut text = unrolled.features();
-    let share = |some: &str, c: usize| {
-        format!("shares_of[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
-    };
     let is_whole = sharing.some == k;
     if is_whole {
         text += &unrolled.softmax();
     } else {
         // More scores than registers hold wait in the places of what becomes of them.
-        line!(text, "var top = -3.4e38;");
-        text += &in_turns(sharing, k, |some, count| {
+        text += &waiting_softmax(sharing, k, |some, count| {
             let mut turn = String::new();
             let len = sharing.some * shape.parameters_len() / 4;
             line!(turn, "let parameters = {some} * {len}u;");
@@ -127,39 +235,9 @@ fn row(
             }
             turn
         });
-        line!(text, "var sum = 0.0;");
-        text += &in_turns(sharing, k, |some, count| {
-            let mut turn = String::new();
-            for c in 0..count {
-                line!(turn, "let e{c} = exp2_or_zero({} - top);", share(some, c));
-                line!(turn, "{} = e{c};", share(some, c));
-            }
-            let all: Vec<String> = (0..count).map(|c| format!("e{c}")).collect();
-            line!(turn, "sum += {};", all.join(" + "));
-            turn
-        });
     }
-    let weight = match weighted {
-        true => format!("samples[at + {d}u * rows_per_block]"),
-        false => "1.0".to_owned(),
-    };
-    // Rows that the tile lacks repeat the last one, without weight.
-    line!(
-        text,
-        "let weight = select(0.0, {weight}, row < block.rows);"
-    );
-    line!(
-        text,
-        "tops += weight * top;\nlogs += weight * log2_of(sum);"
-    );
-    line!(text, "let share = weight / sum;");
-    for q in 0..quads(d) {
-        let parts = vec4_of(d, q, |i| format!("x{i}"));
-        line!(
-            text,
-            "features_of[in_slice].somes[in_run].rows[in_some].quads[{q}] = {parts};"
-        );
-    }
+    text += &row_weight(shape.d, weighted);
+    text += &row_in_memory(shape.d);
     text += &in_turns(sharing, k, |some, count| {
         let mut turn = String::new();
         for c in 0..count {
@@ -170,6 +248,57 @@ fn row(
         }
         turn
     });
+    text
+}
+
+/// The largest of a row's scores, which `largest` finds for some components, and the powers of what others are below it,
+/// in their places, with their sum.
+fn waiting_softmax(sharing: Sharing, k: usize, largest: impl Fn(&str, usize) -> String) -> String {
+    let mut text = "var top = -3.4e38;\n".to_owned() + &in_turns(sharing, k, largest);
+    line!(text, "var sum = 0.0;");
+    text += &in_turns(sharing, k, |some, count| {
+        let mut turn = String::new();
+        for c in 0..count {
+            line!(turn, "let e{c} = exp2_or_zero({} - top);", share(some, c));
+            line!(turn, "{} = e{c};", share(some, c));
+        }
+        let all: Vec<String> = (0..count).map(|c| format!("e{c}")).collect();
+        line!(turn, "sum += {};", all.join(" + "));
+        turn
+    });
+    text
+}
+
+/// A row's weight, what it adds to the sums of logarithms, and what its powers are to be multiplied with.
+fn row_weight(d: usize, weighted: bool) -> String {
+    let weight = match weighted {
+        true => format!("samples[at + {d}u * rows_per_block]"),
+        false => "1.0".to_owned(),
+    };
+    let mut text = String::new();
+    // Rows that the tile lacks repeat the last one, without weight.
+    line!(
+        text,
+        "let weight = select(0.0, {weight}, row < block.rows);"
+    );
+    line!(
+        text,
+        "tops += weight * top;\nlogs += weight * log2_of(sum);"
+    );
+    line!(text, "let share = weight / sum;");
+    text
+}
+
+/// Leaves a row's features in workgroup memory.
+fn row_in_memory(d: usize) -> String {
+    let mut text = String::new();
+    for q in 0..quads(d) {
+        let parts = vec4_of(d, q, |i| format!("x{i}"));
+        line!(
+            text,
+            "features_of[in_slice].somes[in_run].rows[in_some].quads[{q}] = {parts};"
+        );
+    }
     text
 }
 
@@ -191,22 +320,30 @@ fn in_turns(sharing: Sharing, k: usize, text: impl Fn(&str, usize) -> String) ->
     all
 }
 
+/// The text of what stands written out of a slice, for all of it: `rows` is told which.
+fn in_rounds(sharing: Sharing, rows: impl Fn(&str) -> String) -> String {
+    match sharing.rounds() {
+        1 => rows("0u"),
+        _ => format!(
+            "for (var some = 0u; some < ROUNDS; some++) {{\n{}}}\n",
+            rows("some")
+        ),
+    }
+}
+
 /// What it does with its slice.
 fn slice(shape: Shape, sharing: Sharing) -> String {
+    let shares = own_shares(sharing, shape.k);
+    in_rounds(sharing, |some| {
+        moments(shape, sharing.written, (shares, some))
+    })
+}
+
+/// The moments of so many rows that are written out.
+fn moments(shape: Shape, written: usize, (shares, some): (&str, &str)) -> String {
     let d = shape.d;
     let mut text = String::new();
-    let some = match sharing.rounds() {
-        1 => "0u",
-        _ => {
-            line!(text, "for (var some = 0u; some < ROUNDS; some++) {{");
-            "some"
-        }
-    };
-    let shares = match sharing.some == shape.k {
-        true => "shares_of[0].components[own]",
-        false => "shares_of[own / SOME].components[own % SOME]",
-    };
-    for n in 0..sharing.written {
+    for n in 0..written {
         line!(
             text,
             "let r{n} = {shares}.slices[slice].somes[{some}].rows[{n}];"
@@ -236,9 +373,6 @@ fn slice(shape: Shape, sharing: Sharing) -> String {
                 }
             }
         }
-    }
-    if sharing.rounds() > 1 {
-        line!(text, "}}");
     }
     text
 }

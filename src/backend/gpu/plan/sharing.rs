@@ -5,7 +5,14 @@ use super::{DeviceLimits, LONGEST_RUN, MOST_IN_REGISTERS, MOST_SCORES, UNIFORM_B
 use crate::mixture::CovarianceType;
 
 /// The most numbers alive at once in an invocation: what the compiler for RDNA3 keeps without spilling.
-const MOST_ALIVE_IN_WORKGROUP: usize = 113;
+pub const MOST_ALIVE_IN_WORKGROUP: usize = 113;
+/// The same on NVIDIA's chips, which give an invocation up to 255 registers.
+pub const MOST_ALIVE_OF_NVIDIA: usize = 205;
+/// Registers of a multiprocessor there, and of an invocation beside the numbers that are alive.
+const REGISTERS: usize = 64 << 10;
+const OTHER_REGISTERS: usize = 24;
+/// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
+const BUSY_INVOCATIONS: usize = 512;
 /// Workgroup memory that every device has, bytes.
 const MEMORY_BYTES: usize = 16 << 10;
 /// Operations of the text for a row's scores: with the sums some 25 KB of machine code.
@@ -27,8 +34,10 @@ pub struct Sharing {
     pub run: usize,
     /// How many of them are written out.
     pub written: usize,
-    /// Components that are scored at a time: all whose scores stay in registers.
+    /// Components whose scores are taken at a time: all where they stay in registers.
     pub some: usize,
+    /// Whether an invocation has the parameters of its component in registers, and scores what it is to sum.
+    pub owned: bool,
 }
 
 impl Sharing {
@@ -44,14 +53,19 @@ impl Sharing {
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         let k = shape.k;
         let sums = shape.component_in_workgroup_len();
-        let some = some(shape);
-        // Turns have places in memory of their own.
-        let places = if some < k { 8 } else { 0 };
         if limits.software
             || shape.covariance_type == CovarianceType::Spherical
             || sums > MOST_IN_REGISTERS
-            || alive(shape, some) + places > MOST_ALIVE_IN_WORKGROUP
-            || 4 * k * shape.parameters_len() > UNIFORM_BYTES
+        {
+            return None;
+        }
+        let owned = !limits.scalar_reads && alive_owned(shape) <= limits.most_alive;
+        let some = if owned { some_owned(k) } else { some(shape) };
+        // Turns have places in memory of their own.
+        let places = if some < k { 8 } else { 0 };
+        if !owned
+            && (alive(shape, some) + places > MOST_ALIVE_IN_WORKGROUP
+                || 4 * k * shape.parameters_len() > UNIFORM_BYTES)
         {
             return None;
         }
@@ -65,13 +79,14 @@ impl Sharing {
             run,
             written: written(run, shape),
             some,
+            owned,
         })
         .filter(|sharing| {
             sharing.workgroup <= limits.max_invocations as usize
                 && sharing.memory_bytes(shape) <= MEMORY_BYTES
         })
         .min_by_key(|sharing| sharing.cost(shape))
-        .filter(|sharing| sharing.cost(shape) < cost_of_groups(shape))
+        .filter(|sharing| owned || sharing.cost(shape) < cost_of_groups(shape))
     }
 
     /// Workgroup memory: rows, a vec4 between slices; responsibilities; means; what adding up takes.
@@ -80,7 +95,8 @@ impl Sharing {
         let (k, row) = (shape.k, 16 * (quads(shape.d) | 1));
         let features = slices * (run * row + 16);
         let shares = 4 * k.next_multiple_of(self.some) * ((slices * run) | 1);
-        features + shares + k * row + 4 * slices * k * self.chunk(k) + 8 * slices
+        let means = if self.owned { 0 } else { k * row };
+        features + shares + means + 4 * slices * k * self.chunk(k) + 8 * slices
     }
 
     /// How often some components are scored for a row.
@@ -108,8 +124,14 @@ impl Sharing {
             1 => 0,
             turns => 4 * shape.k + 36 * turns,
         };
-        let scores = 80 + shape.k * (shape.least_score() + 7) + waiting;
-        let row = 2 + quads(shape.d) + shape.d + shape.least_moments();
+        let score = 7 + if self.owned { 0 } else { shape.least_score() };
+        let scores = 80 + shape.k * score + waiting;
+        let moments = 2 + quads(shape.d) + shape.d + shape.least_moments();
+        let row = moments
+            + match self.owned {
+                true => 1 + quads(shape.d) + shape.least_score(),
+                false => 0,
+            };
         let turns = match self.rounds() {
             1 => 0,
             rounds => 12 * rounds,
@@ -118,7 +140,17 @@ impl Sharing {
         let parts = BLOCK_ROWS.div_ceil(self.part_rows(BLOCK_ROWS));
         let invocation =
             tiles * (scores + self.run * row + turns) + parts * (4 + self.slices) * sums / 2;
-        self.workgroup * invocation + 16 * parts * shape.k * sums
+        let cost = self.workgroup * invocation + 16 * parts * shape.k * sums;
+        match self.owned {
+            true => cost + cost * BUSY_INVOCATIONS / self.resident(shape),
+            false => cost,
+        }
+    }
+
+    /// Invocations that the registers of a multiprocessor of NVIDIA's hold at once, whole workgroups of them.
+    fn resident(self, shape: Shape) -> usize {
+        let registers = alive_owned(shape) + OTHER_REGISTERS;
+        (REGISTERS / registers / self.workgroup).max(1) * self.workgroup
     }
 
     /// Rows that a workgroup sums, whole tiles: no invocation adds up more than [`LONGEST_RUN`] of either kind.
@@ -148,6 +180,17 @@ fn written(run: usize, shape: Shape) -> usize {
 /// Numbers alive beside each other: sums, a row, its distances, so many scores.
 const fn alive(shape: Shape, scores: usize) -> usize {
     shape.component_in_workgroup_len() + 2 * shape.d + scores
+}
+
+/// Numbers alive beside each other where an invocation has a component's parameters: these, the sums, a row, its
+/// distances.
+const fn alive_owned(shape: Shape) -> usize {
+    shape.component_in_workgroup_len() + shape.parameters_len() + 2 * shape.d + 8
+}
+
+/// How many components' scores an invocation takes at a time that has none of the parameters.
+fn some_owned(k: usize) -> usize {
+    if k <= MOST_SCORES { k } else { 16 }
 }
 
 /// How many components are scored at a time: all that registers hold and whose text is not too long, or some whose

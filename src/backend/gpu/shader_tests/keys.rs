@@ -141,6 +141,29 @@ pub(super) fn keys() -> Vec<StageKey> {
             },
         });
     }
+    for (covariance_type, d, k) in [
+        (Full, 2, 130),
+        (Full, 4, 20),
+        (Full, 10, 20),
+        (Full, 11, 13),
+        (Tied, 5, 9),
+        (Diag, 16, 20),
+        (Diag, 27, 50),
+    ] {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        let sharing = Sharing::of(shape, &DeviceLimits::NVIDIA).expect("it is small");
+        assert!(sharing.owned);
+        keys.push(StageKey::StatisticsWorkgroup {
+            shape,
+            weighted: d == 27,
+            sharing,
+            models: 1,
+        });
+    }
     for (d, k) in [(2, 4), (4, 5), (8, 2)] {
         let shape = Shape {
             covariance_type: Full,

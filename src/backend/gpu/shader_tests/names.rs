@@ -48,9 +48,12 @@ pub(super) fn name(key: StageKey) -> String {
         StageKey::StatisticsWorkgroup {
             shape,
             weighted,
+            sharing,
             models,
-            ..
-        } => of(shape) + also(models > 1, "-models") + also(weighted, "-weighted"),
+        } => {
+            let name = of(shape) + also(sharing.owned, "-owned") + also(models > 1, "-models");
+            name + also(weighted, "-weighted")
+        }
         StageKey::LogNormalisers {
             shape,
             hoisted,

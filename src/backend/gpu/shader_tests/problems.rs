@@ -181,7 +181,7 @@ impl Problem {
                 let tiles: usize = rows_of.map(|rows| rows.div_ceil(sharing.tile())).sum();
                 let trips = match sharing.rounds() {
                     1 => 0,
-                    _ => part_rows / sharing.tile(),
+                    _ => (1 + usize::from(sharing.owned)) * part_rows / sharing.tile(),
                 };
                 vec![step(
                     key,
