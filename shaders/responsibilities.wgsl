@@ -29,19 +29,32 @@ fn responsibilities(
     var density = vec2(0.0);
     if row < segment.rows {
         let first = group.z * batch.n_components * batch.segment_rows + row;
+        let stride = batch.segment_rows;
+        // Some components at once, since each read takes long; then the rest of them.
+        let whole = batch.n_components / AT_ONCE * AT_ONCE;
         var top = scores[first];
-        for (var k = 1u; k < batch.n_components; k++) {
-            top = max(top, scores[first + k * batch.segment_rows]);
+        for (var k = 0u; k < whole; k += AT_ONCE) {
+            let at = first + k * stride;
+            //@ scores
+            //@ largest
+        }
+        for (var k = whole; k < batch.n_components; k++) {
+            top = max(top, scores[first + k * stride]);
         }
         // Runs of 32 terms, so that a thousand components cost no digits.
         var sum = 0.0;
         var run = 0.0;
-        for (var k = 0u; k < batch.n_components; k++) {
-            run += exp2_or_zero(scores[first + k * batch.segment_rows] - top);
-            if (k & 31u) == 31u {
+        for (var k = 0u; k < whole; k += AT_ONCE) {
+            let at = first + k * stride;
+            //@ scores
+            //@ powers
+            if (k + AT_ONCE) % 32u == 0u {
                 sum += run;
                 run = 0.0;
             }
+        }
+        for (var k = whole; k < batch.n_components; k++) {
+            run += exp2_or_zero(scores[first + k * stride] - top);
         }
         sum += run;
         density = vec2(top, log2_of(sum));
@@ -54,8 +67,13 @@ fn responsibilities(
             share *= weight;
             density *= weight;
         }
-        for (var k = 0u; k < batch.n_components; k++) {
-            let at = first + k * batch.segment_rows;
+        for (var k = 0u; k < whole; k += AT_ONCE) {
+            let at = first + k * stride;
+            //@ scores
+            //@ shares
+        }
+        for (var k = whole; k < batch.n_components; k++) {
+            let at = first + k * stride;
             let r = exp2_or_zero(scores[at] - top) * share;
             scores[at] = select(sqrt(r), r, EACH_ROW);
         }

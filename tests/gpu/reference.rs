@@ -438,7 +438,9 @@ fn check_tiles(hardware: &Device) {
             // More components than a uniform buffer holds.
             (FULL, 2, 130),
             (Tied, 5, 9),
+            (Tied, 5, 17),
             (Diag, 9, 12),
+            (Diag, 9, 15),
         ] {
             let model = components(d, k, covariance_type);
             check_on(hardware, n, n % 2 == 1, &[model]);

@@ -64,6 +64,35 @@ pub(super) fn staged(template: &str, d: usize) -> String {
     )
 }
 
+/// The text of `responsibilities` for D features.
+pub(super) fn responsibilities(d: usize) -> String {
+    // A part of the runs of 32 terms.
+    const AT_ONCE: usize = 8;
+    let [mut scores, mut largest, mut powers, mut shares] = [const { String::new() }; 4];
+    for c in 0..AT_ONCE {
+        line!(scores, "let q{c} = scores[at + {c}u * stride];");
+        line!(largest, "top = max(top, q{c});");
+        line!(powers, "run += exp2_or_zero(q{c} - top);");
+        line!(shares, "let r{c} = exp2_or_zero(q{c} - top) * share;");
+        line!(
+            shares,
+            "scores[at + {c}u * stride] = select(sqrt(r{c}), r{c}, EACH_ROW);"
+        );
+    }
+    let parts = [
+        ("scores", &*scores),
+        ("largest", &largest),
+        ("powers", &powers),
+        ("shares", &shares),
+    ];
+    let text = fill(
+        include_str!("../../../shaders/responsibilities.wgsl"),
+        &parts,
+    );
+    let at_once = format!("const AT_ONCE: u32 = {AT_ONCE}u;\n\n@group(0)");
+    staged(&text, d).replacen("@group(0)", &at_once, 1)
+}
+
 /// The text of `nearest`.
 pub(super) fn nearest() -> String {
     let [mut zeros, mut squares, mut smallest] = [const { String::new() }; 3];

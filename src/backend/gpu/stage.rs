@@ -212,9 +212,7 @@ impl StageKey {
             } => generate::statistics_groups(shape, hoisted, reduction),
             Self::ScoreFull { d, rows } => generate::score_full(d, rows),
             Self::ScoreProducts { d, edge } => generate::score_products(d, edge),
-            Self::Responsibilities { d, .. } => {
-                generate::staged(include_str!("../../../shaders/responsibilities.wgsl"), d)
-            }
+            Self::Responsibilities { d, .. } => generate::responsibilities(d),
             Self::Accumulate { d, .. } => generate::accumulate(d),
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)

@@ -8,6 +8,9 @@ use crate::mixture::CovarianceType;
 pub const MOST_ALIVE_IN_WORKGROUP: usize = 113;
 /// The same on NVIDIA's chips, which give an invocation up to 255 registers.
 pub const MOST_ALIVE_OF_NVIDIA: usize = 205;
+/// Constants that a chip without scalar reads has at hand, bytes: on an H100 1.5 KB cost nothing, and with 4 KB each
+/// number was fetched anew for each row.
+const CONSTANTS_AT_HAND: usize = 1536;
 /// Registers of a multiprocessor there, and of an invocation beside the numbers that are alive.
 const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
@@ -59,7 +62,9 @@ impl Sharing {
         {
             return None;
         }
-        let owned = !limits.scalar_reads && alive_owned(shape) <= limits.most_alive;
+        let owned = !limits.scalar_reads
+            && 4 * k * shape.parameters_len() > CONSTANTS_AT_HAND
+            && alive_owned(shape) <= limits.most_alive;
         let some = if owned { some_owned(k) } else { some(shape) };
         // Turns have places in memory of their own.
         let places = if some < k { 8 } else { 0 };

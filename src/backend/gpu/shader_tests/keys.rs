@@ -143,10 +143,10 @@ pub(super) fn keys() -> Vec<StageKey> {
     }
     for (covariance_type, d, k) in [
         (Full, 2, 130),
-        (Full, 4, 20),
+        (Full, 4, 21),
         (Full, 10, 20),
         (Full, 11, 13),
-        (Tied, 5, 9),
+        (Tied, 5, 15),
         (Diag, 16, 20),
         (Diag, 27, 50),
     ] {

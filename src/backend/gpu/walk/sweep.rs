@@ -4,7 +4,7 @@
 use super::super::buffers::Pool;
 use super::super::device::Device;
 use super::super::groups;
-use super::super::outcome::{Outcome, fold_totals_and_logs};
+use super::super::outcome::{Outcome, fold_totals, fold_totals_and_logs};
 use super::super::plan::{Groups, Plan, Regime};
 use super::super::recording::{Dispatch, Fold, Recording};
 use super::super::samples::AtHand;
@@ -24,6 +24,8 @@ pub(in super::super) struct Sweep<'a> {
     outcome: Outcome,
     /// What is made of them where rows are not kept for all blocks.
     totals: Option<Totals>,
+    /// Each model's, and what adds up its rows, where these are kept but too many numbers to go to the host.
+    last_totals: Vec<(Totals, Dispatch)>,
     /// Whose row is whose, and its weight.
     owners: Vec<(usize, f64)>,
 }
@@ -113,12 +115,25 @@ impl<'a> Sweep<'a> {
                 (Some(totals), weights.map(|weight| (m, *weight)).collect())
             }
         };
+        let mut last_totals = Vec::new();
+        if let (Kind::Blocks(..), Some(len)) = (&kind, plan.totals()) {
+            for i in 0..walkers.len() {
+                let totals = Totals::new((device, pool), ("walk_totals", i), len)?;
+                let rows: Vec<u32> = (i..outcome.rows)
+                    .step_by(walkers.len())
+                    .map(|row| row as u32)
+                    .collect();
+                let add = totals.dispatch((device, pool), &outcome.partials, &rows, true)?;
+                last_totals.push((totals, add));
+            }
+        }
         Ok(Self {
             plan,
             kind,
             shape,
             outcome,
             totals,
+            last_totals,
             owners,
         })
     }
@@ -276,7 +291,13 @@ impl<'a> Sweep<'a> {
                 totals.want(recording);
                 self.outcome.want_logs(recording);
             }
-            None => self.outcome.want_rows(recording),
+            None if self.last_totals.is_empty() => self.outcome.want_rows(recording),
+            None => {
+                for (totals, add) in &self.last_totals {
+                    recording.dispatches.push(add.clone());
+                    totals.want(recording);
+                }
+            }
         }
     }
 
@@ -287,7 +308,16 @@ impl<'a> Sweep<'a> {
                 let weights = self.owners.iter().map(|owner| owner.1).collect();
                 fold_totals_and_logs(m, weights)
             }
-            _ => self.outcome.fold_rows(self.owners.clone()),
+            _ if self.last_totals.is_empty() => self.outcome.fold_rows(self.owners.clone()),
+            _ => {
+                let models = self.last_totals.len();
+                let of_model = |i: usize| {
+                    let mut owners = self.owners[i..].iter().step_by(models).copied();
+                    let weights = owners.clone().map(|owner| owner.1).collect();
+                    owners.next().map(|owner| (owner.0, weights))
+                };
+                fold_totals((0..models).filter_map(of_model).collect())
+            }
         }
     }
 }
