@@ -5,7 +5,8 @@
 // has a row, which it scores under every component, and leaves its features and responsibilities in workgroup memory;
 // then it has a component and a slice of the tile's rows, of which it sums x - mu and its products. Scores are made once
 // and samples read once. Where each parameter is a load like any other an invocation has its component's parameters in
-// registers and scores what it is to sum; those that have a row make responsibilities of the scores in between.
+// registers, or several have those of some of its coordinates, and scores what it is to sum; those that have a row make
+// responsibilities of the scores in between.
 
 //@ constants
 
@@ -32,13 +33,13 @@ struct SharesOfComponents {
     components: array<SharesOfComponent, SOME>,
 }
 var<workgroup> features_of: array<FeaturesOfSlice, SLICES>;
-var<workgroup> shares_of: array<SharesOfComponents, (K + SOME - 1u) / SOME>;
+var<workgroup> shares_of: array<SharesOfComponents, OWNERS * ((K + SOME - 1u) / SOME)>;
 //@ means_of
 // CHUNK sums of each invocation that has some.
 struct Sum {
     slices: array<array<f32, K>, SLICES>,
 }
-var<workgroup> tree: array<Sum, CHUNK>;
+var<workgroup> tree: array<Sum, OWNERS * CHUNK>;
 var<workgroup> branches: array<vec2<f32>, SLICES>;
 
 @compute @workgroup_size(WORKGROUP)
@@ -53,8 +54,7 @@ fn statistics_workgroup(
     let block = blocks[index];
     let rows_per_block = range.rows_per_block;
     //@ model
-    let own = lane % K;
-    let slice = lane / K;
+    //@ place
     // Where its row of a tile stands.
     let in_slice = lane / RUN;
     let in_run = lane % RUN / WRITTEN;

@@ -56,12 +56,16 @@ class Compiled:
     others: Counter = field(default_factory=Counter)
     apart: Counter = field(default_factory=Counter)
 
-    def settle(self, loops, whole):
+    def settle(self, loops, whole, variant):
         """From (its instructions where it is in no other loop and otherwise none, its instructions, whether it is innermost,
         whether it is in no other, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for
-        what is left of its rounds, are as hot."""
+        what is left of its rounds, are as hot. Where invocations own components, scores and moments have a loop each, and a
+        round is one of both."""
+        owned = "-owned" in variant["name"]
         hot = max((fma for _, _, is_leaf, _, fma in loops if is_leaf), default=0)
-        is_hot = lambda is_leaf, fma: is_leaf and fma >= 0.9 * hot
+        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.5 if owned else 0.9) * hot
+        if owned and sum(is_hot(is_leaf, fma) for _, _, is_leaf, _, fma in loops) == 2:
+            self.mix = sum((own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma)), Counter())
         if loops:
             total = lambda mixes: sum(mixes, Counter())
             inside = total(outer for outer, *_ in loops)
@@ -100,7 +104,7 @@ def amd(program, file, variant):
             classes = line.split()[4:]
         elif m := re.match(r"(\S.*?)\s+(32|64)\s+(\d+)\s+\d+\s+(\d+)\s+(\d+)v (\d+)s\s+(\d+)\s+(\S+)", line):
             if found:
-                found[-1].settle(loops, whole)
+                found[-1].settle(loops, whole, variant)
             loops = []
             if m[1] == "end":
                 break
@@ -133,7 +137,7 @@ def nvidia(program, file, variant):
     for line in text.splitlines() + ["sm_end"]:
         if line.startswith("sm_"):
             if found:
-                found[-1].settle(loops, whole)
+                found[-1].settle(loops, whole, variant)
             loops, depths, depth, best = [], [], 0, (0, 0, 0)
         if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))

@@ -450,6 +450,11 @@ fn check_tiles(hardware: &Device) {
         let model = without(components(d, k, FULL), 4);
         check_on(hardware, 1000, true, &[model]);
     }
+    // Components of several owners.
+    for (covariance_type, d, k) in [(FULL, 12, 3), (FULL, 16, 9), (Tied, 20, 4), (Diag, 41, 35)] {
+        let model = components(d, k, covariance_type);
+        check_on(hardware, 1000, true, &[model]);
+    }
     // Several models in a dispatch.
     let models = [20, 20, 20].map(|k| components(4, k, FULL));
     check_on(hardware, 20_003, true, &models);

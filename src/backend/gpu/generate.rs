@@ -34,6 +34,7 @@ macro_rules! line {
 }
 
 pub(super) mod components;
+mod owned;
 mod products;
 pub(super) mod steps;
 mod tiles;

@@ -20,7 +20,7 @@ pub use reduction::{Reduction, chunk};
 pub use registers::rows_at_once;
 pub use registers::{MOST_ALIVE, MOST_IN_REGISTERS, fits_registers, models_per_dispatch};
 pub use scoring::Scoring;
-pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing};
+pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing, coordinates};
 pub use steps::MStep;
 pub use tiling::{Tiles, Tiling};
 

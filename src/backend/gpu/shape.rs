@@ -55,6 +55,11 @@ impl Shape {
         }
     }
 
+    /// Numbers of row `i` of a factor.
+    pub const fn row_len(self, i: usize) -> usize {
+        if self.is_diagonal() { 1 } else { i + 1 }
+    }
+
     /// Numbers of a component's parameters: mean, factor, remainder, log constant.
     pub const fn parameters_len(self) -> usize {
         2 * self.d + self.factor_len() + 1

@@ -236,7 +236,7 @@ impl StageKey {
         const RANGE: Binding = UniformAt(size_of::<GroupRange>());
         const CHUNK: Binding = UniformAt(UNIFORM_BYTES);
         match self {
-            Self::StatisticsWorkgroup { sharing, .. } if sharing.owned => {
+            Self::StatisticsWorkgroup { sharing, .. } if sharing.owners > 0 => {
                 &[UniformAt(size_of::<BlockRange>()), Read, Read, Read, Write]
             }
             Self::StatisticsRegisters { .. } | Self::StatisticsWorkgroup { .. } => &[

@@ -95,7 +95,7 @@ impl<'a> How<'a> {
                     weighted,
                     sharing,
                     // Any number of them, where parameters are loads.
-                    models: if sharing.owned { 1 } else { room },
+                    models: if sharing.owners > 0 { 1 } else { room },
                 };
                 (key, part_rows)
             }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::super::plan::Sharing;
 use super::super::shape::{Shape, quads};
+use super::owned::Owned;
 use super::unrolled::{Unrolled, accumulators};
 use super::{BLOCK, PARTS, SOFTMAX, block_range, fill};
 use crate::mixture::CovarianceType;
@@ -21,12 +22,18 @@ pub(in super::super) fn statistics_workgroup(
         run,
         written,
         some,
-        owned,
+        owners,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
     let unrolled = Unrolled::new(shape, weighted, false).one_of(models);
     let names = names(shape);
-    let in_memory = format!("// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\n");
+    let of_owners = format!(
+        "// How many invocations own the coordinates of a component, and how many of a workgroup are the same one.\n\
+         const OWNERS: u32 = {owners}u;\nconst LANES: u32 = WORKGROUP / OWNERS;\n"
+    );
+    let in_memory = format!(
+        "// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\nconst OWNERS: u32 = 1u;\n"
+    );
     let constants = format!(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
          // Invocations, how many of them share the rows of a component, and the rows of each and of a tile.\n\
@@ -40,8 +47,8 @@ pub(in super::super) fn statistics_workgroup(
         sharing.tile(),
         sharing.rounds(),
         sharing.chunk(k),
-        if owned { "" } else { &in_memory },
-        block_range(owned),
+        if owners > 0 { &of_owners } else { &in_memory },
+        block_range(owners > 0),
     );
     let padding = match sharing.tile() % 2 {
         0 => "    padding: f32,\n",
@@ -50,47 +57,48 @@ pub(in super::super) fn statistics_workgroup(
     let shares = format!(
         "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
     );
-    let (parameters, mean) = match owned {
-        true => (own_parameters(shape), String::new()),
-        false => means(&unrolled, shape),
-    };
     let mut sums_of = names.clone();
     sums_of.extend(["tops", "logs"].map(str::to_owned));
-    fill(
-        include_str!("../../../../shaders/statistics_workgroup.wgsl"),
-        &[
-            ("constants", &constants),
-            ("shares", &shares),
-            (
-                "means_of",
-                if owned {
-                    ""
-                } else {
-                    "var<workgroup> means_of: array<Features, K>;"
-                },
-            ),
-            ("model", if owned { "" } else { unrolled.model() }),
-            ("parameters", &parameters),
-            ("mean", &mean),
-            ("accumulators", &accumulators(&sums_of)),
-            (
-                "row",
-                &match owned {
-                    true => unrolled.features() + &row_in_memory(d),
-                    false => row(&unrolled, (sharing, models), shape, weighted),
-                },
-            ),
-            (
-                "scores",
-                &match owned {
-                    true => own_scores(shape, sharing, weighted),
-                    false => String::new(),
-                },
-            ),
-            ("slice", &slice(shape, sharing)),
-            ("sums", &sums(&names, sharing, k)),
-        ],
-    )
+    let logs = logs(k * names.len(), sharing);
+    let template = include_str!("../../../../shaders/statistics_workgroup.wgsl");
+    let all = |parts: [(&str, &str); 10]| {
+        fill(
+            template,
+            &[
+                &parts[..],
+                &[("constants", &constants), ("shares", &shares)],
+            ]
+            .concat(),
+        )
+    };
+    if owners > 0 {
+        let owned = Owned::new(shape, sharing);
+        return all([
+            ("means_of", ""),
+            ("model", ""),
+            ("place", &owned.place()),
+            ("parameters", &owned.parameters()),
+            ("mean", ""),
+            ("accumulators", &owned.accumulators()),
+            ("row", &(unrolled.features() + &row_in_memory(d))),
+            ("scores", &owned.scores(weighted)),
+            ("slice", &owned.slice()),
+            ("sums", &(owned.sums() + &logs)),
+        ]);
+    }
+    let (parameters, mean) = means(&unrolled, shape);
+    all([
+        ("means_of", "var<workgroup> means_of: array<Features, K>;"),
+        ("model", unrolled.model()),
+        ("place", "let own = lane % K;\nlet slice = lane / K;"),
+        ("parameters", &parameters),
+        ("mean", &mean),
+        ("accumulators", &accumulators(&sums_of)),
+        ("row", &row(&unrolled, (sharing, models), shape, weighted)),
+        ("scores", ""),
+        ("slice", &slice(shape, sharing)),
+        ("sums", &(sums(&names, sharing, k) + &logs)),
+    ])
 }
 
 /// What brings the means into workgroup memory, and what reads an invocation's own there.
@@ -106,71 +114,6 @@ fn means(unrolled: &Unrolled, shape: Shape) -> (String, String) {
     (means + "}\n", mean)
 }
 
-/// What reads an invocation's own component.
-fn own_parameters(shape: Shape) -> String {
-    let len = shape.parameters_len();
-    let mut text = String::new();
-    line!(
-        text,
-        "let parameters = 4u * PARAMETERS * block.model + own * {len}u;"
-    );
-    for i in 0..len {
-        line!(text, "let p0_{i} = components[parameters + {i}u];");
-    }
-    for q in 0..quads(shape.d) {
-        let parts = vec4_of(shape.d, q, |i| format!("p0_{i}"));
-        line!(text, "let mean_{q} = {parts};");
-    }
-    text
-}
-
-/// Each invocation's scores of its slice, then each row's responsibilities.
-fn own_scores(shape: Shape, sharing: Sharing, weighted: bool) -> String {
-    let (d, k) = (shape.d, shape.k);
-    let own = Unrolled::new(shape.with(1), weighted, true);
-    let mut text = String::new();
-    line!(text, "if slice < SLICES {{");
-    text += &in_rounds(sharing, |some| {
-        let mut rows = String::new();
-        for n in 0..sharing.written {
-            line!(rows, "{{");
-            for q in 0..quads(d) {
-                line!(
-                    rows,
-                    "let v_{q} = features_of[slice].somes[{some}].rows[{n}].quads[{q}];"
-                );
-            }
-            for i in 0..d {
-                line!(rows, "let x{i} = v_{}.{};", i / 4, PARTS[i % 4]);
-            }
-            own.score(0, &mut rows);
-            line!(
-                rows,
-                "{}.slices[slice].somes[{some}].rows[{n}] = q0;\n}}",
-                own_shares(sharing, k)
-            );
-        }
-        rows
-    });
-    line!(text, "}}\nworkgroupBarrier();\nif lane < TILE {{");
-    text += &waiting_softmax(sharing, k, |some, count| {
-        let mut turn = String::new();
-        for c in 0..count {
-            line!(turn, "top = max(top, {});", share(some, c));
-        }
-        turn
-    });
-    text += &row_weight(d, weighted);
-    text += &in_turns(sharing, k, |some, count| {
-        (0..count).fold(String::new(), |mut turn, c| {
-            line!(turn, "{} *= share;", share(some, c));
-            turn
-        })
-    });
-    line!(text, "}}\nworkgroupBarrier();");
-    text
-}
-
 /// The place of an invocation's own component among the shares.
 fn own_shares(sharing: Sharing, k: usize) -> &'static str {
     match sharing.some == k {
@@ -180,7 +123,7 @@ fn own_shares(sharing: Sharing, k: usize) -> &'static str {
 }
 
 /// The place of a row's score or share under component `c` of some.
-fn share(some: &str, c: usize) -> String {
+pub(super) fn share(some: &str, c: usize) -> String {
     format!("shares_of[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
 }
 
@@ -253,7 +196,11 @@ fn row(
 
 /// The largest of a row's scores, which `largest` finds for some components, and the powers of what others are below it,
 /// in their places, with their sum.
-fn waiting_softmax(sharing: Sharing, k: usize, largest: impl Fn(&str, usize) -> String) -> String {
+pub(super) fn waiting_softmax(
+    sharing: Sharing,
+    k: usize,
+    largest: impl Fn(&str, usize) -> String,
+) -> String {
     let mut text = "var top = -3.4e38;\n".to_owned() + &in_turns(sharing, k, largest);
     line!(text, "var sum = 0.0;");
     text += &in_turns(sharing, k, |some, count| {
@@ -270,7 +217,7 @@ fn waiting_softmax(sharing: Sharing, k: usize, largest: impl Fn(&str, usize) -> 
 }
 
 /// A row's weight, what it adds to the sums of logarithms, and what its powers are to be multiplied with.
-fn row_weight(d: usize, weighted: bool) -> String {
+pub(super) fn row_weight(d: usize, weighted: bool) -> String {
     let weight = match weighted {
         true => format!("samples[at + {d}u * rows_per_block]"),
         false => "1.0".to_owned(),
@@ -304,7 +251,7 @@ fn row_in_memory(d: usize) -> String {
 
 /// The text of so many components for all of them, the last of them apart where they are fewer: of which some, and how
 /// many.
-fn in_turns(sharing: Sharing, k: usize, text: impl Fn(&str, usize) -> String) -> String {
+pub(super) fn in_turns(sharing: Sharing, k: usize, text: impl Fn(&str, usize) -> String) -> String {
     let some = sharing.some;
     if some == k {
         return text("0u", k);
@@ -321,7 +268,7 @@ fn in_turns(sharing: Sharing, k: usize, text: impl Fn(&str, usize) -> String) ->
 }
 
 /// The text of what stands written out of a slice, for all of it: `rows` is told which.
-fn in_rounds(sharing: Sharing, rows: impl Fn(&str) -> String) -> String {
+pub(super) fn in_rounds(sharing: Sharing, rows: impl Fn(&str) -> String) -> String {
     match sharing.rounds() {
         1 => rows("0u"),
         _ => format!(
@@ -377,7 +324,7 @@ fn moments(shape: Shape, written: usize, (shares, some): (&str, &str)) -> String
     text
 }
 
-/// Sums over the slices of each component, some sums at a time, and of the logs over the rows of a tile.
+/// Sums over the slices of each component, some sums at a time.
 fn sums(names: &[String], sharing: Sharing, k: usize) -> String {
     let mut text = String::new();
     line!(text, "let to = partial + own * {}u + slice;", names.len());
@@ -399,6 +346,12 @@ fn sums(names: &[String], sharing: Sharing, k: usize) -> String {
             parts.join(" + ")
         );
     }
+    text
+}
+
+/// The sums of logarithms over the rows of a tile, which stand at `at` in a row of partials.
+fn logs(at: usize, sharing: Sharing) -> String {
+    let mut text = String::new();
     line!(text, "if lane < TILE {{");
     line!(
         text,
@@ -418,11 +371,10 @@ fn sums(names: &[String], sharing: Sharing, k: usize) -> String {
     for s in 1..sharing.slices {
         line!(text, "    sum += branches[{s}];");
     }
-    let logs = k * names.len();
     line!(
         text,
-        "    partials[partial + {logs}u] = sum.x;\n    partials[partial + {}u] = sum.y;\n}}",
-        logs + 1
+        "    partials[partial + {at}u] = sum.x;\n    partials[partial + {}u] = sum.y;\n}}",
+        at + 1
     );
     text
 }

@@ -7,7 +7,7 @@ use crate::mixture::CovarianceType;
 /// The most numbers alive at once in an invocation: what the compiler for RDNA3 keeps without spilling.
 pub const MOST_ALIVE_IN_WORKGROUP: usize = 113;
 /// The same on NVIDIA's chips, which give an invocation up to 255 registers.
-pub const MOST_ALIVE_OF_NVIDIA: usize = 205;
+pub const MOST_ALIVE_OF_NVIDIA: usize = 225;
 /// Constants that a chip without scalar reads has at hand, bytes: on an H100 1.5 KB cost nothing, and with 4 KB each
 /// number was fetched anew for each row.
 const CONSTANTS_AT_HAND: usize = 1536;
@@ -16,6 +16,8 @@ const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;
+/// The most invocations that own a component: each has all features' distances to make.
+const MOST_OWNERS: usize = 3;
 /// Workgroup memory that every device has, bytes.
 const MEMORY_BYTES: usize = 16 << 10;
 /// Operations of the text for a row's scores: with the sums some 25 KB of machine code.
@@ -39,14 +41,15 @@ pub struct Sharing {
     pub written: usize,
     /// Components whose scores are taken at a time: all where they stay in registers.
     pub some: usize,
-    /// Whether an invocation has the parameters of its component in registers, and scores what it is to sum.
-    pub owned: bool,
+    /// How many invocations have the parameters of a component in registers, those of some coordinates each, and score
+    /// what they are to sum; 0 where scores are of rows.
+    pub owners: usize,
 }
 
 impl Sharing {
     /// Sums that are added up over slices at a time, one an invocation.
     pub const fn chunk(self, k: usize) -> usize {
-        let most = self.workgroup / k;
+        let most = self.lanes() / k;
         if most < 4 { most } else { 4 }
     }
 
@@ -54,44 +57,57 @@ impl Sharing {
     /// components leave workgroup memory no room for enough rows, where squared distances are summed, which scores know,
     /// or where the processor plays the GPU, for which barriers are dear.
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        // Squared distances are summed by other kernels.
+        if limits.software || shape.covariance_type == CovarianceType::Spherical {
+            return None;
+        }
         let k = shape.k;
-        let sums = shape.component_in_workgroup_len();
-        if limits.software
-            || shape.covariance_type == CovarianceType::Spherical
-            || sums > MOST_IN_REGISTERS
-        {
+        let some_of_rows = some(shape);
+        let scores_rows = scores_rows(shape, some_of_rows);
+        let constants = 4 * k * shape.parameters_len();
+        let owners = match limits.scalar_reads || (scores_rows && constants <= CONSTANTS_AT_HAND) {
+            true => 0,
+            false => owners(shape, limits).unwrap_or(0),
+        };
+        if owners == 0 && !scores_rows {
             return None;
         }
-        let owned = !limits.scalar_reads
-            && 4 * k * shape.parameters_len() > CONSTANTS_AT_HAND
-            && alive_owned(shape) <= limits.most_alive;
-        let some = if owned { some_owned(k) } else { some(shape) };
-        // Turns have places in memory of their own.
-        let places = if some < k { 8 } else { 0 };
-        if !owned
-            && (alive(shape, some) + places > MOST_ALIVE_IN_WORKGROUP
-                || 4 * k * shape.parameters_len() > UNIFORM_BYTES)
-        {
-            return None;
-        }
-        // Whole waves of 64.
-        let workgroups = [64, 128, 192, 256].into_iter();
-        let slices = workgroups.flat_map(|w| (1..=w / k).map(move |slices| (w, slices)));
+        // Whole waves of 64, or whole subgroups of owners.
+        let lanes: &[usize] = if owners < 2 {
+            &[64, 128, 192, 256]
+        } else {
+            &[32, 64, 96, 128]
+        };
+        let slices = lanes
+            .iter()
+            .flat_map(|&lanes| (1..=lanes / k).map(move |slices| (lanes * owners.max(1), slices)));
         let runs = slices.flat_map(|(w, slices)| (1..=w / slices).map(move |run| (w, slices, run)));
         runs.map(|(workgroup, slices, run)| Self {
             workgroup,
             slices,
             run,
             written: written(run, shape),
-            some,
-            owned,
+            some: if owners > 0 {
+                some_of_owners(k)
+            } else {
+                some_of_rows
+            },
+            owners,
         })
         .filter(|sharing| {
             sharing.workgroup <= limits.max_invocations as usize
                 && sharing.memory_bytes(shape) <= MEMORY_BYTES
         })
         .min_by_key(|sharing| sharing.cost(shape))
-        .filter(|sharing| owned || sharing.cost(shape) < cost_of_groups(shape))
+        .filter(|sharing| owners > 0 || sharing.cost(shape) < cost_of_groups(shape))
+    }
+
+    /// Invocations that are the same owner, or all.
+    const fn lanes(self) -> usize {
+        match self.owners {
+            0 => self.workgroup,
+            owners => self.workgroup / owners,
+        }
     }
 
     /// Workgroup memory: rows, a vec4 between slices; responsibilities; means; what adding up takes.
@@ -100,8 +116,9 @@ impl Sharing {
         let (k, row) = (shape.k, 16 * (quads(shape.d) | 1));
         let features = slices * (run * row + 16);
         let shares = 4 * k.next_multiple_of(self.some) * ((slices * run) | 1);
-        let means = if self.owned { 0 } else { k * row };
-        features + shares + means + 4 * slices * k * self.chunk(k) + 8 * slices
+        let means = if self.owners > 0 { 0 } else { k * row };
+        let sums = 4 * slices * k * self.chunk(k);
+        features + means + self.owners.max(1) * (shares + sums) + 8 * slices
     }
 
     /// How often some components are scored for a row.
@@ -129,14 +146,15 @@ impl Sharing {
             1 => 0,
             turns => 4 * shape.k + 36 * turns,
         };
-        let score = 7 + if self.owned { 0 } else { shape.least_score() };
+        let (d, read) = (shape.d, 2 + quads(shape.d) + shape.d);
+        let (score, row) = match self.owners {
+            0 => (7 + shape.least_score(), read + shape.least_moments()),
+            owners => {
+                let both = shape.least_score() - d + shape.least_moments();
+                (6 + owners, 2 * read + both / owners)
+            }
+        };
         let scores = 80 + shape.k * score + waiting;
-        let moments = 2 + quads(shape.d) + shape.d + shape.least_moments();
-        let row = moments
-            + match self.owned {
-                true => 1 + quads(shape.d) + shape.least_score(),
-                false => 0,
-            };
         let turns = match self.rounds() {
             1 => 0,
             rounds => 12 * rounds,
@@ -146,15 +164,15 @@ impl Sharing {
         let invocation =
             tiles * (scores + self.run * row + turns) + parts * (4 + self.slices) * sums / 2;
         let cost = self.workgroup * invocation + 16 * parts * shape.k * sums;
-        match self.owned {
-            true => cost + cost * BUSY_INVOCATIONS / self.resident(shape),
-            false => cost,
+        match self.owners {
+            0 => cost,
+            _ => cost + cost * BUSY_INVOCATIONS / self.resident(shape),
         }
     }
 
     /// Invocations that the registers of a multiprocessor of NVIDIA's hold at once, whole workgroups of them.
     fn resident(self, shape: Shape) -> usize {
-        let registers = alive_owned(shape) + OTHER_REGISTERS;
+        let registers = alive_of_owners(shape, self.owners) + OTHER_REGISTERS;
         (REGISTERS / registers / self.workgroup).max(1) * self.workgroup
     }
 
@@ -187,14 +205,52 @@ const fn alive(shape: Shape, scores: usize) -> usize {
     shape.component_in_workgroup_len() + 2 * shape.d + scores
 }
 
-/// Numbers alive beside each other where an invocation has a component's parameters: these, the sums, a row, its
-/// distances.
-const fn alive_owned(shape: Shape) -> usize {
-    shape.component_in_workgroup_len() + shape.parameters_len() + 2 * shape.d + 8
+/// Whether a component's sums fit an invocation's registers beside so many scores, and all parameters a uniform buffer.
+fn scores_rows(shape: Shape, some: usize) -> bool {
+    // Turns have places in memory of their own.
+    let places = if some < shape.k { 8 } else { 0 };
+    shape.component_in_workgroup_len() <= MOST_IN_REGISTERS
+        && alive(shape, some) + places <= MOST_ALIVE_IN_WORKGROUP
+        && 4 * shape.k * shape.parameters_len() <= UNIFORM_BYTES
+}
+
+/// How many invocations own a component: the fewest whose registers hold what they need.
+fn owners(shape: Shape, limits: &DeviceLimits) -> Option<usize> {
+    (1..=MOST_OWNERS).find(|&owners| alive_of_owners(shape, owners) <= limits.most_alive)
+}
+
+/// Numbers alive beside each other in one of so many owners of a component: parameters, sums, a row, its distances.
+fn alive_of_owners(shape: Shape, owners: usize) -> usize {
+    let alive = |own: &Vec<usize>| {
+        let terms: usize = own.iter().map(|&i| shape.row_len(i)).sum();
+        let features = match shape.is_diagonal() {
+            true => own.len(),
+            false => own.iter().max().map_or(0, |most| most + 1),
+        };
+        let (parameters, sums) = (features + terms + own.len() + 1, 1 + own.len() + terms);
+        parameters + sums + 2 * features + 8
+    };
+    coordinates(shape, owners)
+        .iter()
+        .map(alive)
+        .max()
+        .unwrap_or(0)
+}
+
+/// The coordinates of so many owners of a component, each about as much work: the longest first, to who has least.
+pub fn coordinates(shape: Shape, owners: usize) -> Vec<Vec<usize>> {
+    let mut all = vec![(0, Vec::new()); owners];
+    for i in (0..shape.d).rev() {
+        if let Some((work, own)) = all.iter_mut().min_by_key(|(work, _)| *work) {
+            *work += shape.row_len(i) + 4;
+            own.insert(0, i);
+        }
+    }
+    all.into_iter().map(|(_, own)| own).collect()
 }
 
 /// How many components' scores an invocation takes at a time that has none of the parameters.
-fn some_owned(k: usize) -> usize {
+fn some_of_owners(k: usize) -> usize {
     if k <= MOST_SCORES { k } else { 16 }
 }
 

@@ -149,6 +149,10 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Tied, 5, 15),
         (Diag, 16, 20),
         (Diag, 27, 50),
+        (Full, 12, 5),
+        (Full, 16, 20),
+        (Full, 20, 20),
+        (Diag, 40, 64),
     ] {
         let shape = Shape {
             covariance_type,
@@ -156,7 +160,7 @@ pub(super) fn keys() -> Vec<StageKey> {
             k,
         };
         let sharing = Sharing::of(shape, &DeviceLimits::NVIDIA).expect("it is small");
-        assert!(sharing.owned);
+        assert!(sharing.owners > 0);
         keys.push(StageKey::StatisticsWorkgroup {
             shape,
             weighted: d == 27,

@@ -51,7 +51,7 @@ pub(super) fn name(key: StageKey) -> String {
             sharing,
             models,
         } => {
-            let name = of(shape) + also(sharing.owned, "-owned") + also(models > 1, "-models");
+            let name = of(shape) + also(sharing.owners > 0, "-owned") + also(models > 1, "-models");
             name + also(weighted, "-weighted")
         }
         StageKey::LogNormalisers {

@@ -29,11 +29,16 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         } => {
             let Shape { d, k, .. } = shape;
             let moments = quads(d) + 1 + d + 1 + shape.least_moments();
+            // Scores are the row's, or a written row's that its component's owner writes.
+            let (of_row, of_written) = match sharing.owners {
+                0 => (shape.least_score(), 0),
+                _ => (1, quads(d) + shape.least_score() + 1),
+            };
             let row = match sharing.rounds() {
-                1 => d + k * (shape.least_score() + 4) + 2 * (k - 1) + 4 + quads(d),
+                1 => d + k * (of_row + 4) + 2 * (k - 1) + 4 + quads(d),
                 _ => 0,
             };
-            Some(row + sharing.written * moments)
+            Some(row + sharing.written * (moments + of_written))
         }
         // Reads; the difference, the power, the largest and the sum; one write.
         StageKey::LogNormalisers {
@@ -181,7 +186,7 @@ impl Problem {
                 let tiles: usize = rows_of.map(|rows| rows.div_ceil(sharing.tile())).sum();
                 let trips = match sharing.rounds() {
                     1 => 0,
-                    _ => (1 + usize::from(sharing.owned)) * part_rows / sharing.tile(),
+                    _ => part_rows / sharing.tile(),
                 };
                 vec![step(
                     key,
