@@ -89,7 +89,9 @@ fn tilings_keep_most_invocations_busy() {
         assert!(share > 0.7, "D={d}: {tiling:?}");
         assert!(tiling.lanes * tiling.slices <= tiling.workgroup && tiling.workgroup <= 256);
         assert!(tiling.lanes * tiling.groups >= tiles && vec4s <= tiling.workgroup);
-        assert!(tiling.rows * (vec4s | 1) * 16 <= 16_352 && tiling.rows.is_multiple_of(4));
+        assert!(
+            tiling.rows / 4 * tiling.four_len(d) * 16 <= 16_352 && tiling.rows.is_multiple_of(4)
+        );
         assert!(tiling.rows.is_multiple_of(Tiling::UNROLLED * tiling.slices));
         let run = tiling.segment_rows(d) / tiling.slices.min(tiling.row_lanes(d));
         assert!(run <= LONGEST_RUN && tiling.segment_rows(d).is_multiple_of(64));
