@@ -54,8 +54,8 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::ScoreFull { d, rows } if d <= Scoring::MOST_UNROLLED => {
             Some(rows * (3 * d + triangle::packed_len(d) + 2))
         }
-        // Four features of some rows by as many coordinates, read by fours, and their means: x - mu, U.
-        StageKey::ScoreProducts { edge, .. } => Some(edge + edge + 1 + 4 * edge + 4 * edge * edge),
+        // Twice four features of four rows by sixteen coordinates, read by fours, and their means: x - mu, U.
+        StageKey::ScoreProducts { .. } => Some(2 * (4 + 16 + 1 + 4 * 4 + 4 * 4 * 16)),
         // Some rows of a square tile, two sides of vec4s read for each. Where all are written out, four features of four
         // rows beside them: five reads, the mean, roots, S1 and S0, four writes.
         StageKey::Accumulate { d, whitens: false } => {
@@ -272,15 +272,17 @@ impl Problem {
                         ),
                     };
                     let invocations = n * k / scoring.rows();
-                    // Blocks of coordinates, the last of which has all features; each brings in its columns.
-                    let blocks = 4 * quads(d) / scoring.rows();
+                    // Blocks of sixteen coordinates, each with four fours of features more in the hot loop. They bring in
+                    // columns by eights.
+                    let blocks = quads(d) / 4;
+                    let chunks: usize = (1..=blocks).map(|block| block.div_ceil(2)).sum();
                     let score_step = match scoring {
                         Scoring::Rows(_) => step(score, invocations, samples + scores, (0, 0)),
                         Scoring::Products(_) => step(
                             score,
-                            invocations * blocks * blocks,
+                            invocations * blocks * (blocks - 1),
                             samples + scores,
-                            (invocations, blocks),
+                            (invocations, chunks),
                         ),
                     };
                     vec![
