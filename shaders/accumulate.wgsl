@@ -32,13 +32,15 @@ const FOURS: u32 = (max(ROWS, (WORKGROUP + VEC4S - 1u) / VEC4S) + 3u) / 4u;
 // Invocations that share a vec4 of features while rows are brought in.
 const ROW_LANES: u32 = WORKGROUP / VEC4S;
 
-// Nested, so that a place is checked once for four rows and the sides of a tile.
-struct Side {
-    quads: array<vec4<f32>, QUARTERS>,
+// Nested, so that a place is checked once for four rows and the sides of a tile. The first vec4s of all sides stand side
+// by side, then the second ones: neighbours read neighbouring banks. The padding is such that other slices' do not
+// meet them, nor those of neighbours that bring in rows.
+struct Row {
+    quarters: array<array<vec4<f32>, SIDES>, QUARTERS>,
 }
-//@ row
 struct Four {
     rows: array<Row, 4>,
+    padding: array<vec4<f32>, PADDING>,
 }
 var<workgroup> z: array<Four, FOURS>;
 
@@ -58,12 +60,8 @@ fn accumulate(
     let side = quad / QUARTERS;
     let part = quad % QUARTERS;
     let used = min(quad, QUADS - 1u);
-    let features = segment.first / 4u + vec4(
-        min(4u * quad, D - 1u),
-        min(4u * quad + 1u, D - 1u),
-        min(4u * quad + 2u, D - 1u),
-        min(4u * quad + 3u, D - 1u),
-    ) * stride;
+    let features = segment.first / 4u + 4u * used * stride;
+    let mean = components[k][MEAN + used];
     var s0 = 0.0;
     var s1 = vec4(0.0);
 
@@ -83,6 +81,8 @@ fn accumulate(
 
     // All of the workgroup goes through it equally often.
     for (var start = 0u; start < segment.rows; start += ROWS) {
+        // Read while others are still at the rows before.
+        //@ read
         workgroupBarrier();
         //@ bring
         workgroupBarrier();
@@ -90,16 +90,15 @@ fn accumulate(
             //@ whiten
             workgroupBarrier();
         }
-        if slice < SLICES {
-            //@ walk
-        }
+        // Where it has no slice it takes the last one's, for nothing.
+        //@ walk
     }
 
     // S1 and S0: the invocations that brought in the same features add up. Each has a row of `z`.
     let turn = lane % ROW_LANES;
     workgroupBarrier();
     if quad < VEC4S {
-        z[turn / 4u].rows[turn % 4u].sides[side].quads[part] = s1;
+        z[turn / 4u].rows[turn % 4u].quarters[part][side] = s1;
     }
     workgroupBarrier();
     let partial = group.z * batch.partials_len;
@@ -110,7 +109,7 @@ fn accumulate(
     }
     workgroupBarrier();
     if quad == 0u {
-        z[turn / 4u].rows[turn % 4u].sides[0].quads[0].x = s0;
+        z[turn / 4u].rows[turn % 4u].quarters[0][0].x = s0;
     }
     workgroupBarrier();
     if group.x == 0u && lane == 0u {

@@ -1,6 +1,6 @@
-// One tile's columns stand in a four and a side: what is written out here compilers take long for.
-let tile_four = lane % LANES / SIDES;
-let tile_side = lane % LANES % SIDES;
-for (var s = 1u; s < SLICES; s++) {
+// Columns of a tile stand in a four and a side, those of as many slices as there is room for: what is written out here
+// compilers take long for.
+for (var first = 1u; first < SLICES; first += SHARES) {
+    let place = lane - first * LANES;
     //@ columns
 }

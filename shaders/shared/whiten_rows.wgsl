@@ -13,8 +13,8 @@
     var y1 = -root.y * remainder;
     var factor = FACTOR + 2u * used * (used + 1u);
     for (var q = 0u; q <= used; q++) {
-        let z0 = z[at].rows[$first].sides[q / QUARTERS].quads[q % QUARTERS];
-        let z1 = z[at].rows[$second].sides[q / QUARTERS].quads[q % QUARTERS];
+        let z0 = z[at].rows[$first].quarters[q % QUARTERS][q / QUARTERS];
+        let z1 = z[at].rows[$second].quarters[q % QUARTERS][q / QUARTERS];
         let u0 = components[k][factor];
         y0 = fma(u0, vec4(z0.x), y0);
         y1 = fma(u0, vec4(z1.x), y1);
@@ -31,8 +31,8 @@
     }
     workgroupBarrier();
     if is_own {
-        z[at].rows[$first].sides[side].quads[part] = y0;
-        z[at].rows[$second].sides[side].quads[part] = y1;
+        z[at].rows[$first].quarters[part][side] = y0;
+        z[at].rows[$second].quarters[part][side] = y1;
         s1 = fma(y0, vec4(root.x), fma(y1, vec4(root.y), s1));
     }
 }

@@ -404,8 +404,18 @@ fn check_hardware(hardware: &Device) {
             }
         }
     }
-    // Scores as products: fours of coordinates that are left over, features that are, one block of coordinates.
-    for (d, k) in [(12, 3), (13, 5), (35, 4), (64, 3), (70, 3), (128, 2)] {
+    // Scores as products: fours of coordinates that are left over, features that are, one block of coordinates; four
+    // components a workgroup and two, places beyond the last.
+    for (d, k) in [
+        (12, 3),
+        (13, 5),
+        (35, 4),
+        (64, 3),
+        (70, 3),
+        (128, 2),
+        (36, 15),
+        (21, 9),
+    ] {
         for covariance_type in [FULL, CovarianceType::Tied] {
             let model = components(d, k, covariance_type);
             check_on(hardware, 1_513, true, &[model]);

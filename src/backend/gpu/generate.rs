@@ -349,7 +349,7 @@ mod tests {
             assert!(is_filled(&registers(Full, d, k)));
         }
         assert!([5, 100].iter().all(|&d| is_filled(&score_full(d, 1))
-            && is_filled(&score_products(d, 8))
+            && is_filled(&score_products(d, 4))
             && is_filled(&accumulate(d))));
         assert!(!is_filled(include_str!("../../../shaders/score_full.wgsl")));
     }

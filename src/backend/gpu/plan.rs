@@ -382,7 +382,7 @@ impl Plan {
             regime: Regime::Staged {
                 segment_rows,
                 segments_per_batch,
-                scoring: Scoring::of(shape.d, limits),
+                scoring: Scoring::of(shape.d, shape.k, limits),
             },
             sums_per_block: 4 * len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),

@@ -104,8 +104,8 @@ pub(super) enum StageKey {
     },
     ScoreProducts {
         d: usize,
-        /// Rows of an invocation, and coordinates at a time.
-        edge: usize,
+        /// Of a workgroup.
+        components: usize,
     },
     Responsibilities {
         d: usize,
@@ -211,7 +211,7 @@ impl StageKey {
                 hoisted,
             } => generate::statistics_groups(shape, hoisted, reduction),
             Self::ScoreFull { d, rows } => generate::score_full(d, rows),
-            Self::ScoreProducts { d, edge } => generate::score_products(d, edge),
+            Self::ScoreProducts { d, components } => generate::score_products(d, components),
             Self::Responsibilities { d, .. } => generate::responsibilities(d),
             Self::Accumulate { d, .. } => generate::accumulate(d),
             Self::ScoreDiagonal { d } => {

@@ -281,7 +281,7 @@ impl<'a> Staged<'a> {
         let (score_groups, accumulate_groups) = match shape.is_diagonal() {
             true => ([1, octets], Tiles::of(shape).groups(shape)),
             false => (
-                [row_groups.div_ceil(self.scoring.rows()), k],
+                self.scoring.groups(self.segment_rows, k),
                 [Tiling::of(d).groups, k],
             ),
         };
@@ -379,7 +379,8 @@ impl<'a> Staged<'a> {
         ])?;
         let slots = segments.len() * self.segment_rows;
         let logs_bytes = (segments.len() * self.row_groups() * 8) as u64;
-        let (x, z) = (self.row_groups() as u32, segments.len() as u32);
+        let row_groups = self.row_groups();
+        let (x, z) = (row_groups as u32, segments.len() as u32);
         let batch = self.batch(shape, (0, &mut segments.iter().copied()), 0);
         let batch = &pool.uniforms(device, "batch", &[batch])?;
         let samples = &self.samples.buffers[self.samples.place(b).0];
@@ -391,14 +392,15 @@ impl<'a> Staged<'a> {
             vec![batch, samples, scores, logs, densities],
         ];
         let score_groups = match shape.is_diagonal() {
-            true => x,
-            false => x.div_ceil(self.scoring.rows() as u32),
+            true => [row_groups, k],
+            false => self.scoring.groups(self.segment_rows, k),
         };
+        let [score_rows, score_components] = score_groups.map(|g| g as u32);
         let bound = device.guarded("responsibilities", 0, || {
             bind_all(device.raw(), &stages, &bindings)
         })?;
         let mut recording = Recording::default();
-        recording.dispatch(&bound[0], &[0], [score_groups, k as u32, z]);
+        recording.dispatch(&bound[0], &[0], [score_rows, score_components, z]);
         recording.dispatch(&bound[1], &[0], [x, 1, z]);
         recording.want(densities, 2 * slots);
         recording.want(scores, k * slots);
@@ -412,7 +414,7 @@ fn score(shape: Shape, scoring: Scoring) -> StageKey {
     match scoring {
         _ if shape.is_diagonal() => StageKey::ScoreDiagonal { d },
         Scoring::Rows(rows) => StageKey::ScoreFull { d, rows },
-        Scoring::Products(edge) => StageKey::ScoreProducts { d, edge },
+        Scoring::Products(components) => StageKey::ScoreProducts { d, components },
     }
 }
 

@@ -91,17 +91,11 @@ pub(in super::super) fn accumulate(d: usize) -> String {
         "// Whether there are components whose rows are whitened before.\noverride WHITENS: bool = false;\n\n\
          // Invocations, those that share out the tiles once, features of a tile, rows in workgroup memory.\n\
          const WORKGROUP: u32 = {workgroup}u;\nconst LANES: u32 = {lanes}u;\nconst EDGE: u32 = {edge}u;\n\
-         const ROWS: u32 = {rows}u;\n// How many invocations share the rows of a tile.\nconst SLICES: u32 = {slices}u;\n"
+         const ROWS: u32 = {rows}u;\n// How many invocations share the rows of a tile.\nconst SLICES: u32 = {slices}u;\n\
+         // vec4s between fours of rows.\nconst PADDING: u32 = {padding}u;\n",
+        padding = tiling.padding(d)
     );
     let quarters = edge / 4;
-    let padding = match tiling.vec4s(d) % 2 {
-        0 => "    padding: vec4<f32>,\n",
-        _ => "",
-    };
-    let row = format!(
-        "// An odd number of vec4s, so that neighbours read different banks.\n\
-         struct Row {{\n    sides: array<Side, SIDES>,\n{padding}}}"
-    );
     let columns: Vec<String> = (0..edge)
         .flat_map(|j| (0..quarters).map(move |q| format!("column_{j}_{q}")))
         .collect();
@@ -113,27 +107,50 @@ pub(in super::super) fn accumulate(d: usize) -> String {
     let [mut rows_sum, mut weights_sum] = [const { String::new() }; 2];
     for other in 1..tiling.row_lanes(d) {
         let row = format!("z[{}].rows[{}]", other / 4, other % 4);
-        line!(rows_sum, "s1 += {row}.sides[side].quads[part];");
-        line!(weights_sum, "s0 += {row}.sides[0].quads[0].x;");
+        line!(rows_sum, "s1 += {row}.quarters[part][side];");
+        line!(weights_sum, "s0 += {row}.quarters[0][0].x;");
     }
     let text = fill(
         include_str!("../../../../shaders/accumulate.wgsl"),
         &[
-            ("row", &row),
             ("columns", &declared),
+            ("read", &read(d, tiling.rounds(d))),
             ("bring", &bring(tiling.rounds(d))),
             ("whiten", &whiten(tiling.rounds(d))),
             ("walk", &walk(tiling)),
             ("rows", &rows_sum),
             ("weights", &weights_sum),
-            ("slices", &share(tiling)),
+            ("slices", &share(tiling, d)),
             ("partials", &partials),
         ],
     );
     staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
 }
 
-/// Brings rows into workgroup memory, four at a time, so many times.
+/// Reads four features of four rows, so many times.
+fn read(d: usize, rounds: usize) -> String {
+    let mut text = String::new();
+    for n in 0..rounds {
+        // Beyond D any finite number does.
+        let feature = |part: usize| match d.is_multiple_of(4) {
+            true => format!("{part}u"),
+            false => format!("min({part}u, D - 1u - 4u * used)"),
+        };
+        let holes = [
+            ("n", n.to_string()),
+            ("1", feature(1)),
+            ("2", feature(2)),
+            ("3", feature(3)),
+        ];
+        text += &named(
+            include_str!("../../../../shaders/shared/read_rows.wgsl"),
+            &holes,
+        );
+    }
+    text
+}
+
+/// Brings them into workgroup memory.
 fn bring(rounds: usize) -> String {
     let mut text = String::new();
     for n in 0..rounds {
@@ -161,8 +178,8 @@ fn whiten(rounds: usize) -> String {
     text
 }
 
-/// Adds the tiles of the other slices to the first's, one slice after the other, four columns at a time.
-fn share(tiling: Tiling) -> String {
+/// Adds the tiles of the other slices to the first's in the slices' order, four columns at a time.
+fn share(tiling: Tiling, d: usize) -> String {
     if tiling.slices == 1 {
         return String::new();
     }
@@ -172,38 +189,46 @@ fn share(tiling: Tiling) -> String {
         let [mut given, mut taken] = [const { String::new() }; 2];
         for (row, q) in (0..4).flat_map(|row| (0..quarters).map(move |q| (row, q))) {
             let column = format!("column_{}_{q}", 4 * half + row);
-            let place = format!("z[tile_four].rows[{row}].sides[tile_side].quads[{q}]");
+            let place = format!("z[four].rows[{row}].quarters[{q}][side]");
             line!(given, "{place} = {column};");
             line!(taken, "{column} += {place};");
         }
         let template = include_str!("../../../../shaders/shared/tile_columns.wgsl");
         columns += &fill(template, &[("given", &given), ("taken", &taken)]);
     }
-    fill(
+    let slices = fill(
         include_str!("../../../../shaders/shared/tile_slices.wgsl"),
         &[("columns", &columns)],
-    )
+    );
+    slices.replace("SHARES", &format!("{}u", tiling.shares(d)))
 }
 
 /// Adds an invocation's slice of the rows in workgroup memory to its tile.
 fn walk(tiling: Tiling) -> String {
-    let quarters = tiling.edge / 4;
     const { assert!(Tiling::UNROLLED == 4, "z has fours of rows") };
+    let own = "min(slice, SLICES - 1u)";
+    if tiling.is_written_out() {
+        let turn = |turn| format!("let four = {own} + {turn}u * SLICES;\n{}", four(tiling));
+        return (0..tiling.turns())
+            .map(|n| format!("{{\n{}}}\n", turn(n)))
+            .collect();
+    }
+    let four = four(tiling);
+    format!("for (var four = {own}; four < ROWS / 4u; four += SLICES) {{\n{four}}}\n")
+}
+
+/// Adds four rows to an invocation's tile.
+fn four(tiling: Tiling) -> String {
+    let quarters = tiling.edge / 4;
     let mut text = String::new();
-    line!(
-        text,
-        "for (var four = slice; four < ROWS / 4u; four += SLICES) {{"
-    );
     for n in 0..Tiling::UNROLLED {
         for q in 0..quarters {
-            line!(
-                text,
-                "    let a{n}_{q} = z[four].rows[{n}].sides[i].quads[{q}];"
-            );
-            line!(
-                text,
-                "    let b{n}_{q} = z[four].rows[{n}].sides[j].quads[{q}];"
-            );
+            for (side, at) in [("a", "i"), ("b", "j")] {
+                line!(
+                    text,
+                    "    let {side}{n}_{q} = z[four].rows[{n}].quarters[{q}][{at}];"
+                );
+            }
         }
         for j in 0..tiling.edge {
             let b = format!("b{n}_{}.{}", j / 4, PARTS[j % 4]);
@@ -215,6 +240,5 @@ fn walk(tiling: Tiling) -> String {
             }
         }
     }
-    line!(text, "}}");
     text
 }

@@ -8,27 +8,27 @@ pub enum Scoring {
     /// `score_full`: so many rows, whose features stay in registers. Each parameter is read for them alone, which costs
     /// nothing where a scalar unit reads what is the same for all.
     Rows(usize),
-    /// `score_products`: so many rows by as many coordinates at a time, a multiple of four. Where each parameter is a
-    /// load like any other, it serves all of the rows, and each feature all of the coordinates.
+    /// `score_products`: four rows by sixteen coordinates at a time, of so many components a workgroup. Where each
+    /// parameter is a load like any other, it serves all of the rows, and each feature all of the coordinates.
     Products(usize),
 }
 
 impl Scoring {
-    /// The most features of `score_products`: the columns of eight coordinates fit workgroup memory that all devices have.
-    const MOST_FEATURES: usize = 448;
+    /// Invocations of a workgroup of `score_products`.
+    pub const PRODUCTS_WORKGROUP: usize = 128;
     /// From so many features on it is the faster one where there is no scalar unit.
     const LEAST_FEATURES: usize = 12;
     /// Rows stay in registers up to so many features.
     pub const MOST_UNROLLED: usize = 64;
 
-    /// The kernel for D features.
-    pub const fn of(d: usize, limits: &DeviceLimits) -> Self {
+    /// The kernel for D features and K components.
+    pub const fn of(d: usize, k: usize, limits: &DeviceLimits) -> Self {
         let is_better = match limits.scalar_reads {
             true => d > Self::MOST_UNROLLED,
             false => d >= Self::LEAST_FEATURES,
         };
-        if is_better && d <= Self::MOST_FEATURES && !limits.software {
-            Self::Products(8)
+        if is_better && !limits.software {
+            Self::Products(Self::components(k))
         } else if d <= 32 {
             Self::Rows(2)
         } else {
@@ -36,18 +36,39 @@ impl Scoring {
         }
     }
 
+    /// How many components of the same rows share a workgroup: each read of a sample from beyond the multiprocessor
+    /// serves so many, while at most an eighth of all places is beyond K.
+    const fn components(k: usize) -> usize {
+        if 8 * (k.next_multiple_of(4) - k) <= k {
+            4
+        } else if 8 * (k % 2) <= k {
+            2
+        } else {
+            1
+        }
+    }
+
     /// Rows of an invocation.
     pub const fn rows(self) -> usize {
         match self {
-            Self::Rows(rows) | Self::Products(rows) => rows,
+            Self::Rows(rows) => rows,
+            Self::Products(_) => 4,
+        }
+    }
+
+    /// Workgroups of a segment of so many rows, by rows and by components.
+    pub const fn groups(self, rows: usize, k: usize) -> [usize; 2] {
+        match self {
+            Self::Rows(each) => [rows.div_ceil(64 * each), k],
+            Self::Products(components) => {
+                let lanes = Self::PRODUCTS_WORKGROUP / components;
+                [rows.div_ceil(4 * lanes), k.div_ceil(components)]
+            }
         }
     }
 
     /// Of how many rows the first must be a multiple: they are read at once.
     pub const fn alignment(self) -> usize {
-        match self {
-            Self::Rows(rows) => rows,
-            Self::Products(_) => 4,
-        }
+        self.rows()
     }
 }

@@ -89,7 +89,9 @@ fn tilings_keep_most_invocations_busy() {
         assert!(share > 0.7, "D={d}: {tiling:?}");
         assert!(tiling.lanes * tiling.slices <= tiling.workgroup && tiling.workgroup <= 256);
         assert!(tiling.lanes * tiling.groups >= tiles && vec4s <= tiling.workgroup);
-        assert!(tiling.rows * (vec4s | 1) * 16 <= 16_352 && tiling.rows.is_multiple_of(4));
+        assert!(
+            tiling.rows / 4 * tiling.four_len(d) * 16 <= 16_352 && tiling.rows.is_multiple_of(4)
+        );
         assert!(tiling.rows.is_multiple_of(Tiling::UNROLLED * tiling.slices));
         let run = tiling.segment_rows(d) / tiling.slices.min(tiling.row_lanes(d));
         assert!(run <= LONGEST_RUN && tiling.segment_rows(d).is_multiple_of(64));
@@ -423,24 +425,24 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
 
 #[test]
 fn scores_are_products_where_parameters_are_loads() {
-    let of = |d, limits| Scoring::of(d, limits);
+    let of = |d, limits| Scoring::of(d, 16, limits);
     for limits in [&WEBGPU, &DeviceLimits::CARD] {
         assert_eq!([12, 32, 64].map(|d| of(d, limits).rows()), [2, 2, 1]);
-        assert_eq!(of(65, limits), Scoring::Products(8));
+        assert_eq!(of(65, limits), Scoring::Products(4));
     }
     let nvidia = &DeviceLimits::NVIDIA;
     assert_eq!([1, 11].map(|d| of(d, nvidia)), [Scoring::Rows(2); 2]);
     assert_eq!(
-        [12, 64, 448].map(|d| of(d, nvidia)),
-        [Scoring::Products(8); 3]
+        [12, 64, 1000].map(|d| of(d, nvidia)),
+        [Scoring::Products(4); 3]
     );
-    // Columns of eight coordinates no longer fit.
-    assert_eq!(of(449, nvidia), Scoring::Rows(1));
+    // Few places are beyond K.
+    let components = |k| Scoring::of(64, k, nvidia);
+    let all = [1, 2, 3, 5, 7, 8, 13, 15, 16, 64].map(components);
+    let wanted = [1, 2, 1, 1, 1, 4, 2, 4, 4, 4].map(Scoring::Products);
+    assert_eq!(all, wanted);
     assert_eq!(
         [8, 100].map(|d| of(d, &SOFTWARE)),
         [Scoring::Rows(2), Scoring::Rows(1)]
     );
-    // What fits: a column is two vec4s, four of them and the means of four features.
-    let panel = |d: usize| 16 * (d.div_ceil(4) * (2 * 4 + 1));
-    assert!(panel(448) <= 16_352);
 }

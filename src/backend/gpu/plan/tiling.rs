@@ -6,7 +6,7 @@ use crate::mixture::{CovarianceType, triangle};
 
 /// Workgroup memory for the rows of `accumulate`, bytes an invocation: what leaves room for as many of them as
 /// registers do.
-const TILE_BYTES: usize = 128;
+const TILE_BYTES: usize = 130;
 /// The most of it: what every device has.
 const MOST_TILE_BYTES: usize = 16_352;
 /// The most rows of a segment of `accumulate`: adding up over slices is shared out between them.
@@ -32,6 +32,8 @@ pub struct Tiling {
 impl Tiling {
     /// Rows of a tile that are written out.
     pub const UNROLLED: usize = 4;
+    /// The most multiply-adds of an invocation that are written out.
+    const MOST_WRITTEN: usize = 512;
     /// The most features: an invocation brings in four.
     pub const MOST_FEATURES: usize = 1000;
 
@@ -81,9 +83,8 @@ impl Tiling {
         };
         // Whole fours of rows are brought in, and each slice takes as many.
         let whole = Self::UNROLLED * slices;
-        // A row's vec4s, an odd number of them.
         let bytes = (TILE_BYTES * workgroup).min(MOST_TILE_BYTES);
-        let fit = (bytes / (16 * (tiling.vec4s(d) | 1))).max(4);
+        let fit = (bytes / (16 * tiling.four_len(d))).max(1) * 4;
         tiling.rows = fit / whole * whole;
         let brings = tiling.vec4s(d) <= workgroup;
         (brings && tiling.rows > 0).then_some(tiling)
@@ -92,6 +93,34 @@ impl Tiling {
     /// vec4s of a row, filled up to whole tiles.
     pub const fn vec4s(self, d: usize) -> usize {
         d.div_ceil(self.edge) * self.edge / 4
+    }
+
+    /// vec4s between fours of rows in workgroup memory. Eight neighbours' vec4s are read at once where they are in
+    /// different banks: those of few sides continue in the next slice four banks of vec4s on, and one more.
+    pub const fn padding(self, d: usize) -> usize {
+        let wanted = if d.div_ceil(self.edge) <= 5 { 5 } else { 1 };
+        (8 + wanted - 4 * self.vec4s(d) % 8) % 8
+    }
+
+    /// vec4s of four rows and of what lies between fours.
+    pub const fn four_len(self, d: usize) -> usize {
+        4 * self.vec4s(d) + self.padding(d)
+    }
+
+    /// Slices whose tiles, four columns of them, fit workgroup memory together.
+    pub const fn shares(self, d: usize) -> usize {
+        let shares = self.rows / 4 * d.div_ceil(self.edge) / self.lanes;
+        if shares == 0 { 1 } else { shares }
+    }
+
+    /// Fours of rows that an invocation takes between two barriers.
+    pub const fn turns(self) -> usize {
+        self.rows / Self::UNROLLED / self.slices
+    }
+
+    /// Whether all of them are written out, which spares the moves at a loop's end.
+    pub const fn is_written_out(self) -> bool {
+        self.turns() * Self::UNROLLED * self.tile_len() <= Self::MOST_WRITTEN
     }
 
     /// Numbers of a tile.

@@ -194,7 +194,7 @@ pub(super) fn keys() -> Vec<StageKey> {
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
         let rows = if d <= 32 { 2 } else { 1 };
         keys.push(StageKey::ScoreFull { d, rows });
-        keys.push(StageKey::ScoreProducts { d, edge: 8 });
+        keys.extend([1, 2, 4].map(|components| StageKey::ScoreProducts { d, components }));
         keys.push(StageKey::ScoreDiagonal { d });
         keys.push(StageKey::Responsibilities {
             d,

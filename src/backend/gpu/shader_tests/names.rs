@@ -79,10 +79,16 @@ pub(super) fn name(key: StageKey) -> String {
             format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
         }
         StageKey::ScoreFull { d, .. }
-        | StageKey::ScoreProducts { d, .. }
         | StageKey::ScoreDiagonal { d }
         | StageKey::ScoreTiles { d } => {
             format!("{}-d{d}", key.stem())
+        }
+        StageKey::ScoreProducts { d, components } => {
+            format!("{}-d{d}", key.stem())
+                + &match components {
+                    4 => String::new(),
+                    fewer => format!("-k{fewer}"),
+                }
         }
         StageKey::NormaliseTiles { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")

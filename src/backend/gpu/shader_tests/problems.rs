@@ -59,12 +59,17 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::ScoreFull { d, rows } if d <= Scoring::MOST_UNROLLED => {
             Some(rows * (3 * d + triangle::packed_len(d) + 2))
         }
-        // Four features of some rows by as many coordinates, read by fours, and their means: x - mu, U.
-        StageKey::ScoreProducts { edge, .. } => Some(edge + edge + 1 + 4 * edge + 4 * edge * edge),
-        // Some rows of a square tile, two sides of vec4s read for each.
+        // Twice four features of four rows by sixteen coordinates, read by fours, and their means: x - mu, U.
+        StageKey::ScoreProducts { .. } => Some(2 * (4 + 16 + 1 + 4 * 4 + 4 * 4 * 16)),
+        // Some rows of a square tile, two sides of vec4s read for each. Where all are written out, four features of four
+        // rows beside them: five reads, the mean, roots, S1 and S0, four writes.
         StageKey::Accumulate { d, whitens: false } => {
             let tiling = Tiling::of(d);
-            Some(Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2))
+            let four = Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2);
+            Some(match tiling.is_written_out() {
+                true => tiling.turns() * four + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
+                false => four,
+            })
         }
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
@@ -263,32 +268,38 @@ impl Problem {
                     let tiling = Tiling::of(d);
                     let scores = 4 * n * k;
                     let lanes = k * tiling.groups * tiling.workgroup;
-                    let rows = tiling.slices * Tiling::UNROLLED;
+                    // The hot loop takes four rows of a slice, or where they are written out all between two barriers.
+                    let (rows, trips) = match tiling.is_written_out() {
+                        true => (tiling.rows, 0),
+                        false => (
+                            tiling.slices * Tiling::UNROLLED,
+                            segment_rows.div_ceil(tiling.rows),
+                        ),
+                    };
                     let invocations = n * k / scoring.rows();
-                    // Blocks of coordinates, the last of which has all features; each brings in its columns.
-                    let blocks = 4 * quads(d) / scoring.rows();
+                    // Blocks of sixteen coordinates, each with four fours of features more in the hot loop. They bring in
+                    // columns by eights.
+                    let blocks = quads(d) / 4;
+                    let chunks: usize = (1..=blocks).map(|block| block.div_ceil(2)).sum();
                     let score_step = match scoring {
                         Scoring::Rows(_) => step(score, invocations, samples + scores, (0, 0)),
                         Scoring::Products(_) => step(
                             score,
-                            invocations * blocks * blocks,
+                            invocations * blocks * (blocks - 1),
                             samples + scores,
-                            (invocations, blocks),
+                            (invocations, chunks),
                         ),
                     };
                     vec![
                         score_step,
                         step(normalise, 2 * n * k, 2 * scores, (n, k)),
                         Step {
-                            apart: tiling.slices - 1,
+                            apart: (tiling.slices - 1).div_ceil(tiling.shares(d)),
                             ..step(
                                 accumulate,
                                 n / rows * lanes,
                                 samples + scores + partials,
-                                (
-                                    n.div_ceil(segment_rows) * lanes,
-                                    segment_rows.div_ceil(tiling.rows),
-                                ),
+                                (n.div_ceil(segment_rows) * lanes, trips),
                             )
                         },
                     ]

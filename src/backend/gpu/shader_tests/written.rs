@@ -1,6 +1,6 @@
 //! The texts, as files for other compilers.
 
-use super::super::plan::DeviceLimits;
+use super::super::plan::{DeviceLimits, Tiling};
 use super::super::stage::StageKey;
 use super::names::name;
 use super::problems::{PROBLEMS, Step, minimum};
@@ -43,8 +43,9 @@ fn shaders_are_written_for_other_compilers() {
             "constants": constants,
             "hot": match key {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
-                StageKey::Accumulate { .. }
-                | StageKey::ScoreProducts { .. }
+                // Otherwise all rows between two barriers are written out.
+                StageKey::Accumulate { d, .. } if !Tiling::of(d).is_written_out() => "inner",
+                StageKey::ScoreProducts { .. }
                 | StageKey::AccumulateTiles { .. }
                 | StageKey::ScoreTiles { .. } => "inner",
                 // Otherwise all of a slice is written out.
