@@ -4,7 +4,7 @@
 use super::super::buffers::Pool;
 use super::super::device::Device;
 use super::super::groups;
-use super::super::outcome::{Outcome, fold_totals_and_logs};
+use super::super::outcome::{Outcome, fold_logs_and_totals};
 use super::super::plan::{Groups, Plan, Regime};
 use super::super::recording::{Dispatch, Fold, Recording};
 use super::super::samples::AtHand;
@@ -273,8 +273,8 @@ impl<'a> Sweep<'a> {
     pub fn want(&self, recording: &mut Recording) {
         match &self.totals {
             Some(totals) => {
-                totals.want(recording);
                 self.outcome.want_logs(recording);
+                totals.want(recording);
             }
             None => self.outcome.want_rows(recording),
         }
@@ -285,7 +285,7 @@ impl<'a> Sweep<'a> {
         match (&self.totals, self.owners.first()) {
             (Some(_), Some(&(m, _))) => {
                 let weights = self.owners.iter().map(|owner| owner.1).collect();
-                fold_totals_and_logs(m, weights)
+                fold_logs_and_totals(m, weights)
             }
             _ => self.outcome.fold_rows(self.owners.clone()),
         }
