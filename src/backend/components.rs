@@ -1,5 +1,7 @@
 //! The parameters of a mixture in the form that EM works with: standardised units, inverse factors.
 
+use std::borrow::Cow;
+
 use crate::data::Standardisation;
 use crate::mixture::{CovarianceType, Covariances, Mixture, ModelError, Noise, triangle};
 
@@ -23,7 +25,8 @@ pub struct Components {
     pub weights: Vec<f64>,
     /// D numbers of each mean.
     pub means: Vec<f64>,
-    /// The inverse factors U, each a lower triangle packed by rows (T numbers).
+    /// The inverse factors U, each a lower triangle packed by rows (T numbers), or its diagonal (D numbers) where
+    /// covariances are diagonal or spherical.
     pub factors: Vec<f64>,
     /// What the last component is uniform over, if it is noise.
     pub noise: Option<NoiseBox>,
@@ -65,26 +68,34 @@ fn representable(mut covariance: Vec<f64>, d: usize) -> Vec<f64> {
     covariance
 }
 
+/// Whether a packed triangle holds zeros off the diagonal.
+fn is_diagonal(factor: &[f64], d: usize) -> bool {
+    (0..d).all(|i| (0..i).all(|j| factor[triangle::at(i, j)] == 0.0))
+}
+
 impl Components {
     /// A mixture in standardised units.
     pub fn from_mixture(mixture: &Mixture, map: &Standardisation) -> Self {
         let d = mixture.n_features();
         let mut means = Vec::with_capacity(mixture.means().len());
-        let mut factors = Vec::with_capacity(mixture.len() * triangle::packed_len(d));
         for k in 0..mixture.len() {
             let mut mean = mixture.mean(k).to_vec();
             map.apply(&mut mean);
             means.extend(mean);
-            factors.extend(map.apply_to_factor(&triangle::invert(&mixture.cholesky(k), d)));
         }
-        let components = Self {
-            covariance_type: mixture.covariance_type(),
+        let covariance_type = mixture.covariance_type();
+        let mut components = Self {
+            covariance_type,
             n_features: d,
             weights: mixture.weights().to_vec(),
             means,
-            factors,
+            factors: vec![0.0; mixture.len() * covariance_type.factor_len(d)],
             noise: None,
         };
+        for k in 0..mixture.len() {
+            let factor = triangle::invert(&mixture.cholesky(k), d);
+            components.set_factor(k, &map.apply_to_factor(&factor));
+        }
         match mixture.noise() {
             None => components,
             Some(noise) => {
@@ -100,7 +111,7 @@ impl Components {
         let d = self.n_features;
         self.weights.push(weight);
         self.means.resize(self.means.len() + d, 0.0);
-        let length = self.factors.len() + triangle::packed_len(d);
+        let length = self.factors.len() + self.covariance_type.factor_len(d);
         self.factors.resize(length, 0.0);
         self.noise = Some(space);
         self
@@ -118,7 +129,7 @@ impl Components {
             .flat_map(|mean| map.restore(mean))
             .collect();
         let full = |k: usize| {
-            let l = map.restore_factor(&triangle::invert(self.factor(k), d));
+            let l = map.restore_factor(&triangle::invert(&self.factor(k), d));
             triangle::unpack_symmetric(&representable(triangle::square(&l, d), d), d)
         };
         let all = 0..k;
@@ -158,10 +169,59 @@ impl Components {
         &self.means[k * self.n_features..(k + 1) * self.n_features]
     }
 
-    /// The inverse factor U of component `k`.
-    pub fn factor(&self, k: usize) -> &[f64] {
-        let length = triangle::packed_len(self.n_features);
+    /// The inverse factor U of component `k` as a packed triangle.
+    pub fn factor(&self, k: usize) -> Cow<'_, [f64]> {
+        let kept = self.kept_factor(k);
+        if !self.covariance_type.is_diagonal() {
+            return Cow::Borrowed(kept);
+        }
+        let mut factor = vec![0.0; triangle::packed_len(kept.len())];
+        for (i, u) in kept.iter().enumerate() {
+            factor[triangle::at(i, i)] = *u;
+        }
+        Cow::Owned(factor)
+    }
+
+    /// The numbers of it that are kept.
+    pub fn kept_factor(&self, k: usize) -> &[f64] {
+        let length = self.covariance_type.factor_len(self.n_features);
         &self.factors[k * length..(k + 1) * length]
+    }
+
+    /// Replaces the factor of component `k` by a packed triangle, diagonal where covariances are.
+    pub fn set_factor(&mut self, k: usize, factor: &[f64]) {
+        let length = self.covariance_type.factor_len(self.n_features);
+        let to = &mut self.factors[k * length..(k + 1) * length];
+        if self.covariance_type.is_diagonal() {
+            debug_assert!(is_diagonal(factor, length));
+            (0..length).for_each(|i| to[i] = factor[triangle::at(i, i)]);
+        } else {
+            to.copy_from_slice(factor);
+        }
+    }
+
+    /// U x.
+    pub fn apply_factor(&self, k: usize, x: &[f64]) -> Vec<f64> {
+        let factor = self.kept_factor(k);
+        match self.covariance_type.is_diagonal() {
+            true => factor.iter().zip(x).map(|(u, x)| u * x).collect(),
+            false => triangle::apply(factor, x),
+        }
+    }
+
+    /// U⁻¹ y.
+    pub fn solve_factor(&self, k: usize, y: &[f64]) -> Vec<f64> {
+        let factor = self.kept_factor(k);
+        match self.covariance_type.is_diagonal() {
+            true => factor.iter().zip(y).map(|(u, y)| y / u).collect(),
+            false => triangle::solve(factor, y),
+        }
+    }
+
+    /// The diagonal of U.
+    pub fn diagonal(&self, k: usize) -> impl Iterator<Item = f64> {
+        let (factor, is_diagonal) = (self.kept_factor(k), self.covariance_type.is_diagonal());
+        (0..self.n_features).map(move |i| factor[if is_diagonal { i } else { triangle::at(i, i) }])
     }
 
     /// Per component log weight + log det U − D/2 log 2π: the log of weight × density at the mean.
@@ -176,10 +236,7 @@ impl Components {
                 if let (Some(space), true) = (&self.noise, k == self.gaussians()) {
                     return self.weights[k].ln() + space.log_density;
                 }
-                let factor = self.factor(k);
-                let log_det: f64 = (0..self.n_features)
-                    .map(|i| factor[triangle::at(i, i)].ln())
-                    .sum();
+                let log_det: f64 = self.diagonal(k).map(f64::ln).sum();
                 self.weights[k].ln() + log_det - self.n_features as f64 * half_log_tau
             })
             .collect()
@@ -205,7 +262,7 @@ impl Components {
                 continue;
             }
             let factor = self.factor(k);
-            let l = triangle::invert(factor, d);
+            let l = triangle::invert(&factor, d);
             let reach: Vec<f64> = (0..d)
                 .map(|j| {
                     let row = &l[triangle::at(j, 0)..=triangle::at(j, j)];

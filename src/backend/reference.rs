@@ -1,5 +1,6 @@
 //! The yardstick: plain f64 loops, one thread, no SIMD. Reads like the formulas and stays slow on purpose.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{
@@ -32,7 +33,7 @@ impl<'a> Reference<'a> {
             }
             self.samples.copy_row(i, &mut row);
             self.map.apply(&mut row);
-            let (log_density, log_largest) = evaluation.evaluate(components, &row);
+            let (log_density, log_largest) = evaluation.evaluate(&row);
             sums.log_likelihood += weight * log_density;
             sums.log_largest += weight * log_largest;
             sums.weight += weight;
@@ -50,15 +51,21 @@ impl<'a> Reference<'a> {
 }
 
 /// Whitened coordinates and responsibilities of one row.
-struct Evaluation {
+struct Evaluation<'a> {
+    components: &'a Components,
+    factors: Vec<Cow<'a, [f64]>>,
     log_constants: Vec<f64>,
     whitened: Vec<f64>,
     responsibilities: Vec<f64>,
 }
 
-impl Evaluation {
-    fn new(components: &Components) -> Self {
+impl<'a> Evaluation<'a> {
+    fn new(components: &'a Components) -> Self {
         Self {
+            components,
+            factors: (0..components.len())
+                .map(|k| components.factor(k))
+                .collect(),
             log_constants: components.log_constants(),
             whitened: vec![0.0; components.len() * components.n_features],
             responsibilities: vec![0.0; components.len()],
@@ -66,10 +73,11 @@ impl Evaluation {
     }
 
     /// Log density and log of the largest responsibility of a row in standardised units.
-    fn evaluate(&mut self, components: &Components, row: &[f64]) -> (f64, f64) {
+    fn evaluate(&mut self, row: &[f64]) -> (f64, f64) {
+        let components = self.components;
         let d = components.n_features;
         for k in 0..components.len() {
-            let (mean, factor) = (components.mean(k), components.factor(k));
+            let (mean, factor) = (components.mean(k), &self.factors[k]);
             let mut squares = 0.0;
             for i in 0..d {
                 let mut y = 0.0;
@@ -149,7 +157,7 @@ impl Backend for Reference<'_> {
         for (n, i) in rows.enumerate() {
             self.samples.copy_row(i, &mut row);
             self.map.apply(&mut row);
-            log_densities[n] = evaluation.evaluate(components, &row).0;
+            log_densities[n] = evaluation.evaluate(&row).0;
             responsibilities[n * k..(n + 1) * k].copy_from_slice(&evaluation.responsibilities);
         }
         Ok(())

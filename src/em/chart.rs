@@ -131,7 +131,7 @@ impl Chart {
         }
         Self {
             inverse_factors: (0..layout.gaussians)
-                .map(|k| triangle::invert(anchor.factor(k), d))
+                .map(|k| triangle::invert(&anchor.factor(k), d))
                 .collect(),
             scales,
             anchor: anchor.clone(),
@@ -150,7 +150,7 @@ impl Chart {
     /// H = U U₀⁻¹ of component `k`.
     fn relative_factor(&self, components: &Components, k: usize) -> Vec<f64> {
         triangle::multiply(
-            components.factor(k),
+            &components.factor(k),
             &self.inverse_factors[k],
             components.n_features,
         )
@@ -176,8 +176,7 @@ impl Chart {
                 .zip(self.anchor.mean(k))
                 .map(|(a, b)| a - b)
                 .collect();
-            z[first + 1..=first + d]
-                .copy_from_slice(&triangle::apply(self.anchor.factor(k), &away));
+            z[first + 1..=first + d].copy_from_slice(&self.anchor.apply_factor(k, &away));
             let shape = layout.shape_of(k);
             match layout.covariance_type {
                 CovarianceType::Full | CovarianceType::Tied => {
@@ -189,13 +188,13 @@ impl Chart {
                     });
                 }
                 CovarianceType::Diag => {
-                    for i in 0..d {
-                        let at = triangle::at(i, i);
-                        z[shape + i] = (components.factor(k)[at] / self.anchor.factor(k)[at]).ln();
+                    let pairs = components.diagonal(k).zip(self.anchor.diagonal(k));
+                    for (z, (u, anchor)) in z[shape..].iter_mut().zip(pairs) {
+                        *z = (u / anchor).ln();
                     }
                 }
                 CovarianceType::Spherical => {
-                    z[shape] = (components.factor(k)[0] / self.anchor.factor(k)[0]).ln();
+                    z[shape] = (components.kept_factor(k)[0] / self.anchor.kept_factor(k)[0]).ln();
                 }
             }
         }
@@ -235,9 +234,8 @@ impl Chart {
                     (0..d).for_each(|i| relative[triangle::at(i, i)] = z[shape].exp());
                 }
             }
-            let length = relative.len();
-            let factor = triangle::multiply(&relative, self.anchor.factor(k), d);
-            components.factors[k * length..(k + 1) * length].copy_from_slice(&factor);
+            let factor = triangle::multiply(&relative, &self.anchor.factor(k), d);
+            components.set_factor(k, &factor);
         }
         let sum: f64 = components.weights.iter().sum();
         components.weights.iter_mut().for_each(|w| *w /= sum);

@@ -137,18 +137,18 @@ impl Start {
 /// Standard Gaussians: statistics in their whitened coordinates are plain moments.
 fn standard(options: &Options, d: usize) -> Components {
     let k = options.n_components;
-    let mut identity = vec![0.0; triangle::packed_len(d)];
-    for i in 0..d {
-        identity[triangle::at(i, i)] = 1.0;
-    }
-    Components {
-        covariance_type: options.covariance_type,
+    let covariance_type = options.covariance_type;
+    let mut components = Components {
+        covariance_type,
         n_features: d,
         weights: vec![1.0 / k as f64; k],
         means: vec![0.0; k * d],
-        factors: identity.repeat(k),
+        factors: vec![0.0; k * covariance_type.factor_len(d)],
         noise: None,
-    }
+    };
+    let identity = triangle::identity(d);
+    (0..k).for_each(|k| components.set_factor(k, &identity));
+    components
 }
 
 fn from_moments(moments: &Statistics, options: &Options) -> Start {

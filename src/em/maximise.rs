@@ -88,12 +88,12 @@ impl Maximisation {
 
     /// Whether no covariance is below the floor.
     pub(super) fn is_sound(&self, components: &Components) -> bool {
-        distinct(components).all(|k| !self.floor.is_below(components.factor(k)))
+        distinct(components).all(|k| !self.floor.is_below(&components.factor(k)))
     }
 
     /// The components whose covariance is at the floor.
     pub(super) fn floored(&self, components: &Components) -> impl Iterator<Item = usize> {
-        distinct(components).filter(|&k| self.floor.is_reached(components.factor(k)))
+        distinct(components).filter(|&k| self.floor.is_reached(&components.factor(k)))
     }
 
     /// Goes on from repairs that were done before.
@@ -155,7 +155,6 @@ impl Maximisation {
         events: &mut Vec<Event>,
     ) -> Update {
         let d = old.n_features;
-        let length = triangle::packed_len(d);
         let mut components = old.clone();
         components.weights.clone_from(&weights);
         let before = events.len();
@@ -191,14 +190,15 @@ impl Maximisation {
                 }
                 continue;
             };
-            let new_mean: Vec<f64> = triangle::solve(old.factor(k), &step.mean)
+            let new_mean: Vec<f64> = old
+                .solve_factor(k, &step.mean)
                 .iter()
                 .zip(old.mean(k))
                 .map(|(m, mean)| mean + m)
                 .collect();
             if let (true, Some(factor)) = (tied, &shared) {
                 components.means[k * d..(k + 1) * d].copy_from_slice(&new_mean);
-                components.factors[k * length..(k + 1) * length].copy_from_slice(factor);
+                components.set_factor(k, factor);
                 continue;
             }
             if frozen {
@@ -207,7 +207,7 @@ impl Maximisation {
             }
             let plain = triangle::cholesky(&step.covariance, d)
                 .ok()
-                .map(|g| triangle::solve_triangle(&g, old.factor(k), d))
+                .map(|g| triangle::solve_triangle(&g, &old.factor(k), d))
                 .filter(|u| u.iter().all(|x| x.is_finite()));
             let factor = match plain {
                 Some(factor) if self.parity || !self.floor.is_below(&factor) => Some(factor),
@@ -224,17 +224,17 @@ impl Maximisation {
                         event(EventKind::Floored, floored_reason(first, repairs.settled));
                     }
                     at_floor = true;
-                    let raised = self.floor.raise(&step.covariance, old.factor(k));
+                    let raised = self.floor.raise(&step.covariance, &old.factor(k));
                     raised.map(|g| {
                         step.covariance = triangle::square(&g, d);
-                        triangle::solve_triangle(&g, old.factor(k), d)
+                        triangle::solve_triangle(&g, &old.factor(k), d)
                     })
                 }
             };
             match factor {
                 Some(factor) => {
                     components.means[k * d..(k + 1) * d].copy_from_slice(&new_mean);
-                    components.factors[k * length..(k + 1) * length].copy_from_slice(&factor);
+                    components.set_factor(k, &factor);
                     shared = Some(factor);
                 }
                 None if !self.repairs[k].settled => {

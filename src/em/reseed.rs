@@ -34,7 +34,6 @@ pub(super) fn reseed(
     events: &mut Vec<Event>,
 ) -> Result<(), FitError> {
     let (k, d) = (components.len(), components.n_features);
-    let length = triangle::packed_len(d);
     let worst = worst_rows(engine, mask, evaluated, iteration)?;
     let samples = engine.samples();
     let average = average_factor(components, which);
@@ -45,7 +44,7 @@ pub(super) fn reseed(
         samples.copy_row(i, &mut row);
         map.apply(&mut row);
         components.means[component * d..(component + 1) * d].copy_from_slice(&row);
-        components.factors[component * length..(component + 1) * length].copy_from_slice(&average);
+        components.set_factor(component, &average);
         components.weights[component] = 0.0;
         events.push(Event {
             iteration,
@@ -123,7 +122,7 @@ fn average_factor(components: &Components, leave_out: &[usize]) -> Vec<f64> {
     let mut total = 0.0;
     for k in (0..components.gaussians()).filter(|k| !leave_out.contains(k)) {
         let weight = components.weights[k];
-        let covariance = triangle::square(&triangle::invert(components.factor(k), d), d);
+        let covariance = triangle::square(&triangle::invert(&components.factor(k), d), d);
         total += weight;
         sum.iter_mut()
             .zip(covariance)
@@ -131,9 +130,5 @@ fn average_factor(components: &Components, leave_out: &[usize]) -> Vec<f64> {
     }
     sum.iter_mut().for_each(|s| *s /= total);
     let factor = triangle::cholesky(&sum, d).map(|l| triangle::invert(&l, d));
-    factor.unwrap_or_else(|_| {
-        let mut identity = vec![0.0; triangle::packed_len(d)];
-        (0..d).for_each(|i| identity[triangle::at(i, i)] = 1.0);
-        identity
-    })
+    factor.unwrap_or_else(|_| triangle::identity(d))
 }

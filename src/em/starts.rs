@@ -16,7 +16,6 @@ use super::options::Options;
 use super::run::{self, Run};
 use crate::backend::Components;
 use crate::data::{Samples, Standardisation};
-use crate::mixture::triangle;
 
 /// Starts whose log-likelihoods differ by no more than this many tolerances found the same maximum.
 const SAME: f64 = 10.0;
@@ -178,14 +177,14 @@ fn are_beside(ones: &Components, others: &Components) -> bool {
     let pair = |a: usize, b: usize| {
         let apart = ones.mean(a).iter().zip(others.mean(b));
         let apart: Vec<f64> = apart.map(|(x, y)| y - x).collect();
-        let factors = ones.factor(a).iter().zip(others.factor(b));
+        let factors = ones.kept_factor(a).iter().zip(others.kept_factor(b));
         let (mut turned, mut size) = (0.0, 0.0);
         for (x, y) in factors {
             turned += (x - y) * (x - y);
             size += x * x;
         }
         let near = BESIDE * BESIDE;
-        square(&triangle::apply(ones.factor(a), &apart)) <= near * apart.len() as f64
+        square(&ones.apply_factor(a, &apart)) <= near * apart.len() as f64
             && turned <= near * size
             && (ones.weights[a] - others.weights[b]).abs() <= BESIDE * ones.weights[a]
     };
@@ -270,7 +269,7 @@ mod tests {
         assert!(are_beside(&double, &double));
         let single = double.clone();
         double.means.copy_within(0..3, 3);
-        double.factors.copy_within(0..6, 6);
+        double.factors.copy_within(0..3, 3);
         double.weights[1] = double.weights[0];
         assert!(!are_beside(&double, &single) && !are_beside(&single, &double));
     }

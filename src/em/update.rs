@@ -85,13 +85,13 @@ pub(super) fn steps(
     for (k, step) in steps.iter_mut().enumerate() {
         let Some(step) = step else { continue };
         if let Some(ridge) = &rules.ridge {
-            let seen = triangle::multiply(components.factor(k), ridge, d);
+            let seen = triangle::multiply(&components.factor(k), ridge, d);
             for (c, r) in step.covariance.iter_mut().zip(triangle::square(&seen, d)) {
                 *c += r;
             }
         }
         if rules.freeze.covariance(k) {
-            step.covariance = identity(d);
+            step.covariance = triangle::identity(d);
         }
     }
     steps
@@ -141,12 +141,12 @@ struct Seen {
 
 impl Seen {
     fn by(components: &Components, k: usize, prior: &Prior) -> Self {
-        let (d, factor) = (components.n_features, components.factor(k));
+        let d = components.n_features;
         let negative: Vec<f64> = components.mean(k).iter().map(|m| -m).collect();
         Self {
             kappa: prior.kappa,
-            mean: triangle::apply(factor, &negative),
-            scale: triangle::congruent(factor, &prior.scale, d),
+            mean: components.apply_factor(k, &negative),
+            scale: triangle::congruent(&components.factor(k), &prior.scale, d),
         }
     }
 
@@ -203,7 +203,7 @@ fn pool(
     let mut divisor = total;
     if let Some(prior) = &rules.prior {
         // All components have the same factor.
-        let scale = triangle::congruent(components.factor(0), &prior.scale, d);
+        let scale = triangle::congruent(&components.factor(0), &prior.scale, d);
         pooled.iter_mut().zip(&scale).for_each(|(p, s)| *p += s);
         divisor = Prior::divisor(CovarianceType::Tied, total, steps.len(), d);
     }
@@ -211,12 +211,6 @@ fn pool(
     for step in steps.iter_mut().flatten() {
         step.covariance.clone_from(&pooled);
     }
-}
-
-fn identity(d: usize) -> Vec<f64> {
-    let mut identity = vec![0.0; triangle::packed_len(d)];
-    (0..d).for_each(|a| identity[triangle::at(a, a)] = 1.0);
-    identity
 }
 
 /// How long the step is, in nats: Σ w (‖m‖² + ½‖C − I‖²) + Σ (w⁺ − w)²/w, twice the gain to first order
@@ -269,7 +263,10 @@ mod tests {
             n_features: 2,
             weights: vec![1.0],
             means: vec![0.0, 0.0],
-            factors: vec![1.0, 0.0, 1.0],
+            factors: match covariance_type.is_diagonal() {
+                true => vec![1.0, 1.0],
+                false => vec![1.0, 0.0, 1.0],
+            },
             noise: None,
         }
     }

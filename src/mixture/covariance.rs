@@ -23,6 +23,20 @@ pub enum CovarianceType {
 }
 
 impl CovarianceType {
+    /// Whether covariances, and so their factors, are diagonal.
+    pub const fn is_diagonal(self) -> bool {
+        matches!(self, Self::Diag | Self::Spherical)
+    }
+
+    /// The numbers of a D × D factor: a packed triangle, or its diagonal where it holds nothing else.
+    pub const fn factor_len(self, d: usize) -> usize {
+        if self.is_diagonal() {
+            d
+        } else {
+            triangle::packed_len(d)
+        }
+    }
+
     /// P: free parameters of K components over D features.
     pub fn n_parameters(self, k: usize, d: usize) -> usize {
         let triangle = triangle::packed_len(d);

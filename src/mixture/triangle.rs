@@ -53,6 +53,13 @@ pub fn cholesky(a: &[f64], d: usize) -> Result<Vec<f64>, NotPositiveDefinite> {
     Ok(l)
 }
 
+/// The identity as a packed lower triangle.
+pub fn identity(d: usize) -> Vec<f64> {
+    let mut identity = vec![0.0; packed_len(d)];
+    (0..d).for_each(|i| identity[at(i, i)] = 1.0);
+    identity
+}
+
 /// The inverse of a packed lower triangle with a diagonal free of zeros.
 pub fn invert(l: &[f64], d: usize) -> Vec<f64> {
     let mut inverse = vec![0.0; packed_len(d)];

@@ -8,7 +8,7 @@ use wgmm::backend::gpu::{Device, Options, Selection, adapters};
 use wgmm::backend::{Components, Precision};
 use wgmm::data::{Samples, Standardisation};
 use wgmm::em::{DeviceChoice, Init, Options as FitOptions};
-use wgmm::mixture::{CovarianceType, Covariances, Mixture, triangle};
+use wgmm::mixture::{CovarianceType, Covariances, Mixture};
 
 /// A device of its own, opened with `options`.
 pub fn open(options: Options) -> Device {
@@ -95,10 +95,6 @@ pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Compon
     let mut random = ChaCha8Rng::seed_from_u64((100 * d + k) as u64);
     let weights: Vec<f64> = (0..k).map(|_| random.random::<f64>() + 0.1).collect();
     let total: f64 = weights.iter().sum();
-    let is_diagonal = matches!(
-        covariance_type,
-        CovarianceType::Diag | CovarianceType::Spherical
-    );
     let mut components = Components {
         noise: None,
         covariance_type,
@@ -109,13 +105,12 @@ pub fn components(d: usize, k: usize, covariance_type: CovarianceType) -> Compon
             .collect(),
         factors: (0..k)
             .flat_map(|_| {
-                let mut factor = vec![0.0; triangle::packed_len(d)];
+                let mut factor = Vec::new();
                 for i in 0..d {
-                    for j in (0..i).filter(|_| !is_diagonal) {
-                        factor[triangle::at(i, j)] =
-                            (random.random::<f64>() - 0.5) / (d as f64).sqrt();
+                    for _ in (0..i).filter(|_| !covariance_type.is_diagonal()) {
+                        factor.push((random.random::<f64>() - 0.5) / (d as f64).sqrt());
                     }
-                    factor[triangle::at(i, i)] = 0.7 + random.random::<f64>();
+                    factor.push(0.7 + random.random::<f64>());
                 }
                 factor
             })

@@ -341,15 +341,15 @@ mod tests {
 
     /// K components whose means lie up to `reach` from the origin.
     fn components(covariance_type: CovarianceType, k: usize, d: usize, reach: f64) -> Components {
-        let triangle = |component: usize| {
+        let factor = |component: usize| {
             (0..d).flat_map(move |i| {
-                (0..=i).map(move |j| match covariance_type {
-                    CovarianceType::Spherical if i == j => 1.0 + number(component),
-                    CovarianceType::Diag if i == j => 1.0 + number(component * d + i),
+                let first = if covariance_type.is_diagonal() { i } else { 0 };
+                (first..=i).map(move |j| match covariance_type {
+                    CovarianceType::Spherical => 1.0 + number(component),
+                    CovarianceType::Diag => 1.0 + number(component * d + i),
                     CovarianceType::Full | CovarianceType::Tied => {
                         f64::from(u8::from(i == j)) + 0.3 * number(component * d * d + i * d + j)
                     }
-                    _ => 0.0,
                 })
             })
         };
@@ -364,7 +364,7 @@ mod tests {
             means: (0..k * d)
                 .map(|i| reach * (2.0 * number(i) - 1.0))
                 .collect(),
-            factors: (0..k).flat_map(|c| triangle(own(c))).collect(),
+            factors: (0..k).flat_map(|c| factor(own(c))).collect(),
             noise: None,
         };
         components.round_to(Precision::F32);

@@ -86,7 +86,7 @@ impl<T: Real> Prepared<T> {
                     }
                 })
                 .collect();
-            let whitened = triangle::apply(components.factor(component), &left);
+            let whitened = components.apply_factor(component, &left);
             exact.extend(whitened.into_iter().map(|y| -y));
         }
         let biases: Vec<T> = exact.iter().map(|b| T::from_f64(*b)).collect();
@@ -111,7 +111,7 @@ impl<T: Real> Prepared<T> {
             zeros: vec![T::from_f64(0.0); d],
             shifts,
             factors: (0..if shape == Shape::Tied { 1 } else { k })
-                .flat_map(|k| in_order_of_use(components.factor(k), d, shape))
+                .flat_map(|k| in_order_of_use(components.kept_factor(k), d, shape))
                 .map(|u| {
                     if u.abs() < T::NEGLIGIBLE {
                         T::from_f64(0.0)
@@ -220,13 +220,17 @@ impl<T: Real> Prepared<T> {
 /// The largest Σ |U_ij| |μ_j| of any coordinate.
 fn spread(components: &Components) -> f64 {
     let d = components.n_features;
-    let rows = (0..components.len()).flat_map(|k| (0..d).map(move |i| (k, i)));
-    rows.map(|(k, i)| {
-        let row = &components.factor(k)[triangle::at(i, 0)..=triangle::at(i, i)];
-        let terms = row.iter().zip(components.mean(k));
-        terms.map(|(u, m)| (u * m).abs()).sum::<f64>()
-    })
-    .fold(0.0, f64::max)
+    let of = |k: usize| {
+        let (factor, mean) = (components.factor(k), components.mean(k));
+        let row = |i: usize| {
+            let terms = factor[triangle::at(i, 0)..=triangle::at(i, i)]
+                .iter()
+                .zip(mean);
+            terms.map(|(u, m)| (u * m).abs()).sum::<f64>()
+        };
+        (0..d).map(row).fold(0.0, f64::max)
+    };
+    (0..components.len()).map(of).fold(0.0, f64::max)
 }
 
 fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
@@ -252,7 +256,7 @@ fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
         return Shape::Fused { ahead };
     }
     // A noise component has a factor of its own.
-    let one_factor = (1..k).all(|other| components.factor(other) == components.factor(0));
+    let one_factor = (1..k).all(|other| components.kept_factor(other) == components.kept_factor(0));
     if components.covariance_type == CovarianceType::Tied && one_factor && !centred {
         Shape::Tied
     } else {
@@ -267,11 +271,10 @@ pub(super) fn row_blocks(d: usize, most: usize) -> impl Iterator<Item = (usize, 
     (0..blocks).map(move |b| (start(b), start(b + 1) - start(b)))
 }
 
-/// A packed triangle in the order in which a shape reads it.
+/// A factor in the order in which a shape reads it.
 fn in_order_of_use(factor: &[f64], d: usize, shape: Shape) -> Vec<f64> {
     match shape {
-        Shape::Fused { .. } => factor.to_vec(),
-        Shape::Diagonal => (0..d).map(|i| factor[triangle::at(i, i)]).collect(),
+        Shape::Fused { .. } | Shape::Diagonal => factor.to_vec(),
         // Per block of rows, column by column.
         Shape::Tiled | Shape::Tied => row_blocks(d, WHITENED_ROWS)
             .flat_map(|(start, rows)| {

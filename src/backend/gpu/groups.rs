@@ -17,7 +17,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::{Outcome, fold_totals_and_logs};
+use super::outcome::{Outcome, fold_logs_and_totals};
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
 use super::recording::{Dispatch, Recording, Submission};
@@ -57,7 +57,8 @@ pub(super) fn record(
 ) -> Result<(), BackendError> {
     let sent = Sent::new((submission.device, submission.pool), groups, parameters)?;
     let most = plan.blocks_per_submission;
-    for group in samples.groups(most, choose) {
+    let groups_of_blocks = samples.groups(most, choose);
+    for (at, group) in groups_of_blocks.iter().enumerate() {
         submission.make_room(group.len() as f64 / most as f64)?;
         let (device, pool) = (submission.device, &mut *submission.pool);
         let outcome = outcome((device, pool), samples, plan, [group.len(); 2])?;
@@ -70,10 +71,13 @@ pub(super) fn record(
         let order: Vec<u32> = (0..group.len() as u32).collect();
         let add = totals.add((device, pool), &outcome.partials, &order)?;
         recording.dispatches.push(add);
-        totals.want(&mut recording);
         outcome.want_logs(&mut recording);
+        // They go on from group to group.
+        if at + 1 == groups_of_blocks.len() {
+            totals.want(&mut recording);
+        }
         let weights = group.iter().map(|&b| samples.block_weights[b]).collect();
-        submission.record(recording, fold_totals_and_logs(m, weights));
+        submission.record(recording, fold_logs_and_totals(m, weights));
     }
     Ok(())
 }

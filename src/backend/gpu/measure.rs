@@ -188,16 +188,16 @@ pub(super) fn problem(
     let spread = |i: usize| (i * 7919 % 10_007) as f64 / 2918.0 - 1.715;
     let samples = Samples::new((0..rows * d).map(spread).collect::<Vec<f64>>(), d)
         .map_err(|error| device.failed("measuring", error))?;
-    let mut factor = vec![0.0; triangle::packed_len(d)];
-    (0..d).for_each(|i| factor[triangle::at(i, i)] = 1.0);
     let mut components = Components {
         noise: None,
         covariance_type,
         n_features: d,
         weights: vec![1.0 / k as f64; k],
         means: (0..k * d).map(|i| 0.3 * spread(31 * i)).collect(),
-        factors: factor.repeat(k),
+        factors: vec![0.0; k * shape.factor_len()],
     };
+    let identity = triangle::identity(d);
+    (0..k).for_each(|k| components.set_factor(k, &identity));
     components.round_to(Precision::F32);
     Ok((samples, components))
 }

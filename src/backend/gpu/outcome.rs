@@ -82,15 +82,18 @@ pub(super) fn fold_totals<'a>(owners: Vec<(usize, Vec<f64>)>) -> Fold<'a> {
     })
 }
 
-/// Takes the totals of model `m`, so far, then pairs of logarithms of the blocks added last, of these weights.
-pub(super) fn fold_totals_and_logs<'a>(m: usize, weights: Vec<f64>) -> Fold<'a> {
+/// Takes pairs of logarithms of the blocks of model `m` added last, of these weights, then its totals so far, where
+/// they were asked for.
+pub(super) fn fold_logs_and_totals<'a>(m: usize, weights: Vec<f64>) -> Fold<'a> {
     Box::new(move |results: &[Vec<f32>], all: &mut [Sums]| {
         let sums = &mut all[m];
-        sums.components = totals::read(&results[0]).collect();
         // Every workgroup writes its pair, 0 where it has no rows.
-        for pair in results[1].chunks_exact(2) {
+        for pair in results[0].chunks_exact(2) {
             sums.tops += f64::from(pair[0]);
             sums.logs += f64::from(pair[1]);
+        }
+        if let Some(totals) = results.get(1) {
+            sums.components = totals::read(totals).collect();
         }
         sums.add_weights(&weights);
     })

@@ -46,7 +46,6 @@ impl<'a> Parameters<'a> {
             .map(|c| ((c - reference) * std::f64::consts::LOG2_E) as f32)
             .collect();
         let shape = Shape::of(components);
-        debug_assert!(!shape.is_diagonal() || has_diagonal_factors(components));
         let whitened = match shape.is_diagonal() {
             true => vec![],
             // Components of weight 0 have nothing to whiten.
@@ -127,7 +126,7 @@ impl<'a> Parameters<'a> {
             .zip(&high)
             .map(|(m, h)| m - f64::from(*h))
             .collect();
-        let remainder = triangle::apply(self.components.factor(k), &rest);
+        let remainder = self.components.apply_factor(k, &rest);
         (high, remainder.into_iter().map(|e| e as f32).collect())
     }
 
@@ -136,12 +135,8 @@ impl<'a> Parameters<'a> {
         if let Some(made) = self.made(k, self.shape.d, self.shape.factor_len()) {
             return made;
         }
-        let factor = self.components.factor(k);
-        if self.shape.is_diagonal() {
-            diagonal(factor, self.shape.d).map(|u| u as f32).collect()
-        } else {
-            factor.iter().map(|&u| u as f32).collect()
-        }
+        let factor = self.components.kept_factor(k);
+        factor.iter().map(|&u| u as f32).collect()
     }
 
     /// For `statistics_registers`: per component mean, factor, remainder, constant; padded to whole vec4s.
@@ -314,7 +309,7 @@ fn growth(components: &Components, k: usize) -> f64 {
         return 0.0;
     }
     let u = components.factor(k);
-    let l = triangle::invert(u, d);
+    let l = triangle::invert(&u, d);
     let variance = |i: usize| (0..=i).map(|j| l[triangle::at(i, j)].powi(2)).sum::<f64>();
     let variances: Vec<f64> = (0..d).map(variance).collect();
     let row = |a: usize| {
@@ -323,17 +318,4 @@ fn growth(components: &Components, k: usize) -> f64 {
             .sum()
     };
     (0..d).map(row).fold(0.0, f64::max)
-}
-
-fn diagonal(factor: &[f64], d: usize) -> impl Iterator<Item = f64> {
-    (0..d).map(|i| factor[triangle::at(i, i)])
-}
-
-/// Whether the triangles of all factors hold zeros off the diagonal, as diagonal and spherical ones must.
-fn has_diagonal_factors(components: &Components) -> bool {
-    let d = components.n_features;
-    (0..components.len()).all(|k| {
-        let factor = components.factor(k);
-        (0..d).all(|i| (0..i).all(|j| factor[triangle::at(i, j)] == 0.0))
-    })
 }

@@ -38,21 +38,14 @@ impl Shape {
         Self { k, ..self }
     }
 
-    /// Whether factors are diagonal: off the diagonal their triangles hold zeros, which nobody reads.
+    /// Whether factors are diagonal.
     pub const fn is_diagonal(self) -> bool {
-        matches!(
-            self.covariance_type,
-            CovarianceType::Diag | CovarianceType::Spherical
-        )
+        self.covariance_type.is_diagonal()
     }
 
     /// Numbers of a component's factor.
     pub const fn factor_len(self) -> usize {
-        if self.is_diagonal() {
-            self.d
-        } else {
-            triangle::packed_len(self.d)
-        }
+        self.covariance_type.factor_len(self.d)
     }
 
     /// Numbers of row `i` of a factor.

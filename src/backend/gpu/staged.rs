@@ -28,7 +28,7 @@ use bytemuck::{Pod, Zeroable};
 use super::Counters;
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::{Outcome, fold_totals_and_logs};
+use super::outcome::{Outcome, fold_logs_and_totals};
 use super::parameters::Parameters;
 use super::plan::{Plan, Regime, SEGMENTS, Scoring, Tiles, Tiling};
 use super::recording::{Dispatch, Recording, Submission};
@@ -124,7 +124,8 @@ impl<'a> Staged<'a> {
         let most = self.plan.blocks_per_submission;
         let tiled = Self::send((submission.device, submission.pool), parameters)?;
         let model = (parameters.shape, &tiled, parameters.whitens());
-        for group in self.samples.groups(most, choose) {
+        let groups_of_blocks = self.samples.groups(most, choose);
+        for (at, group) in groups_of_blocks.iter().enumerate() {
             submission.make_room(group.len() as f64 / most as f64)?;
             let (device, pool) = (submission.device, &mut *submission.pool);
             let segments = group.iter().map(|&b| self.segments(b)).sum();
@@ -137,13 +138,16 @@ impl<'a> Staged<'a> {
             let order: Vec<u32> = (0..group.len() as u32).collect();
             let add = totals.add((device, pool), &outcome.partials, &order)?;
             recording.dispatches.push(add);
-            totals.want(&mut recording);
             outcome.want_logs(&mut recording);
+            // They go on from group to group.
+            if at + 1 == groups_of_blocks.len() {
+                totals.want(&mut recording);
+            }
             let weights = group
                 .iter()
                 .map(|&b| self.samples.block_weights[b])
                 .collect();
-            submission.record(recording, fold_totals_and_logs(m, weights));
+            submission.record(recording, fold_logs_and_totals(m, weights));
         }
         Ok(())
     }

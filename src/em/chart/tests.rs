@@ -26,16 +26,12 @@ pub(in super::super) fn components(
     for component in 0..k {
         for i in 0..d {
             for j in 0..=i {
-                let first =
-                    factors.len() - component * triangle::packed_len(d) - triangle::at(i, 0) == 0;
                 factors.push(match covariance_type {
                     CovarianceType::Tied if component > 0 => factors[triangle::at(i, j)],
-                    CovarianceType::Spherical if i > 0 && i == j => {
-                        factors[component * triangle::packed_len(d)]
-                    }
-                    CovarianceType::Diag | CovarianceType::Spherical if i != j => 0.0,
+                    CovarianceType::Spherical if i > 0 && i == j => factors[component * d],
+                    CovarianceType::Diag | CovarianceType::Spherical if i != j => continue,
                     _ if i == j => 1.2 + random(0.8),
-                    _ if first => random(0.6),
+                    _ if j == 0 => random(0.6),
                     _ => random(0.9),
                 });
             }

@@ -56,14 +56,14 @@ fn errors(before: &Components, step: &EmStep, statistics: &Statistics) -> [f64; 
             .iter()
             .map(|s1| s1 / statistics.s0[k])
             .collect();
-        let moved = triangle::solve(before.factor(k), &m);
+        let moved = before.solve_factor(k, &m);
         let off: Vec<f64> = (0..d)
             .map(|i| after.mean(k)[i] - before.mean(k)[i] - moved[i])
             .collect();
-        let seen = triangle::apply(after.factor(k), &off);
+        let seen = after.apply_factor(k, &off);
         errors[1] = seen.iter().fold(errors[1], |worst, x| worst.max(x.abs()));
         // U' U^-1 C U^-T U'^T is the identity.
-        let back = triangle::multiply(after.factor(k), &triangle::invert(before.factor(k), d), d);
+        let back = triangle::multiply(&after.factor(k), &triangle::invert(&before.factor(k), d), d);
         let seen = triangle::congruent(&back, &covariance(statistics, k, before.gaussians()), d);
         for a in 0..d {
             for b in 0..=a {

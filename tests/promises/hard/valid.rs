@@ -64,7 +64,7 @@ fn numbers(found: &Fit) -> Result<(), String> {
 fn floor(found: &Fit, map: &Standardisation, components: &Components) -> Result<(), String> {
     let d = components.n_features;
     for k in 0..components.len() {
-        let seen = triangle::multiply(components.factor(k), &map.floor_factor(), d);
+        let seen = triangle::multiply(&components.factor(k), &map.floor_factor(), d);
         let square = triangle::unpack_symmetric(&triangle::square(&seen, d), d);
         let share = SymmetricEigen::new(DMatrix::from_row_slice(d, d, &square))
             .eigenvalues

@@ -1,9 +1,13 @@
 //! Diagonal and spherical mixtures of many components, as products of matrices.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::super::plan::Tiles;
 use super::{PARTS, POWERS, fill, named, staged};
+
+/// Octets that an invocation of `normalise_tiles` reads at once: enough bytes under way, and few enough registers.
+const OCTETS_AT_ONCE: usize = 8;
 
 /// The text of `score_tiles` for D features.
 pub(in super::super) fn score_tiles(d: usize) -> String {
@@ -63,8 +67,44 @@ pub(in super::super) fn score_tiles(d: usize) -> String {
 
 /// The text of `normalise_tiles` for D features.
 pub(in super::super) fn normalise_tiles(d: usize) -> String {
-    let text = staged(include_str!("../../../../shaders/normalise_tiles.wgsl"), d);
-    text.replacen("@group(0)", &format!("{POWERS}\n@group(0)"), 1)
+    let [mut scores, mut powers] = [const { String::new() }; 2];
+    for n in 0..OCTETS_AT_ONCE {
+        let octet = format!("o + {}u", 2 * n);
+        line!(
+            scores,
+            "let q{n} = select(vec4(LOWEST), scores[first + min({octet}, octets - 1u) * stride], {octet} < octets);"
+        );
+        line!(powers, "let p{n} = powers(q{n} - largest);");
+    }
+    line!(
+        scores,
+        "let tops = {};",
+        tree("max(", ", ", "q", 0..OCTETS_AT_ONCE)
+    );
+    line!(
+        powers,
+        "let run = {};",
+        tree("(", " + ", "p", 0..OCTETS_AT_ONCE)
+    );
+    let text = fill(
+        include_str!("../../../../shaders/normalise_tiles.wgsl"),
+        &[("scores", &scores), ("powers", &powers)],
+    );
+    let constants = format!(
+        "// Octets that an invocation reads at once.\nconst UNROLLED: u32 = {OCTETS_AT_ONCE}u;\n\n{POWERS}"
+    );
+    staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// Some numbered values put together in pairs, and pairs of them.
+fn tree(open: &str, between: &str, name: &str, numbers: Range<usize>) -> String {
+    if numbers.len() == 1 {
+        return format!("{name}{}", numbers.start);
+    }
+    let middle = numbers.start + numbers.len() / 2;
+    let [left, right] =
+        [numbers.start..middle, middle..numbers.end].map(|half| tree(open, between, name, half));
+    format!("{open}{left}{between}{right})")
 }
 
 /// The text of `accumulate_tiles` for D features.

@@ -20,7 +20,6 @@ use super::shape::Shape;
 use super::sums::{Sums, Taken, TakenStep};
 use crate::backend::components::LOG_ZERO;
 use crate::backend::{BackendError, Components, EmStep, Walk};
-use crate::mixture::triangle;
 use steps::Steps;
 use sweep::{Part, Sweep};
 
@@ -310,19 +309,20 @@ pub(super) fn steps(
     let shape = start.shape;
     let bit = std::f64::consts::LN_2 * weight_unit;
     let mut reference = start.reference;
-    let mut before = start.components.clone();
     // What the device used in place of log constants, in bits.
     let mut used: Option<Vec<f64>> = None;
-    let mut steps = Vec::new();
+    let mut steps: Vec<EmStep> = Vec::new();
     for taken in &sums.taken.steps {
+        let before = steps
+            .last()
+            .map_or(start.components, |step| &step.components);
         if let Some(used) = &used {
-            reference = reference_of(&before, used, &taken.shares);
+            reference = reference_of(before, used, &taken.shares);
         }
         let log_likelihood = (taken.tops + taken.logs) * bit + reference * sums.weight;
-        let Some(components) = components_after(&before, taken, shape) else {
+        let Some(components) = components_after(before, taken, shape) else {
             return (steps, None);
         };
-        before.clone_from(&components);
         let constants = taken.packed.chunks_exact(shape.parameters_len());
         used = Some(constants.map(|p| f64::from(p[p.len() - 1])).collect());
         steps.push(EmStep {
@@ -331,10 +331,10 @@ pub(super) fn steps(
             components,
         });
     }
-    if let Some(used) = &used {
+    if let (Some(used), Some(step)) = (&used, steps.last()) {
         let share = |k| sums.components[layout.s0_at(shape, k)];
         let shares: Vec<f64> = (0..shape.k).map(share).collect();
-        reference = reference_of(&before, used, &shares);
+        reference = reference_of(&step.components, used, &shares);
     }
     let is_sound = reference.is_finite();
     (steps, is_sound.then_some(reference))
@@ -354,7 +354,7 @@ fn reference_of(components: &Components, used: &[f64], shares: &[f64]) -> f64 {
 
 /// The parameters after a step; `None` if any is not a number.
 fn components_after(before: &Components, taken: &TakenStep, shape: Shape) -> Option<Components> {
-    let (d, length) = (shape.d, triangle::packed_len(shape.d));
+    let (d, length) = (shape.d, shape.factor_len());
     let total: f64 = taken.shares.iter().sum();
     let mut after = before.clone();
     after.weights = taken.shares.iter().map(|s0| s0 / total).collect();
@@ -362,17 +362,12 @@ fn components_after(before: &Components, taken: &TakenStep, shape: Shape) -> Opt
     for (k, packed) in packed.take(before.gaussians()).enumerate() {
         let numbers: Vec<f64> = packed.iter().map(|x| f64::from(*x)).collect();
         let (mean, rest) = numbers.split_at(d);
-        let (factor, rest) = rest.split_at(shape.factor_len());
-        let to = &mut after.factors[k * length..(k + 1) * length];
-        if shape.is_diagonal() {
-            (0..d).for_each(|i| to[triangle::at(i, i)] = factor[i]);
-        } else {
-            to.copy_from_slice(factor);
-        }
-        if !(0..d).all(|i| to[triangle::at(i, i)] > 0.0) {
+        let (factor, rest) = rest.split_at(length);
+        after.factors[k * length..(k + 1) * length].copy_from_slice(factor);
+        if !after.diagonal(k).all(|u| u > 0.0) {
             return None;
         }
-        let moved = triangle::solve(to, &rest[..d]);
+        let moved = after.solve_factor(k, &rest[..d]);
         for ((to, mean), moved) in after.means[k * d..].iter_mut().zip(mean).zip(moved) {
             *to = mean + moved;
         }

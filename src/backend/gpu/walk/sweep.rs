@@ -4,7 +4,7 @@
 use super::super::buffers::Pool;
 use super::super::device::Device;
 use super::super::groups;
-use super::super::outcome::{Outcome, fold_totals, fold_totals_and_logs};
+use super::super::outcome::{Outcome, fold_logs_and_totals, fold_totals};
 use super::super::plan::{Groups, Plan, Regime};
 use super::super::recording::{Dispatch, Fold, Recording};
 use super::super::samples::AtHand;
@@ -288,8 +288,8 @@ impl<'a> Sweep<'a> {
     pub fn want(&self, recording: &mut Recording) {
         match &self.totals {
             Some(totals) => {
-                totals.want(recording);
                 self.outcome.want_logs(recording);
+                totals.want(recording);
             }
             None if self.last_totals.is_empty() => self.outcome.want_rows(recording),
             None => {
@@ -306,7 +306,7 @@ impl<'a> Sweep<'a> {
         match (&self.totals, self.owners.first()) {
             (Some(_), Some(&(m, _))) => {
                 let weights = self.owners.iter().map(|owner| owner.1).collect();
-                fold_totals_and_logs(m, weights)
+                fold_logs_and_totals(m, weights)
             }
             _ if self.last_totals.is_empty() => self.outcome.fold_rows(self.owners.clone()),
             _ => {
