@@ -252,16 +252,28 @@ impl Owned {
                 })
             });
             line!(text, "}}\nworkgroupBarrier();");
-            text += &self.of_each(|owner| {
-                some(owner).fold(String::new(), |mut text, at| {
-                    let n = place(owner, at - first);
-                    let slices = (0..sharing.slices).map(|s| format!("tree[{n}].slices[{s}][own]"));
-                    let sum = slices.collect::<Vec<_>>().join(" + ");
-                    line!(text, "if slice == {}u {{", at - first);
-                    line!(text, "    partials[to + {}u] = {sum};\n}}", owner.sums[at]);
-                    text
-                })
-            });
+            let sum = |n: &str| {
+                let slices = (0..sharing.slices).map(|s| format!("tree[{n}].slices[{s}][own]"));
+                slices.collect::<Vec<_>>().join(" + ")
+            };
+            if let [owner] = &self.owners[..] {
+                // Its sums are all, in their order.
+                line!(text, "if slice < {}u {{", some(owner).len());
+                line!(
+                    text,
+                    "    partials[to + {first}u + slice] = {};\n}}",
+                    sum("slice")
+                );
+            } else {
+                text += &self.of_each(|owner| {
+                    some(owner).fold(String::new(), |mut text, at| {
+                        let sum = sum(&place(owner, at - first).to_string());
+                        line!(text, "if slice == {}u {{", at - first);
+                        line!(text, "    partials[to + {}u] = {sum};\n}}", owner.sums[at]);
+                        text
+                    })
+                });
+            }
             line!(text, "workgroupBarrier();");
         }
         text

@@ -7,7 +7,7 @@ use crate::mixture::CovarianceType;
 /// The most numbers alive at once in an invocation: what the compiler for RDNA3 keeps without spilling.
 pub const MOST_ALIVE_IN_WORKGROUP: usize = 113;
 /// The same on NVIDIA's chips, which give an invocation up to 255 registers.
-pub const MOST_ALIVE_OF_NVIDIA: usize = 225;
+pub const MOST_ALIVE_OF_NVIDIA: usize = 228;
 /// Constants that a chip without scalar reads has at hand, bytes: on an H100 1.5 KB cost nothing, and with 4 KB each
 /// number was fetched anew for each row.
 const CONSTANTS_AT_HAND: usize = 1536;
@@ -86,7 +86,7 @@ impl Sharing {
             workgroup,
             slices,
             run,
-            written: written(run, shape),
+            written: written(run, shape, owners),
             some: if owners > 0 {
                 some_of_owners(k)
             } else {
@@ -191,9 +191,10 @@ const fn cost_of_groups(shape: Shape) -> usize {
     BLOCK_ROWS * shape.k * row * 5 / 4
 }
 
-/// The most rows of a slice that are written out: a part of it, no more than [`MOST_WRITTEN`] allows.
-fn written(run: usize, shape: Shape) -> usize {
-    let most = (MOST_WRITTEN / (shape.least_moments() + shape.d)).max(1);
+/// The most rows of a slice that are written out: a part of it, no more than [`MOST_WRITTEN`] allows, for all owners.
+fn written(run: usize, shape: Shape, owners: usize) -> usize {
+    let owned = shape.least_moments() / owners.max(1) + shape.d;
+    let most = (MOST_WRITTEN / owned / owners.clamp(1, 2)).max(1);
     (1..=run.min(most))
         .rev()
         .find(|n| run.is_multiple_of(*n))
@@ -237,8 +238,15 @@ fn alive_of_owners(shape: Shape, owners: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// The coordinates of so many owners of a component, each about as much work: the longest first, to who has least.
+/// The coordinates of so many owners of a component, each about as much work: in turn where each is made of one feature,
+/// and else the longest first, to who has least.
 pub fn coordinates(shape: Shape, owners: usize) -> Vec<Vec<usize>> {
+    if shape.is_diagonal() {
+        // Features are read by fours.
+        let most = 4 * quads(shape.d).div_ceil(owners);
+        let of = |owner: usize| (owner * most..((owner + 1) * most).min(shape.d)).collect();
+        return (0..owners).map(of).collect();
+    }
     let mut all = vec![(0, Vec::new()); owners];
     for i in (0..shape.d).rev() {
         if let Some((work, own)) = all.iter_mut().min_by_key(|(work, _)| *work) {
