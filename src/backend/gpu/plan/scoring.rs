@@ -1,6 +1,7 @@
-//! How scores are made where factors are triangles and sums do not fit registers.
+//! How scores are made where sums do not fit registers.
 
-use super::DeviceLimits;
+use super::super::shape::Shape;
+use super::{DeviceLimits, ScoreTile};
 
 /// The kernel, and what an invocation of it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +12,8 @@ pub enum Scoring {
     /// `score_products`: so many rows by as many coordinates at a time, a multiple of four. Where each parameter is a
     /// load like any other, it serves all of the rows, and each feature all of the coordinates.
     Products(usize),
+    /// `score_tiles`, where factors are diagonal.
+    Tiles(ScoreTile),
 }
 
 impl Scoring {
@@ -21,8 +24,12 @@ impl Scoring {
     /// Rows stay in registers up to so many features.
     pub const MOST_UNROLLED: usize = 64;
 
-    /// The kernel for D features.
-    pub const fn of(d: usize, limits: &DeviceLimits) -> Self {
+    /// The kernel for a shape.
+    pub const fn of(shape: Shape, limits: &DeviceLimits) -> Self {
+        if shape.is_diagonal() {
+            return Self::Tiles(ScoreTile::of(limits));
+        }
+        let d = shape.d;
         let is_better = match limits.scalar_reads {
             true => d > Self::MOST_UNROLLED,
             false => d >= Self::LEAST_FEATURES,
@@ -40,6 +47,7 @@ impl Scoring {
     pub const fn rows(self) -> usize {
         match self {
             Self::Rows(rows) | Self::Products(rows) => rows,
+            Self::Tiles(tile) => tile.rows(),
         }
     }
 
@@ -48,6 +56,8 @@ impl Scoring {
         match self {
             Self::Rows(rows) => rows,
             Self::Products(_) => 4,
+            // Other kernels make responsibilities there.
+            Self::Tiles(_) => 1,
         }
     }
 }

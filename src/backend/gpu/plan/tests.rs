@@ -423,7 +423,15 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
 
 #[test]
 fn scores_are_products_where_parameters_are_loads() {
-    let of = |d, limits| Scoring::of(d, limits);
+    let of = |d, limits| {
+        let covariance_type = CovarianceType::Full;
+        let shape = Shape {
+            covariance_type,
+            d,
+            k: 1,
+        };
+        Scoring::of(shape, limits)
+    };
     for limits in [&WEBGPU, &DeviceLimits::CARD] {
         assert_eq!([12, 32, 64].map(|d| of(d, limits).rows()), [2, 2, 1]);
         assert_eq!(of(65, limits), Scoring::Products(8));

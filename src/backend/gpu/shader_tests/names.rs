@@ -77,10 +77,10 @@ pub(super) fn name(key: StageKey) -> String {
         }
         StageKey::ScoreFull { d, .. }
         | StageKey::ScoreProducts { d, .. }
-        | StageKey::ScoreDiagonal { d }
-        | StageKey::ScoreTiles { d } => {
+        | StageKey::ScoreDiagonal { d } => {
             format!("{}-d{d}", key.stem())
         }
+        StageKey::ScoreTiles { d, tile } => format!("{}-d{d}-r{}", key.stem(), tile.rows()),
         StageKey::NormaliseTiles { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }
