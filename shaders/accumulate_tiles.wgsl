@@ -22,17 +22,19 @@
 const PAIRS: u32 = 2u * OCTETS;
 
 // Nested, so that a place is checked once for UNROLLED rows.
-struct Shares {
-    pairs: array<vec4<f32>, PACK / 4u>,
-}
+// Neighbouring invocations have neighbouring vec4s.
 struct Packs {
-    packs: array<Shares, PACKS>,
+    packs: array<vec4<f32>, PACKS>,
+}
+struct Shares {
+    parts: array<Packs, PACK / 4u>,
 }
 struct SomeShares {
-    rows: array<Packs, UNROLLED>,
+    rows: array<Shares, UNROLLED>,
 }
+// An odd number, so that rows beside each other lie in different banks.
 struct Features {
-    quads: array<vec4<f32>, FEATURES>,
+    quads: array<vec4<f32>, FEATURES | 1u>,
 }
 struct SomeFeatures {
     rows: array<Features, UNROLLED>,
@@ -55,24 +57,24 @@ fn accumulate_tiles(
     let own_pack = lane % PACKS;
     let own_quad = lane / PACKS % FEATURES;
     let slice = lane / LANES;
-    let own = 8u * OCTETS * group.y + PACK * own_pack;
+    let own = 8u * (OCTETS * group.y + own_pack % OCTETS) + 4u * (own_pack / OCTETS);
     let quad = group.x * FEATURES + own_quad;
     // Its components stand in one octet.
     let owned = min(own, 8u * octets - PACK);
     let means = owned / 8u * ENTRIES + 1u + min(quad, QUADS - 1u);
     // The pair of vec4s whose responsibilities it makes.
     let pair = lane % PAIRS;
-    let made_octet = group.y * OCTETS + pair / 2u;
+    let made_octet = group.y * OCTETS + pair % OCTETS;
     let made = min(made_octet, octets - 1u);
     let constant = made * ENTRIES;
-    let half = 4u * (pair % 2u);
+    let half = 4u * (pair / OCTETS);
     let constants = vec4(
         components[constant].means[half].x,
         components[constant].means[half + 1u].x,
         components[constant].means[half + 2u].x,
         components[constant].means[half + 3u].x,
     );
-    let scores_at = 2u * (group.z * octets + made) * batch.segment_rows + pair % 2u;
+    let scores_at = 2u * (group.z * octets + made) * batch.segment_rows + pair / OCTETS;
     let normalisers_at = group.z * batch.segment_rows;
     var s0 = vec4(0.0);
     var squares = vec4(0.0);
@@ -81,30 +83,10 @@ fn accumulate_tiles(
 
     // All of the workgroup goes through it equally often.
     for (var first = 0u; first < segment.rows; first += ROWS) {
+        // All reads are under way before any of them is waited for.
+        //@ reads
         workgroupBarrier();
-        for (var at = lane; at < ROWS * PAIRS; at += WORKGROUP) {
-            let row = first + at / PAIRS;
-            var r = vec4(0.0);
-            if row < segment.rows && made_octet < octets {
-                let normaliser = normalisers[normalisers_at + row];
-                let q = scores[scores_at + 2u * row];
-                r = powers(q - normaliser.x) * normaliser.y;
-                s0 += r;
-                if SPHERICAL {
-                    squares += r * (constants - q);
-                }
-            }
-            let own_row = at / PAIRS;
-            let pack = pair / (PACK / 4u);
-            shares[own_row / UNROLLED].rows[own_row % UNROLLED].packs[pack].pairs[pair % (PACK / 4u)] = r;
-        }
-        for (var at = lane; at < ROWS * FEATURES; at += WORKGROUP) {
-            let row = at % ROWS;
-            let own = at / ROWS;
-            let quad = min(group.x * FEATURES + own, QUADS - 1u);
-            features_of[row / UNROLLED].rows[row % UNROLLED].quads[own] =
-                features(segment.first + min(first + row, segment.rows - 1u), quad);
-        }
+        //@ stores
         workgroupBarrier();
         //@ walk
     }
@@ -130,7 +112,7 @@ fn accumulate_tiles(
         for (var other = lane + PAIRS; other < WORKGROUP; other += PAIRS) {
             squares += trunk[other];
         }
-        let k = 8u * made_octet + 4u * (pair % 2u);
+        let k = 8u * made_octet + half;
         //@ tails
     }
 }

@@ -46,8 +46,8 @@ const CASES: [Case; 14] = [
     case(20_000, 16, 128, CovarianceType::Full),
     case(4_000, 64, 1_024, CovarianceType::Full),
 ];
-/// The sizes that `benches/gpu` predicts, and more rows of the smallest.
-const GPU_CASES: [Case; 11] = [
+/// The sizes that `benches/gpu` predicts, and others.
+const GPU_CASES: [Case; 16] = [
     case(1_000_000, 2, 4, CovarianceType::Full),
     case(10_000_000, 2, 4, CovarianceType::Full),
     case(1_000_000, 4, 6, CovarianceType::Full),
@@ -55,9 +55,14 @@ const GPU_CASES: [Case; 11] = [
     case(1_000_000, 4, 20, CovarianceType::Full),
     case(1_000_000, 10, 20, CovarianceType::Full),
     case(1_000_000, 11, 13, CovarianceType::Full),
+    case(1_000_000, 12, 20, CovarianceType::Full),
+    case(1_000_000, 16, 20, CovarianceType::Full),
+    case(1_000_000, 20, 20, CovarianceType::Full),
     case(1_000_000, 32, 16, CovarianceType::Full),
     case(1_000_000, 64, 64, CovarianceType::Full),
     case(1_000_000, 16, 20, CovarianceType::Diag),
+    case(1_000_000, 40, 64, CovarianceType::Diag),
+    case(1_000_000, 16, 20, CovarianceType::Spherical),
     case(1_000_000, 128, 1_024, CovarianceType::Spherical),
 ];
 /// Work above which the plain loops of the reference are left out, operations.

@@ -223,6 +223,10 @@ fn the_widest_rows_agree() {
 #[test]
 fn tiles_of_every_shape_agree() {
     // Packs, octets and vec4s of features that are whole or not, alone in a workgroup or many; slices of rows.
+    let hardware = open(Options {
+        as_hardware: true,
+        ..Options::default()
+    });
     for covariance_type in [CovarianceType::Diag, CovarianceType::Spherical] {
         for (d, k) in [
             (50, 1),
@@ -233,7 +237,14 @@ fn tiles_of_every_shape_agree() {
             (130, 40),
             (61, 100),
         ] {
-            check(1000, k % 2 == 0, &[components(d, k, covariance_type)]);
+            for device in [device(), &hardware] {
+                check_on(
+                    device,
+                    1000,
+                    k % 2 == 0,
+                    &[components(d, k, covariance_type)],
+                );
+            }
         }
     }
     if is_full() {

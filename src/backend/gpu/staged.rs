@@ -282,12 +282,10 @@ impl<'a> Staged<'a> {
                 reduce,
             ],
         };
-        let (score_groups, accumulate_groups) = match shape.is_diagonal() {
-            true => ([1, octets], Tiles::of(shape).groups(shape)),
-            false => (
-                self.scoring.groups(self.segment_rows, k),
-                [Tiling::of(d).groups, k],
-            ),
+        let score_groups = self.scoring.groups(self.segment_rows, k);
+        let accumulate_groups = match shape.is_diagonal() {
+            true => Tiles::of(shape).groups(shape),
+            false => [Tiling::of(d).groups, k],
         };
         let [score_groups, accumulate_groups] =
             [score_groups, accumulate_groups].map(|groups| groups.map(|g| g as u32));
@@ -331,11 +329,7 @@ impl<'a> Staged<'a> {
             let within = self.samples.layout.blocks.rows(b);
             let end = within.end.min(rows.end);
             // `score_full` takes some rows at once, from a multiple of theirs on; those before `start` are made for nothing.
-            let alignment = match parameters.shape.is_diagonal() {
-                true => 1,
-                false => self.scoring.alignment(),
-            };
-            let mut before = (start - within.start) % alignment;
+            let mut before = (start - within.start) % self.scoring.alignment();
             let segments: Vec<Segment> = self
                 .pieces(b, start - within.start - before..end - within.start)
                 .take(self.segments_per_batch)
@@ -416,9 +410,9 @@ impl<'a> Staged<'a> {
 fn score(shape: Shape, scoring: Scoring) -> StageKey {
     let d = shape.d;
     match scoring {
-        _ if shape.is_diagonal() => StageKey::ScoreDiagonal { d },
         Scoring::Rows(rows) => StageKey::ScoreFull { d, rows },
         Scoring::Products(components) => StageKey::ScoreProducts { d, components },
+        Scoring::Tiles(_) => StageKey::ScoreDiagonal { d },
     }
 }
 
@@ -431,11 +425,12 @@ pub(super) fn statistics_stages(
 ) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
-    if shape.is_diagonal() {
+    if let Scoring::Tiles(tile) = scoring {
         let tiles = Tiles::of(shape);
         let accumulate = StageKey::AccumulateTiles { d, tiles };
         let normalise = StageKey::NormaliseTiles { d, weighted };
-        [StageKey::ScoreTiles { d }, normalise, accumulate, reduce]
+        let score = StageKey::ScoreTiles { d, tile };
+        [score, normalise, accumulate, reduce]
     } else {
         let responsibilities = StageKey::Responsibilities {
             d,

@@ -3,54 +3,120 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::super::plan::Tiles;
+use super::super::plan::{ScoreTile, Tiles};
 use super::{PARTS, POWERS, fill, named, staged};
 
 /// Octets that an invocation of `normalise_tiles` reads at once: enough bytes under way, and few enough registers.
 const OCTETS_AT_ONCE: usize = 8;
 
 /// The text of `score_tiles` for D features.
-pub(in super::super) fn score_tiles(d: usize) -> String {
-    let [mut squares, mut runs, mut features, mut sums, mut scores] = [const { String::new() }; 5];
+pub(in super::super) fn score_tiles(d: usize, tile: ScoreTile) -> String {
+    let [
+        mut share,
+        mut squares,
+        mut runs,
+        mut features,
+        mut sums,
+        mut scores,
+    ] = [const { String::new() }; 6];
+    let ScoreTile { fours, lanes, .. } = tile;
+    let components = tile.components();
+    let pack = match tile.packs {
+        1 => "group.y".to_owned(),
+        packs => format!("group.y * {packs}u + lane / {lanes}u"),
+    };
+    line!(
+        share,
+        "let row = 4u * {};",
+        if tile.packs == 1 {
+            "lane".to_owned()
+        } else {
+            format!("(lane % {lanes}u)")
+        }
+    );
+    match components {
+        8 => line!(share, "let octet = {pack};"),
+        _ => {
+            line!(share, "let pack = {pack};");
+            line!(share, "let octet = pack / 2u;");
+        }
+    }
+    // Its components within the octet.
+    let own = |c: usize| match components {
+        8 => format!("{c}u"),
+        _ => format!("4u * (pack % 2u) + {c}u"),
+    };
+    line!(squares, "let at0 = (segment.first + row) / 4u;");
+    if fours == 2 {
+        line!(squares, "// Where there are no more rows, the same again.");
+        line!(
+            squares,
+            "let has_more = row + {}u < segment.rows;",
+            4 * lanes
+        );
+        line!(squares, "let at1 = select(at0, at0 + {lanes}u, has_more);");
+    }
     for part in 0..4 {
         let feature = match d % 4 {
             0 => format!("(4u * i + {part}u)"),
             _ => format!("min(4u * i + {part}u, D - 1u)"),
         };
-        line!(features, "let x{part} = samples[at + {feature} * stride];");
-    }
-    for c in 0..8 {
-        line!(squares, "var m{c} = vec4(0.0);");
-        line!(runs, "var run{c} = vec4(0.0);");
-        line!(sums, "m{c} += run{c};");
-        for name in ["mean", "remainder", "factor"] {
-            line!(features, "let {name}{c} = components[entry].{name}s[{c}];");
-        }
-        for (part, name) in PARTS.iter().enumerate() {
+        for four in 0..fours {
             line!(
                 features,
-                "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
+                "let x{part}_{four} = samples[at{four} + {feature} * stride];"
             );
-            line!(features, "run{c} = fma(y{c}_{part}, y{c}_{part}, run{c});");
         }
-        line!(
-            scores,
-            "let q{c} = components[first].means[{c}].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
-        );
     }
-    for (row, part) in PARTS.iter().enumerate() {
-        for half in 0..2 {
-            let q = [0, 1, 2, 3].map(|c| format!("q{}.{part}", 4 * half + c));
+    for c in 0..components {
+        let own = own(c);
+        for name in ["mean", "remainder", "factor"] {
             line!(
-                scores,
-                "scores[to + {}u] = vec4({});",
-                2 * row + half,
-                q.join(", ")
+                features,
+                "let {name}{c} = components[entry].{name}s[{own}];"
             );
         }
+        for four in 0..fours {
+            line!(squares, "var m{c}_{four} = vec4(0.0);");
+            line!(runs, "var run{c}_{four} = vec4(0.0);");
+            line!(sums, "m{c}_{four} += run{c}_{four};");
+            for (part, name) in PARTS.iter().enumerate() {
+                line!(
+                    features,
+                    "let y{c}_{part}_{four} = fma(vec4(factor{c}.{name}), x{part}_{four} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
+                );
+                line!(
+                    features,
+                    "run{c}_{four} = fma(y{c}_{part}_{four}, y{c}_{part}_{four}, run{c}_{four});"
+                );
+            }
+        }
+    }
+    for four in 0..fours {
+        let mut some = String::new();
+        for c in 0..components {
+            line!(
+                some,
+                "let q{c}_{four} = components[first].means[{}].x - HALF_LOG2_E * min(m{c}_{four}, vec4(FARTHEST));",
+                own(c)
+            );
+        }
+        for (row, part) in PARTS.iter().enumerate() {
+            for half in 0..components / 4 {
+                let q = [0, 1, 2, 3].map(|c| format!("q{}_{four}.{part}", 4 * half + c));
+                let place = 2 * (4 * lanes * four + row) + half;
+                let place = match components {
+                    8 => format!("{place}u"),
+                    _ => format!("{place}u + pack % 2u"),
+                };
+                line!(some, "scores[to + {place}] = vec4({});", q.join(", "));
+            }
+        }
+        scores += &where_bound((four > 0).then(|| "has_more".to_owned()), &some);
     }
     let text = include_str!("../../../../shaders/score_tiles.wgsl");
     let parts = [
+        ("share", share),
         ("squares", squares),
         ("runs", runs),
         ("features", features),
@@ -62,7 +128,8 @@ pub(in super::super) fn score_tiles(d: usize) -> String {
         text,
         &parts.each_ref().map(|(name, part)| (*name, part.as_str())),
     );
-    staged(&text, d)
+    let constants = format!("const WORKGROUP: u32 = {}u;\n\n", tile.workgroup());
+    staged(&text, d).replacen("@group(0)", &format!("{constants}@group(0)"), 1)
 }
 
 /// The text of `normalise_tiles` for D features.
@@ -122,9 +189,7 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
          const WORKGROUP: u32 = {workgroup}u;\nconst OCTETS: u32 = {octets}u;\nconst PACK: u32 = {pack}u;\n\
          const PACKS: u32 = 8u * OCTETS / PACK;\nconst FEATURES: u32 = {features}u;\n\
          const SLICES: u32 = {slices}u;\nconst LANES: u32 = PACKS * FEATURES;\n\
-         // Rows in workgroup memory, and how many of them are written out.\nconst ROWS: u32 = {}u;\nconst UNROLLED: u32 = {}u;\n\
-         // Whether one second moment a component is wanted, the sum of squared distances that scores tell.\n\
-         const SPHERICAL: bool = {spherical};\n\n{POWERS}",
+         // Rows in workgroup memory, and how many of them are written out.\nconst ROWS: u32 = {}u;\nconst UNROLLED: u32 = {}u;\n\n{POWERS}",
         Tiles::ROWS,
         tiles.unrolled()
     );
@@ -144,6 +209,7 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         line!(text, "var {name} = vec4(0.0);");
         text
     });
+    let [reads, stores] = brought(tiles, spherical);
     let walk = tile_walk(tiles.unrolled(), pack, spherical);
     let mut shared = String::new();
     if slices > 1 {
@@ -184,6 +250,8 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         include_str!("../../../../shaders/accumulate_tiles.wgsl"),
         &[
             ("sums", &sums),
+            ("reads", &reads),
+            ("stores", &stores),
             ("walk", &walk),
             ("slices", &shared),
             ("partials", &partials),
@@ -191,6 +259,69 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         ],
     );
     staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
+}
+
+/// What brings rows of responsibilities and of features into workgroup memory: reads, then the rest.
+fn brought(tiles: Tiles, spherical: bool) -> [String; 2] {
+    let [mut reads, mut stores] = [const { String::new() }; 2];
+    let (workgroup, rows) = (tiles.workgroup, Tiles::ROWS);
+    // Both are powers of two: what is not for all invocations is for some of them, once.
+    let (shares, features) = (rows * 2 * tiles.octets, rows * tiles.features);
+    let bound = |len: usize| (len < workgroup).then(|| format!("lane < {len}u"));
+    for n in 0..shares.div_ceil(workgroup) {
+        line!(reads, "let place{n} = (lane + {}u) / PAIRS;", n * workgroup);
+        line!(
+            reads,
+            "let row{n} = min(first + place{n}, segment.rows - 1u);"
+        );
+        line!(
+            reads,
+            "let normaliser{n} = normalisers[normalisers_at + row{n}];"
+        );
+        line!(reads, "let q{n} = scores[scores_at + 2u * row{n}];");
+        let exists = format!("first + place{n} < segment.rows && made_octet < octets");
+        line!(
+            stores,
+            "let r{n} = select(vec4(0.0), powers(q{n} - normaliser{n}.x) * normaliser{n}.y, {exists});"
+        );
+        let mut stored = String::new();
+        line!(stored, "s0 += r{n};");
+        if spherical {
+            line!(stored, "squares += r{n} * (constants - q{n});");
+        }
+        line!(
+            stored,
+            "shares[place{n} / UNROLLED].rows[place{n} % UNROLLED].parts[pair / PACKS].packs[pair % PACKS] = r{n};"
+        );
+        stores += &where_bound(bound(shares), &stored);
+    }
+    for n in 0..features.div_ceil(workgroup) {
+        line!(reads, "let beside{n} = (lane + {}u) % ROWS;", n * workgroup);
+        line!(reads, "let of{n} = (lane + {}u) / ROWS;", n * workgroup);
+        line!(
+            reads,
+            "let x{n} = features(segment.first + min(first + beside{n}, segment.rows - 1u), min(group.x * FEATURES + of{n}, QUADS - 1u));"
+        );
+        let stored = format!(
+            "features_of[beside{n} / UNROLLED].rows[beside{n} % UNROLLED].quads[of{n}] = x{n};\n"
+        );
+        stores += &where_bound(bound(features), &stored);
+    }
+    [reads, stores]
+}
+
+/// Statements, under a condition if there is one.
+fn where_bound(condition: Option<String>, statements: &str) -> String {
+    let Some(condition) = condition else {
+        return statements.to_owned();
+    };
+    let mut text = String::new();
+    line!(text, "if {condition} {{");
+    statements
+        .lines()
+        .for_each(|statement| line!(text, "    {statement}"));
+    line!(text, "}}");
+    text
 }
 
 /// Adds the rows in workgroup memory, so many of them written out.
@@ -208,7 +339,7 @@ fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
         for half in 0..pack / 4 {
             line!(
                 text,
-                "    let r{n}_{half} = shares[some].rows[{n}].packs[own_pack].pairs[{half}];"
+                "    let r{n}_{half} = shares[some].rows[{n}].parts[{half}].packs[own_pack];"
             );
         }
         for c in 0..pack {

@@ -1,6 +1,7 @@
-//! How scores are made where factors are triangles and sums do not fit registers.
+//! How scores are made where sums do not fit registers.
 
-use super::DeviceLimits;
+use super::super::shape::Shape;
+use super::{DeviceLimits, ScoreTile};
 
 /// The kernel, and what an invocation of it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,6 +12,8 @@ pub enum Scoring {
     /// `score_products`: four rows by sixteen coordinates at a time, of so many components a workgroup. Where each
     /// parameter is a load like any other, it serves all of the rows, and each feature all of the coordinates.
     Products(usize),
+    /// `score_tiles`, where factors are diagonal.
+    Tiles(ScoreTile),
 }
 
 impl Scoring {
@@ -21,8 +24,12 @@ impl Scoring {
     /// Rows stay in registers up to so many features.
     pub const MOST_UNROLLED: usize = 64;
 
-    /// The kernel for D features and K components.
-    pub const fn of(d: usize, k: usize, limits: &DeviceLimits) -> Self {
+    /// The kernel for a shape.
+    pub const fn of(shape: Shape, limits: &DeviceLimits) -> Self {
+        if shape.is_diagonal() {
+            return Self::Tiles(ScoreTile::of(limits));
+        }
+        let Shape { d, k, .. } = shape;
         let is_better = match limits.scalar_reads {
             true => d > Self::MOST_UNROLLED,
             false => d >= Self::LEAST_FEATURES,
@@ -53,6 +60,7 @@ impl Scoring {
         match self {
             Self::Rows(rows) => rows,
             Self::Products(_) => 4,
+            Self::Tiles(tile) => tile.rows(),
         }
     }
 
@@ -64,11 +72,16 @@ impl Scoring {
                 let lanes = Self::PRODUCTS_WORKGROUP / components;
                 [rows.div_ceil(4 * lanes), k.div_ceil(components)]
             }
+            Self::Tiles(tile) => [1, tile.groups(k)],
         }
     }
 
     /// Of how many rows the first must be a multiple: they are read at once.
     pub const fn alignment(self) -> usize {
-        self.rows()
+        match self {
+            // Each row by itself: other kernels make responsibilities there.
+            Self::Tiles(_) => 1,
+            _ => self.rows(),
+        }
     }
 }

@@ -425,7 +425,7 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
 
 #[test]
 fn scores_are_products_where_parameters_are_loads() {
-    let of = |d, limits| Scoring::of(d, 16, limits);
+    let of = |d, limits| Scoring::of(shape(Full, d, 16), limits);
     for limits in [&WEBGPU, &DeviceLimits::CARD] {
         assert_eq!([12, 32, 64].map(|d| of(d, limits).rows()), [2, 2, 1]);
         assert_eq!(of(65, limits), Scoring::Products(4));
@@ -437,7 +437,7 @@ fn scores_are_products_where_parameters_are_loads() {
         [Scoring::Products(4); 3]
     );
     // Few places are beyond K.
-    let components = |k| Scoring::of(64, k, nvidia);
+    let components = |k| Scoring::of(shape(Full, 64, k), nvidia);
     let all = [1, 2, 3, 5, 7, 8, 13, 15, 16, 64].map(components);
     let wanted = [1, 2, 1, 1, 1, 4, 2, 4, 4, 4].map(Scoring::Products);
     assert_eq!(all, wanted);

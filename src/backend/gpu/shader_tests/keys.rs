@@ -1,8 +1,8 @@
 //! A representative set of all texts that can be generated.
 
 use super::super::plan::{
-    DeviceLimits, MStep, Plan, SampleLayout, Scoring, Sharing, fits_registers, models_per_dispatch,
-    rows_at_once,
+    DeviceLimits, MStep, Plan, SampleLayout, ScoreTile, Scoring, Sharing, fits_registers,
+    models_per_dispatch, rows_at_once,
 };
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
@@ -206,7 +206,8 @@ pub(super) fn keys() -> Vec<StageKey> {
         if d >= 10 {
             keys.extend([false, true].map(|whitens| StageKey::Accumulate { d, whitens }));
         }
-        keys.push(StageKey::ScoreTiles { d });
+        let tiles = [DeviceLimits::CARD, DeviceLimits::NVIDIA].map(|l| ScoreTile::of(&l));
+        keys.extend(tiles.map(|tile| StageKey::ScoreTiles { d, tile }));
         keys.push(StageKey::NormaliseTiles { d, weighted: true });
         for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
             let shape = Shape {
@@ -214,7 +215,8 @@ pub(super) fn keys() -> Vec<StageKey> {
                 d,
                 k,
             };
-            keys.push(staged::statistics_stages(shape, Scoring::Rows(1), false, false)[2]);
+            let scoring = Scoring::of(shape, &DeviceLimits::CARD);
+            keys.push(staged::statistics_stages(shape, scoring, false, false)[2]);
         }
     }
     keys.extend(step_keys());

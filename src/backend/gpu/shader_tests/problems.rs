@@ -71,9 +71,12 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
                 false => four,
             })
         }
-        // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
+        // Four features of some rows and components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
-        StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        StageKey::ScoreTiles { tile, .. } => {
+            let components = tile.components();
+            Some(tile.rows() + 3 * components + 3 * 4 * tile.rows() * components)
+        }
         // A feature of four points and eight centres, read by fours: the difference and its square.
         StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
         // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
@@ -249,18 +252,15 @@ impl Problem {
                             // Runs of eight vec4s of features.
                             (n / 4 * octets, quads(d).div_ceil(8)),
                         ),
-                        step(normalise, n * octets, scores, (n, octets)),
+                        // Four invocations a row, with 32 components at once.
+                        step(normalise, n * octets.div_ceil(16) * 4, scores, (4 * n, 0)),
                         Step {
                             apart: tiles.slices - 1,
                             ..step(
                                 accumulate,
                                 n / rows * lanes,
                                 samples + scores + partials,
-                                // Two vec4s of responsibilities and of features for each sixteen rows.
-                                (
-                                    n.div_ceil(segment_rows) * lanes,
-                                    2 * segment_rows / Tiles::ROWS,
-                                ),
+                                (n.div_ceil(segment_rows) * lanes, segment_rows / Tiles::ROWS),
                             )
                         },
                     ]
@@ -289,6 +289,7 @@ impl Problem {
                             samples + scores,
                             (invocations, chunks),
                         ),
+                        Scoring::Tiles(_) => unreachable!("factors are triangles"),
                     };
                     vec![
                         score_step,

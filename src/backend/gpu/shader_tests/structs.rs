@@ -6,6 +6,7 @@ use naga::{Module, TypeInner};
 
 use super::super::groups::GroupRange;
 use super::super::nearest::NearestRange;
+use super::super::plan::{DeviceLimits, ScoreTile};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
 use super::super::staged::{Batch, Span};
@@ -89,7 +90,8 @@ fn structs_match_wgsl() {
             header("tol", offset_of!(Header, tol)),
         ]
     );
-    let (module, _) = parse(StageKey::ScoreTiles { d: 5 });
+    let tile = ScoreTile::of(&DeviceLimits::CARD);
+    let (module, _) = parse(StageKey::ScoreTiles { d: 5, tile });
     let array = |name: &str, at: usize| (name.to_owned(), 16 * 8 * at);
     assert_eq!(
         layout(&module, "Octet"),
