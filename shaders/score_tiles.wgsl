@@ -1,5 +1,5 @@
-// Stage `score_tiles`: the log densities' scores where factors are diagonal, some rows by some components an invocation: a
-// multiply-add's operands are read once for several of them.
+// Stage `score_tiles`: the log densities' scores where factors are diagonal, four rows by eight components an
+// invocation: a multiply-add's operands are read once for four or for eight of them.
 //
 // The whitened coordinates y = u (x - mu) are not kept. src/backend/gpu/generate.rs writes out what is done with
 // four features.
@@ -15,18 +15,19 @@
 // Segments x octets of components x rows, two vec4s each.
 @group(0) @binding(3) var<storage, read_write> scores: array<vec4<f32>>;
 
-@compute @workgroup_size(WORKGROUP)
+@compute @workgroup_size(64)
 fn score_tiles(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
     let segment = segment_of(group.z);
-    let octets = (batch.n_components + 7u) / 8u;
-    //@ share
-    if row >= segment.rows || octet >= octets {
+    let row = 4u * lane;
+    if row >= segment.rows {
         return;
     }
+    let octet = group.y;
     let first = octet * ENTRIES;
+    let at = (segment.first + row) / 4u;
     let stride = batch.rows_per_block / 4u;
 
     //@ squares
@@ -41,6 +42,7 @@ fn score_tiles(
         //@ sums
     }
 
+    let octets = (batch.n_components + 7u) / 8u;
     let to = 2u * ((group.z * octets + octet) * batch.segment_rows + row);
     //@ scores
 }

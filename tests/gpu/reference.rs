@@ -224,7 +224,7 @@ fn the_widest_rows_agree() {
 fn tiles_of_every_shape_agree() {
     // Packs, octets and vec4s of features that are whole or not, alone in a workgroup or many; slices of rows.
     let hardware = open(Options {
-        as_hardware: true,
+        as_hardware: Some(Hardware::Nvidia),
         ..Options::default()
     });
     for covariance_type in [CovarianceType::Diag, CovarianceType::Spherical] {
@@ -472,7 +472,7 @@ fn check_tiles(hardware: &Device) {
         check_on(hardware, 1000, true, &[model]);
     }
     // Components of several owners.
-    for (covariance_type, d, k) in [(FULL, 12, 3), (FULL, 16, 9), (Tied, 20, 4), (Diag, 41, 35)] {
+    for (covariance_type, d, k) in [(FULL, 12, 3), (FULL, 16, 9), (Tied, 15, 4), (Diag, 41, 35)] {
         let model = components(d, k, covariance_type);
         check_on(hardware, 1000, true, &[model]);
     }

@@ -22,7 +22,7 @@ pub use registers::{MOST_ALIVE, MOST_IN_REGISTERS, fits_registers, models_per_di
 pub use scoring::Scoring;
 pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing, coordinates};
 pub use steps::MStep;
-pub use tiling::{ScoreTile, Tiles, Tiling};
+pub use tiling::{Tiles, Tiling};
 
 /// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
 const MOST_ALIVE_ALONE: usize = 150;

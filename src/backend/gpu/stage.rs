@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::generate;
 use super::groups::GroupRange;
 use super::layout::{ParameterLayout, SumLayout};
-use super::plan::{Reduction, ScoreTile, Sharing, Tiles, UNIFORM_BYTES};
+use super::plan::{Reduction, Sharing, Tiles, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -122,7 +122,6 @@ pub(super) enum StageKey {
     },
     ScoreTiles {
         d: usize,
-        tile: ScoreTile,
     },
     NormaliseTiles {
         d: usize,
@@ -218,7 +217,7 @@ impl StageKey {
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
-            Self::ScoreTiles { d, tile } => generate::score_tiles(d, tile),
+            Self::ScoreTiles { d } => generate::score_tiles(d),
             Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
             Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),

@@ -412,7 +412,7 @@ fn score(shape: Shape, scoring: Scoring) -> StageKey {
     match scoring {
         Scoring::Rows(rows) => StageKey::ScoreFull { d, rows },
         Scoring::Products(components) => StageKey::ScoreProducts { d, components },
-        Scoring::Tiles(_) => StageKey::ScoreDiagonal { d },
+        Scoring::Tiles => StageKey::ScoreDiagonal { d },
     }
 }
 
@@ -425,11 +425,11 @@ pub(super) fn statistics_stages(
 ) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
-    if let Scoring::Tiles(tile) = scoring {
+    if scoring == Scoring::Tiles {
         let tiles = Tiles::of(shape);
         let accumulate = StageKey::AccumulateTiles { d, tiles };
         let normalise = StageKey::NormaliseTiles { d, weighted };
-        let score = StageKey::ScoreTiles { d, tile };
+        let score = StageKey::ScoreTiles { d };
         [score, normalise, accumulate, reduce]
     } else {
         let responsibilities = StageKey::Responsibilities {

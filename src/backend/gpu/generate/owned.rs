@@ -306,6 +306,7 @@ impl Owner {
         if number == 0 {
             owner.parameters.push(shape.parameters_len() - 1);
         }
+        owner.sums.sort_unstable();
         owner
     }
 

@@ -3,120 +3,54 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::super::plan::{ScoreTile, Tiles};
+use super::super::plan::Tiles;
 use super::{PARTS, POWERS, fill, named, staged};
 
 /// Octets that an invocation of `normalise_tiles` reads at once: enough bytes under way, and few enough registers.
 const OCTETS_AT_ONCE: usize = 8;
 
 /// The text of `score_tiles` for D features.
-pub(in super::super) fn score_tiles(d: usize, tile: ScoreTile) -> String {
-    let [
-        mut share,
-        mut squares,
-        mut runs,
-        mut features,
-        mut sums,
-        mut scores,
-    ] = [const { String::new() }; 6];
-    let ScoreTile { fours, lanes, .. } = tile;
-    let components = tile.components();
-    let pack = match tile.packs {
-        1 => "group.y".to_owned(),
-        packs => format!("group.y * {packs}u + lane / {lanes}u"),
-    };
-    line!(
-        share,
-        "let row = 4u * {};",
-        if tile.packs == 1 {
-            "lane".to_owned()
-        } else {
-            format!("(lane % {lanes}u)")
-        }
-    );
-    match components {
-        8 => line!(share, "let octet = {pack};"),
-        _ => {
-            line!(share, "let pack = {pack};");
-            line!(share, "let octet = pack / 2u;");
-        }
-    }
-    // Its components within the octet.
-    let own = |c: usize| match components {
-        8 => format!("{c}u"),
-        _ => format!("4u * (pack % 2u) + {c}u"),
-    };
-    line!(squares, "let at0 = (segment.first + row) / 4u;");
-    if fours == 2 {
-        line!(squares, "// Where there are no more rows, the same again.");
-        line!(
-            squares,
-            "let has_more = row + {}u < segment.rows;",
-            4 * lanes
-        );
-        line!(squares, "let at1 = select(at0, at0 + {lanes}u, has_more);");
-    }
+pub(in super::super) fn score_tiles(d: usize) -> String {
+    let [mut squares, mut runs, mut features, mut sums, mut scores] = [const { String::new() }; 5];
     for part in 0..4 {
         let feature = match d % 4 {
             0 => format!("(4u * i + {part}u)"),
             _ => format!("min(4u * i + {part}u, D - 1u)"),
         };
-        for four in 0..fours {
-            line!(
-                features,
-                "let x{part}_{four} = samples[at{four} + {feature} * stride];"
-            );
-        }
+        line!(features, "let x{part} = samples[at + {feature} * stride];");
     }
-    for c in 0..components {
-        let own = own(c);
+    for c in 0..8 {
+        line!(squares, "var m{c} = vec4(0.0);");
+        line!(runs, "var run{c} = vec4(0.0);");
+        line!(sums, "m{c} += run{c};");
         for name in ["mean", "remainder", "factor"] {
+            line!(features, "let {name}{c} = components[entry].{name}s[{c}];");
+        }
+        for (part, name) in PARTS.iter().enumerate() {
             line!(
                 features,
-                "let {name}{c} = components[entry].{name}s[{own}];"
+                "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
             );
+            line!(features, "run{c} = fma(y{c}_{part}, y{c}_{part}, run{c});");
         }
-        for four in 0..fours {
-            line!(squares, "var m{c}_{four} = vec4(0.0);");
-            line!(runs, "var run{c}_{four} = vec4(0.0);");
-            line!(sums, "m{c}_{four} += run{c}_{four};");
-            for (part, name) in PARTS.iter().enumerate() {
-                line!(
-                    features,
-                    "let y{c}_{part}_{four} = fma(vec4(factor{c}.{name}), x{part}_{four} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
-                );
-                line!(
-                    features,
-                    "run{c}_{four} = fma(y{c}_{part}_{four}, y{c}_{part}_{four}, run{c}_{four});"
-                );
-            }
-        }
+        line!(
+            scores,
+            "let q{c} = components[first].means[{c}].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
+        );
     }
-    for four in 0..fours {
-        let mut some = String::new();
-        for c in 0..components {
+    for (row, part) in PARTS.iter().enumerate() {
+        for half in 0..2 {
+            let q = [0, 1, 2, 3].map(|c| format!("q{}.{part}", 4 * half + c));
             line!(
-                some,
-                "let q{c}_{four} = components[first].means[{}].x - HALF_LOG2_E * min(m{c}_{four}, vec4(FARTHEST));",
-                own(c)
+                scores,
+                "scores[to + {}u] = vec4({});",
+                2 * row + half,
+                q.join(", ")
             );
         }
-        for (row, part) in PARTS.iter().enumerate() {
-            for half in 0..components / 4 {
-                let q = [0, 1, 2, 3].map(|c| format!("q{}_{four}.{part}", 4 * half + c));
-                let place = 2 * (4 * lanes * four + row) + half;
-                let place = match components {
-                    8 => format!("{place}u"),
-                    _ => format!("{place}u + pack % 2u"),
-                };
-                line!(some, "scores[to + {place}] = vec4({});", q.join(", "));
-            }
-        }
-        scores += &where_bound((four > 0).then(|| "has_more".to_owned()), &some);
     }
     let text = include_str!("../../../../shaders/score_tiles.wgsl");
     let parts = [
-        ("share", share),
         ("squares", squares),
         ("runs", runs),
         ("features", features),
@@ -128,8 +62,7 @@ pub(in super::super) fn score_tiles(d: usize, tile: ScoreTile) -> String {
         text,
         &parts.each_ref().map(|(name, part)| (*name, part.as_str())),
     );
-    let constants = format!("const WORKGROUP: u32 = {}u;\n\n", tile.workgroup());
-    staged(&text, d).replacen("@group(0)", &format!("{constants}@group(0)"), 1)
+    staged(&text, d)
 }
 
 /// The text of `normalise_tiles` for D features.

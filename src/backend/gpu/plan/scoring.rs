@@ -1,7 +1,7 @@
 //! How scores are made where sums do not fit registers.
 
 use super::super::shape::Shape;
-use super::{DeviceLimits, ScoreTile};
+use super::DeviceLimits;
 
 /// The kernel, and what an invocation of it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +12,8 @@ pub enum Scoring {
     /// `score_products`: four rows by sixteen coordinates at a time, of so many components a workgroup. Where each
     /// parameter is a load like any other, it serves all of the rows, and each feature all of the coordinates.
     Products(usize),
-    /// `score_tiles`, where factors are diagonal.
-    Tiles(ScoreTile),
+    /// `score_tiles`, where factors are diagonal: four rows of a segment, eight components.
+    Tiles,
 }
 
 impl Scoring {
@@ -27,7 +27,7 @@ impl Scoring {
     /// The kernel for a shape.
     pub const fn of(shape: Shape, limits: &DeviceLimits) -> Self {
         if shape.is_diagonal() {
-            return Self::Tiles(ScoreTile::of(limits));
+            return Self::Tiles;
         }
         let Shape { d, k, .. } = shape;
         let is_better = match limits.scalar_reads {
@@ -59,8 +59,7 @@ impl Scoring {
     pub const fn rows(self) -> usize {
         match self {
             Self::Rows(rows) => rows,
-            Self::Products(_) => 4,
-            Self::Tiles(tile) => tile.rows(),
+            Self::Products(_) | Self::Tiles => 4,
         }
     }
 
@@ -72,7 +71,7 @@ impl Scoring {
                 let lanes = Self::PRODUCTS_WORKGROUP / components;
                 [rows.div_ceil(4 * lanes), k.div_ceil(components)]
             }
-            Self::Tiles(tile) => [1, tile.groups(k)],
+            Self::Tiles => [1, k.div_ceil(8)],
         }
     }
 
@@ -80,7 +79,7 @@ impl Scoring {
     pub const fn alignment(self) -> usize {
         match self {
             // Each row by itself: other kernels make responsibilities there.
-            Self::Tiles(_) => 1,
+            Self::Tiles => 1,
             _ => self.rows(),
         }
     }

@@ -16,8 +16,9 @@ const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;
-/// The most invocations that own a component: each has all features' distances to make.
-const MOST_OWNERS: usize = 3;
+/// The most invocations that own a component: each has all features' distances to make. On an H100 three at D = 20 took
+/// 1.5 times as long as products of matrices, and two at D = 16 three quarters.
+const MOST_OWNERS: usize = 2;
 /// Workgroup memory that every device has, bytes.
 const MEMORY_BYTES: usize = 16 << 10;
 /// Operations of the text for a row's scores: with the sums some 25 KB of machine code.

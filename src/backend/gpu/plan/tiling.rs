@@ -1,7 +1,7 @@
 //! How workgroups share out matrix products.
 
 use super::super::shape::{Shape, quads};
-use super::{DeviceLimits, LONGEST_RUN};
+use super::LONGEST_RUN;
 use crate::mixture::{CovarianceType, triangle};
 
 /// Workgroup memory for the rows of `accumulate`, bytes an invocation: what leaves room for as many of them as
@@ -210,56 +210,5 @@ impl Tiles {
     pub fn groups(self, shape: Shape) -> [usize; 2] {
         let (quads, octets) = (quads(shape.d), shape.k.div_ceil(8));
         [quads.div_ceil(self.features), octets.div_ceil(self.octets)]
-    }
-}
-
-/// How `score_tiles` shares out rows and components; it changes no bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ScoreTile {
-    /// Fours of rows of an invocation, which has 8 components or, with two fours, 4.
-    pub fours: usize,
-    /// Invocations that share out the rows of a segment.
-    pub lanes: usize,
-    /// So many components of a workgroup.
-    pub packs: usize,
-}
-
-impl ScoreTile {
-    /// That of a device.
-    pub const fn of(limits: &DeviceLimits) -> Self {
-        match limits.scalar_reads || limits.software {
-            // Parameters that are the same for a workgroup cost little.
-            true => Self {
-                fours: 1,
-                lanes: 64,
-                packs: 1,
-            },
-            // Each parameter is a load, for twice the rows, and two octets read the same rows from one cache.
-            false => Self {
-                fours: 2,
-                lanes: 32,
-                packs: 4,
-            },
-        }
-    }
-
-    /// Rows of an invocation.
-    pub const fn rows(self) -> usize {
-        4 * self.fours
-    }
-
-    /// Components of an invocation.
-    pub const fn components(self) -> usize {
-        8 / self.fours
-    }
-
-    /// Invocations of a workgroup.
-    pub const fn workgroup(self) -> usize {
-        self.lanes * self.packs
-    }
-
-    /// Workgroups for so many components.
-    pub const fn groups(self, k: usize) -> usize {
-        (k.div_ceil(8) * self.fours).div_ceil(self.packs)
     }
 }

@@ -1,8 +1,8 @@
 //! A representative set of all texts that can be generated.
 
 use super::super::plan::{
-    DeviceLimits, MStep, Plan, SampleLayout, ScoreTile, Scoring, Sharing, fits_registers,
-    models_per_dispatch, rows_at_once,
+    DeviceLimits, MStep, Plan, SampleLayout, Scoring, Sharing, fits_registers, models_per_dispatch,
+    rows_at_once,
 };
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
@@ -151,7 +151,6 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Diag, 27, 50),
         (Full, 12, 5),
         (Full, 16, 20),
-        (Full, 20, 20),
         (Diag, 40, 64),
     ] {
         let shape = Shape {
@@ -206,8 +205,7 @@ pub(super) fn keys() -> Vec<StageKey> {
         if d >= 10 {
             keys.extend([false, true].map(|whitens| StageKey::Accumulate { d, whitens }));
         }
-        let tiles = [DeviceLimits::CARD, DeviceLimits::NVIDIA].map(|l| ScoreTile::of(&l));
-        keys.extend(tiles.map(|tile| StageKey::ScoreTiles { d, tile }));
+        keys.push(StageKey::ScoreTiles { d });
         keys.push(StageKey::NormaliseTiles { d, weighted: true });
         for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
             let shape = Shape {

@@ -78,7 +78,9 @@ pub(super) fn name(key: StageKey) -> String {
         StageKey::Accumulate { d, whitens } => {
             format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
         }
-        StageKey::ScoreFull { d, .. } | StageKey::ScoreDiagonal { d } => {
+        StageKey::ScoreFull { d, .. }
+        | StageKey::ScoreDiagonal { d }
+        | StageKey::ScoreTiles { d } => {
             format!("{}-d{d}", key.stem())
         }
         StageKey::ScoreProducts { d, components } => {
@@ -88,7 +90,6 @@ pub(super) fn name(key: StageKey) -> String {
                     fewer => format!("-k{fewer}"),
                 }
         }
-        StageKey::ScoreTiles { d, tile } => format!("{}-d{d}-r{}", key.stem(), tile.rows()),
         StageKey::NormaliseTiles { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }

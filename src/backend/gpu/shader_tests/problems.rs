@@ -71,12 +71,9 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
                 false => four,
             })
         }
-        // Four features of some rows and components: the features by fours of rows, three parameters by fours
+        // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
-        StageKey::ScoreTiles { tile, .. } => {
-            let components = tile.components();
-            Some(tile.rows() + 3 * components + 3 * 4 * tile.rows() * components)
-        }
+        StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
         // A feature of four points and eight centres, read by fours: the difference and its square.
         StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
         // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
@@ -282,14 +279,15 @@ impl Problem {
                     let blocks = quads(d) / 4;
                     let chunks: usize = (1..=blocks).map(|block| block.div_ceil(2)).sum();
                     let score_step = match scoring {
-                        Scoring::Rows(_) => step(score, invocations, samples + scores, (0, 0)),
+                        Scoring::Rows(_) | Scoring::Tiles => {
+                            step(score, invocations, samples + scores, (0, 0))
+                        }
                         Scoring::Products(_) => step(
                             score,
                             invocations * blocks * (blocks - 1),
                             samples + scores,
                             (invocations, chunks),
                         ),
-                        Scoring::Tiles(_) => unreachable!("factors are triangles"),
                     };
                     vec![
                         score_step,

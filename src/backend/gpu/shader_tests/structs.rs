@@ -6,7 +6,6 @@ use naga::{Module, TypeInner};
 
 use super::super::groups::GroupRange;
 use super::super::nearest::NearestRange;
-use super::super::plan::{DeviceLimits, ScoreTile};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
 use super::super::staged::{Batch, Span};
@@ -90,8 +89,7 @@ fn structs_match_wgsl() {
             header("tol", offset_of!(Header, tol)),
         ]
     );
-    let tile = ScoreTile::of(&DeviceLimits::CARD);
-    let (module, _) = parse(StageKey::ScoreTiles { d: 5, tile });
+    let (module, _) = parse(StageKey::ScoreTiles { d: 5 });
     let array = |name: &str, at: usize| (name.to_owned(), 16 * 8 * at);
     assert_eq!(
         layout(&module, "Octet"),
