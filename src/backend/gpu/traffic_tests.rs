@@ -164,8 +164,12 @@ fn steps_read_each_sum_once_and_move_little_else() {
             .count();
         let of_pass =
             |(stage, _): &&(String, Vec<usize>)| pass.iter().any(|(name, _)| name == stage);
-        let (passes, steps): (Vec<_>, Vec<_>) = found.iter().partition(of_pass);
+        let (passes, mut steps): (Vec<_>, Vec<_>) = found.iter().partition(of_pass);
         assert_eq!(passes.len(), (count + 1) * pass.len(), "{what}");
+        // Rows that are too many numbers are added up for the host once, in the end.
+        if steps.last().is_some_and(|(stage, _)| stage == "total_rows") {
+            steps.pop();
+        }
         assert_eq!(steps.len() % count, 0, "{what}");
         // What the passes leave is read once, and one row of sums is made of it.
         let left = match pass.last().map(|(stage, bytes)| (stage.as_str(), bytes)) {
