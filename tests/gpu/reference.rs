@@ -365,15 +365,18 @@ fn means_between_two_f32_numbers_are_not_rounded() {
 
 #[test]
 fn the_least_limits_are_enough_for_every_type() {
-    let least = open(Options {
-        least_limits: true,
-        ..Options::default()
-    });
-    for (d, k) in [(2, 4), (4, 6), (10, 7), (33, 3)] {
-        for covariance_type in OTHERS.into_iter().chain([FULL]) {
-            let models: Vec<_> = (0..17).map(|_| components(d, k, covariance_type)).collect();
-            let several = if d == 4 { 17 } else { 1 };
-            check_on(&least, 300, true, &models[..several]);
+    for as_hardware in [None, Some(Hardware::Nvidia)] {
+        let least = open(Options {
+            least_limits: true,
+            as_hardware,
+            ..Options::default()
+        });
+        for (d, k) in [(2, 4), (4, 6), (10, 7), (33, 3)] {
+            for covariance_type in OTHERS.into_iter().chain([FULL]) {
+                let models: Vec<_> = (0..17).map(|_| components(d, k, covariance_type)).collect();
+                let several = if d == 4 { 17 } else { 1 };
+                check_on(&least, 300, true, &models[..several]);
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub const SEGMENTS: usize = 1020;
 const GROUP_OPERATIONS: usize = 1500;
 /// The most scores that it holds at once.
 const MOST_SCORES: usize = 32;
+/// Storage buffers of `accumulate_tiles`, more than the least that devices have.
+const TILE_BUFFERS: u32 = 5;
 /// What one submission should cost, seconds: watchdogs reset devices after two.
 const SUBMISSION_SECONDS: f64 = 0.1;
 
@@ -239,7 +241,8 @@ impl Plan {
             return Some(Self::registers(layout, shape, limits));
         }
         // Groups' parameters are constants, of which cards without scalars have few at hand.
-        let has_groups = limits.scalar_reads || limits.software;
+        let has_tiles = !shape.is_diagonal() || limits.max_storage_buffers >= TILE_BUFFERS;
+        let has_groups = limits.scalar_reads || limits.software || !has_tiles;
         match Groups::of(shape, limits).filter(|_| has_groups) {
             Some(groups) => Self::groups(layout, shape, groups, limits),
             None => Self::staged(layout, shape, limits),
