@@ -264,7 +264,8 @@ fn each_step_is_the_m_step_in_every_regime() {
             let what = format!("{t:?} N={n} D={d} K={k} correlated={is_correlated} noise={noise}");
             gpu.statistics(&[(&start).into()]).expect("statistics");
             let plan = gpu.info().plan.expect("a plan");
-            assert!(plan.contains(regime), "{what}: {plan}");
+            // Cards have regimes of their own.
+            assert!(!on.is_software() || plan.contains(regime), "{what}: {plan}");
             let taken = check(&mut gpu, &data, &start, &what);
             println!("{what}: {taken}");
             // So few rows may leave a component less of a covariance than single precision needs.
