@@ -202,6 +202,8 @@ fn brought(tiles: Tiles, spherical: bool) -> [String; 2] {
     let (shares, features) = (rows * 2 * tiles.octets, rows * tiles.features);
     let bound = |len: usize| (len < workgroup).then(|| format!("lane < {len}u"));
     for n in 0..shares.div_ceil(workgroup) {
+        // More would be more than registers hold on some chips.
+        let reads = if n < 2 { &mut reads } else { &mut stores };
         line!(reads, "let place{n} = (lane + {}u) / PAIRS;", n * workgroup);
         line!(
             reads,
