@@ -1,8 +1,9 @@
 // Stage `accumulate_tiles`: the statistics of one segment where factors are diagonal, as a product of two matrices.
 //
 // Responsibilities and samples pass through workgroup memory, ROWS rows at a time; an invocation has eight
-// components (four where features have second moments) by four features of the sums, and slices of the rows share out what invocations are left. Sums are
-// of x - mu; the host whitens them. src/backend/gpu/generate.rs writes out what is done with a few rows.
+// components (four where features have second moments) by four features of the sums, and slices of the rows share
+// out what invocations are left. Sums are of x - mu; the host whitens them. src/backend/gpu/generate.rs writes out what
+// is done with a few rows.
 
 //@ constants
 

@@ -235,10 +235,7 @@ fn spread(components: &Components) -> f64 {
 
 fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
     let (k, d) = (components.len(), components.n_features);
-    if matches!(
-        components.covariance_type,
-        CovarianceType::Diag | CovarianceType::Spherical
-    ) {
+    if components.covariance_type.is_diagonal() {
         return Shape::Diagonal;
     }
     // Per component its sums, and coordinates and a density of the vectors that are worked at once.

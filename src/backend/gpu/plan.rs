@@ -240,12 +240,15 @@ impl Plan {
         if fits_registers(shape, layout.columns > shape.d) {
             return Some(Self::registers(layout, shape, limits));
         }
+        let groups = Groups::of(shape, limits);
+        let grouped = || groups.and_then(|groups| Self::groups(layout, shape, groups, limits));
+        let binds = !shape.is_diagonal() || limits.max_storage_buffers >= TILE_BUFFERS;
+        let staged = || Self::staged(layout, shape, limits).filter(|_| binds);
         // Groups' parameters are constants, of which cards without scalars have few at hand.
-        let has_tiles = !shape.is_diagonal() || limits.max_storage_buffers >= TILE_BUFFERS;
-        let has_groups = limits.scalar_reads || limits.software || !has_tiles;
-        match Groups::of(shape, limits).filter(|_| has_groups) {
-            Some(groups) => Self::groups(layout, shape, groups, limits),
-            None => Self::staged(layout, shape, limits),
+        match limits.scalar_reads || limits.software {
+            true if groups.is_some() => grouped(),
+            true => staged(),
+            false => staged().or_else(grouped),
         }
     }
 

@@ -328,7 +328,7 @@ impl<'a> Staged<'a> {
             let b = start / per_block;
             let within = self.samples.layout.blocks.rows(b);
             let end = within.end.min(rows.end);
-            // `score_full` takes some rows at once, from a multiple of theirs on; those before `start` are made for nothing.
+            // `score_full` and `score_products` take some rows at once, from a multiple of theirs on; those before `start` are made for nothing.
             let mut before = (start - within.start) % self.scoring.alignment();
             let segments: Vec<Segment> = self
                 .pieces(b, start - within.start - before..end - within.start)

@@ -1,9 +1,10 @@
-//! Stage `statistics_registers`: all statistics of a summation block under a model by one workgroup, K·F ≤ 90.
+//! Stage `statistics_registers`: all statistics of a summation block under a model by one workgroup, K·F ≤ 90; and
+//! `statistics_workgroup`, which has the same bindings.
 //!
 //! | binding | name | shape | access |
 //! |---|---|---|---|
 //! | 0 | `range` | [`BlockRange`] | uniform |
-//! | 1 | `components` | models × K × (mean, factor, remainder, constant), f32, a model padded to vec4s | uniform |
+//! | 1 | `components` | models × K × (mean, factor, remainder, constant), f32, a model padded to vec4s | uniform, or read where invocations own components |
 //! | 2 | `samples` | blocks × (D, and 1 for weights) × rows, f32 | read |
 //! | 3 | `blocks` | one [`Block`], with its model, a workgroup | read |
 //! | 4 | `partials` | entries × (statistics and 2), f32; each written exactly once | write |

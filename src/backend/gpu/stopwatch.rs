@@ -1,5 +1,7 @@
 //! How long each dispatch took, by the device's own clock. For benches: dispatches that are timed run one after the other.
 
+use std::sync::mpsc;
+
 use super::device::Device;
 use super::recording::Recording;
 use crate::backend::BackendError;
@@ -85,9 +87,18 @@ impl Stopwatch {
     /// Adds the times, by stage, once the submission is done.
     pub fn read(&self, device: &Device, times: &mut Vec<StageTime>) -> Result<(), BackendError> {
         let bytes = 0..16 * self.stages.len() as u64;
+        let (mapped, outcome) = mpsc::channel();
         self.mapped
-            .map_async(wgpu::MapMode::Read, bytes.clone(), |_| {});
+            .map_async(wgpu::MapMode::Read, bytes.clone(), move |result| {
+                let _ = mapped.send(result);
+            });
         device.wait()?;
+        // Another thread that waits may be the one that brings the answer, a little later.
+        match outcome.recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(device.blame("timestamps", error)),
+            Err(_) => return Err(device.blame("timestamps", "no answer")),
+        }
         let view = self.mapped.get_mapped_range(bytes);
         let view = view.map_err(|error| device.blame("timestamps", error))?;
         let period = 1e-9 * f64::from(device.queue().get_timestamp_period());

@@ -124,11 +124,13 @@ impl<'a> Scores<'a> {
             if k == self.layout.gaussians() {
                 continue;
             }
-            let (factor, mean) = (self.components.factor(k), self.components.mean(k));
+            let (factor, mean) = (self.components.kept_factor(k), self.components.mean(k));
+            let is_diagonal = self.components.covariance_type.is_diagonal();
             for i in 0..d {
                 let mut y = [0.0; CHUNK];
-                for j in 0..=i {
-                    let (u, mean) = (factor[triangle::at(i, j)], mean[j]);
+                for j in if is_diagonal { i } else { 0 }..=i {
+                    let at = if is_diagonal { i } else { triangle::at(i, j) };
+                    let (u, mean) = (factor[at], mean[j]);
                     let x = &self.x[j * CHUNK..(j + 1) * CHUNK];
                     for (y, x) in y.iter_mut().zip(x) {
                         *y += u * (x - mean);

@@ -11,7 +11,7 @@ pub const MOST_ALIVE_OF_NVIDIA: usize = 228;
 /// Constants that a chip without scalar reads has at hand, bytes: on an H100 1.5 KB cost nothing, and with 4 KB each
 /// number was fetched anew for each row.
 const CONSTANTS_AT_HAND: usize = 1536;
-/// Registers of a multiprocessor there, and of an invocation beside the numbers that are alive.
+/// Registers of a multiprocessor of NVIDIA's, for want of others' numbers, and of an invocation beside the numbers that are alive.
 const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
@@ -54,8 +54,8 @@ impl Sharing {
         if most < 4 { most } else { 4 }
     }
 
-    /// The sharing of a shape that costs least, or `None` where one component's sums do not fit registers, where so many
-    /// components leave workgroup memory no room for enough rows, where squared distances are summed, which scores know,
+    /// The sharing of a shape that costs least, or `None` where one component's sums do not fit the registers of those that
+    /// have it, where rows are scored and groups cost less, where so many components leave workgroup memory no room for a row, where squared distances are summed, which scores know,
     /// or where the processor plays the GPU, for which barriers are dear.
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         // Squared distances are summed by other kernels.
@@ -119,7 +119,11 @@ impl Sharing {
         let shares = 4 * k.next_multiple_of(self.some) * ((slices * run) | 1);
         let means = if self.owners > 0 { 0 } else { k * row };
         let sums = 4 * slices * k * self.chunk(k);
-        features + means + self.owners.max(1) * (shares + sums) + 8 * slices
+        let owners = self.owners.max(1);
+        // Each array begins with a whole vec4.
+        let arrays =
+            [owners * shares, owners * sums, 8 * slices].map(|bytes| bytes.next_multiple_of(16));
+        features + means + arrays.iter().sum::<usize>()
     }
 
     /// How often some components are scored for a row.
@@ -171,7 +175,7 @@ impl Sharing {
         }
     }
 
-    /// Invocations that the registers of a multiprocessor of NVIDIA's hold at once, whole workgroups of them.
+    /// Invocations that the registers of a multiprocessor hold at once, whole workgroups of them.
     fn resident(self, shape: Shape) -> usize {
         let registers = alive_of_owners(shape, self.owners) + OTHER_REGISTERS;
         (REGISTERS / registers / self.workgroup).max(1) * self.workgroup

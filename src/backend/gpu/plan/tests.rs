@@ -424,6 +424,15 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
 }
 
 #[test]
+fn groups_take_what_is_too_many_components_for_other_kernels() {
+    let layout = SampleLayout::new(1_000, 2, false, &DeviceLimits::NVIDIA).expect("a block fits");
+    let plan = |k| Plan::of_features(&layout, shape(Full, 2, k), &DeviceLimits::NVIDIA);
+    let regime = |k| plan(k).expect("a plan").regime;
+    assert!(matches!(regime(1_000), Regime::Staged { .. }));
+    assert!(matches!(regime(70_000), Regime::Groups(_)));
+}
+
+#[test]
 fn scores_are_products_where_parameters_are_loads() {
     let of = |d, limits| Scoring::of(shape(Full, d, 16), limits);
     for limits in [&WEBGPU, &DeviceLimits::CARD] {

@@ -174,7 +174,7 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// Rows in workgroup memory at once: 8 KiB for the largest tiles.
+    /// Rows in workgroup memory at once: a little more than 8 KiB for the largest tiles.
     pub const ROWS: usize = 16;
     /// Components of an invocation that keeps no second moments of features.
     pub const PACK_OF_SPHERICAL: usize = 8;

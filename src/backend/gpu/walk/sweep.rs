@@ -115,6 +115,7 @@ impl<'a> Sweep<'a> {
                 (Some(totals), weights.map(|weight| (m, *weight)).collect())
             }
         };
+        // What they read waits for the last pass: passes of blocks fill no buffers of these names meanwhile.
         let mut last_totals = Vec::new();
         if let (Kind::Blocks(..), Some(len)) = (&kind, plan.totals()) {
             for i in 0..walkers.len() {
