@@ -4,6 +4,7 @@
 mod bits;
 mod data;
 mod faults;
+mod hardware;
 mod kmeans;
 mod reference;
 mod streaming;

@@ -57,7 +57,7 @@ fn check(n: usize, weighted: bool, models: &[Components]) {
     check_on(device(), n, weighted, models);
 }
 
-fn check_on(device: &Device, n: usize, weighted: bool, models: &[Components]) {
+pub(crate) fn check_on(device: &Device, n: usize, weighted: bool, models: &[Components]) {
     let d = models[0].n_features;
     let (samples, map) = samples(n, d, weighted);
     let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
@@ -77,8 +77,8 @@ fn check_on(device: &Device, n: usize, weighted: bool, models: &[Components]) {
     assert!(gpu.counters().dispatches > 0 && gpu.counters().bytes_bound > 0);
 }
 
-const FULL: CovarianceType = CovarianceType::Full;
-const OTHERS: [CovarianceType; 3] = [
+pub(crate) const FULL: CovarianceType = CovarianceType::Full;
+pub(crate) const OTHERS: [CovarianceType; 3] = [
     CovarianceType::Tied,
     CovarianceType::Diag,
     CovarianceType::Spherical,
@@ -379,88 +379,6 @@ fn the_least_limits_are_enough_for_every_type() {
             }
         }
     }
-}
-
-#[test]
-fn kernels_for_hardware_agree() {
-    let hardware = played(Hardware::Amd);
-    for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
-        for covariance_type in OTHERS.into_iter().chain([FULL]) {
-            for weighted in [false, true] {
-                let model = components(d, k, covariance_type);
-                check_on(&hardware, 20_003, weighted, &[model]);
-            }
-        }
-    }
-    // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.
-    let models = [2, 4, 4].map(|k| components(2, k, FULL));
-    check_on(&hardware, 140_000, true, &models);
-    check_on(&hardware, 140_000, false, &models[1..2]);
-    let hardware = played(Hardware::Nvidia);
-    for (d, k) in [(2, 4), (10, 7), (16, 5)] {
-        for covariance_type in OTHERS.into_iter().chain([FULL]) {
-            let model = components(d, k, covariance_type);
-            check_on(&hardware, 20_003, d == 10, &[model]);
-        }
-    }
-    // Scores as products: fours of coordinates that are left over, features that are; four components a workgroup and two,
-    // places beyond the last.
-    for (d, k) in [(35, 4), (64, 3), (70, 3), (128, 2), (36, 15), (21, 9)] {
-        for covariance_type in [FULL, CovarianceType::Tied] {
-            let model = components(d, k, covariance_type);
-            check_on(&hardware, 1_513, true, &[model]);
-        }
-    }
-}
-
-/// Someone's card, played by the processor.
-fn played(hardware: Hardware) -> Device {
-    open(Options {
-        as_hardware: Some(hardware),
-        ..Options::default()
-    })
-}
-
-#[test]
-fn tiles_of_workgroups_agree_whatever_the_rows() {
-    use CovarianceType::{Diag, Tied};
-    let of_rows = [
-        (FULL, 11, 13),
-        (FULL, 4, 20),
-        (FULL, 10, 2),
-        // Scores that wait in memory, some at a time and a rest.
-        (FULL, 11, 14),
-        (FULL, 4, 50),
-        (Tied, 5, 9),
-        (Diag, 9, 12),
-    ];
-    let of_owners = [
-        (FULL, 11, 13),
-        (FULL, 4, 50),
-        // More components than a uniform buffer holds.
-        (FULL, 2, 130),
-        (Tied, 5, 17),
-        // Two owners each.
-        (FULL, 13, 3),
-        (Diag, 41, 35),
-    ];
-    let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
-    for (hardware, shapes) in cards.iter().zip([&of_rows[..], &of_owners]) {
-        // Less than a run, a run, a tile, a part; a tile and a row more.
-        for n in [1, 2, 13, 63, 64, 65, 126, 127, 253, 1513] {
-            for &(covariance_type, d, k) in shapes {
-                let model = components(d, k, covariance_type);
-                check_on(hardware, n, n % 2 == 1, &[model]);
-            }
-        }
-        for (d, k) in [(11, 13), (4, 50)] {
-            let model = without(components(d, k, FULL), 4);
-            check_on(hardware, 1000, true, &[model]);
-        }
-    }
-    // Several models in a dispatch.
-    let models = [20, 20, 20].map(|k| components(5, k, FULL));
-    check_on(&cards[1], 20_003, true, &models);
 }
 
 #[test]
