@@ -27,13 +27,15 @@ pub(in super::super) fn statistics_workgroup(
     let (d, k) = (shape.d, shape.k);
     let unrolled = Unrolled::new(shape, weighted, false).one_of(models);
     let names = names(shape);
-    let of_owners = format!(
-        "// How many invocations own the coordinates of a component, and how many of a workgroup are the same one.\n\
-         const OWNERS: u32 = {owners}u;\nconst LANES: u32 = WORKGROUP / OWNERS;\n"
-    );
-    let in_memory = format!(
-        "// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\nconst OWNERS: u32 = 1u;\n"
-    );
+    let of_kind = match owners {
+        0 => format!(
+            "// The most models of a dispatch.\nconst MODELS: u32 = {models}u;\nconst OWNERS: u32 = 1u;\n"
+        ),
+        _ => format!(
+            "// How many invocations own the coordinates of a component, and how many of a workgroup are the same one.\n\
+             const OWNERS: u32 = {owners}u;\nconst LANES: u32 = WORKGROUP / OWNERS;\n"
+        ),
+    };
     let constants = format!(
         "{}const QUADS: u32 = {}u;\nconst K: u32 = {k}u;\n\
          // Invocations, how many of them share the rows of a component, and the rows of each and of a tile.\n\
@@ -41,13 +43,12 @@ pub(in super::super) fn statistics_workgroup(
          const RUN: u32 = {run}u;\nconst TILE: u32 = {}u;\n\
          // How many are written out.\nconst WRITTEN: u32 = {written}u;\nconst ROUNDS: u32 = {}u;\n\
          // Components that are scored at a time.\nconst SOME: u32 = {some}u;\n\
-         const CHUNK: u32 = {}u;\n{}\n{BLOCK}\n{}\n{SOFTMAX}",
+         const CHUNK: u32 = {}u;\n{of_kind}\n{BLOCK}\n{}\n{SOFTMAX}",
         unrolled.constants(k * names.len() + 2),
         quads(d),
         sharing.tile(),
         sharing.rounds(),
         sharing.chunk(k),
-        if owners > 0 { &of_owners } else { &in_memory },
         block_range(owners > 0),
     );
     let padding = match sharing.tile() % 2 {
@@ -57,8 +58,6 @@ pub(in super::super) fn statistics_workgroup(
     let shares = format!(
         "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
     );
-    let mut sums_of = names.clone();
-    sums_of.extend(["tops", "logs"].map(str::to_owned));
     let logs = logs(k * names.len(), sharing);
     let template = include_str!("../../../../shaders/statistics_workgroup.wgsl");
     let all = |parts: [(&str, &str); 10]| {
@@ -87,6 +86,8 @@ pub(in super::super) fn statistics_workgroup(
         ]);
     }
     let (parameters, mean) = means(&unrolled, shape);
+    let mut sums_of = names.clone();
+    sums_of.extend(["tops", "logs"].map(str::to_owned));
     all([
         ("means_of", "var<workgroup> means_of: array<Features, K>;"),
         ("model", unrolled.model()),
