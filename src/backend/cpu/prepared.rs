@@ -220,12 +220,15 @@ impl<T: Real> Prepared<T> {
 /// The largest Σ |U_ij| |μ_j| of any coordinate.
 fn spread(components: &Components) -> f64 {
     let d = components.n_features;
+    let is_diagonal = components.covariance_type.is_diagonal();
     let of = |k: usize| {
-        let (factor, mean) = (components.factor(k), components.mean(k));
+        let (factor, mean) = (components.kept_factor(k), components.mean(k));
         let row = |i: usize| {
-            let terms = factor[triangle::at(i, 0)..=triangle::at(i, i)]
-                .iter()
-                .zip(mean);
+            let (terms, means) = match is_diagonal {
+                true => (i..=i, &mean[i..]),
+                false => (triangle::at(i, 0)..=triangle::at(i, i), mean),
+            };
+            let terms = factor[terms].iter().zip(means);
             terms.map(|(u, m)| (u * m).abs()).sum::<f64>()
         };
         (0..d).map(row).fold(0.0, f64::max)
