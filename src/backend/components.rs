@@ -255,25 +255,25 @@ impl Components {
     /// The precision gate's κ: max over components and features of Σ_l |U_jl| (|μ_l| + 3 √Σ_ll), about how
     /// large the terms of a whitened coordinate get. Single precision costs about D κ² 6e-16 nats.
     pub fn kappa(&self) -> f64 {
+        let all = (0..self.gaussians()).filter(|&k| self.weights[k] > 0.0);
+        all.map(|k| self.kappa_of(k)).fold(0.0, f64::max)
+    }
+
+    /// The same of component `k` alone.
+    pub fn kappa_of(&self, k: usize) -> f64 {
         let d = self.n_features;
-        let mut kappa = 0.0f64;
-        for k in 0..self.gaussians() {
-            if self.weights[k] == 0.0 {
-                continue;
-            }
-            let factor = self.factor(k);
-            let l = triangle::invert(&factor, d);
-            let reach: Vec<f64> = (0..d)
-                .map(|j| {
-                    let row = &l[triangle::at(j, 0)..=triangle::at(j, j)];
-                    self.mean(k)[j].abs() + 3.0 * row.iter().map(|x| x * x).sum::<f64>().sqrt()
-                })
-                .collect();
-            for i in 0..d {
-                let row = &factor[triangle::at(i, 0)..=triangle::at(i, i)];
-                kappa = kappa.max(row.iter().zip(&reach).map(|(u, r)| u.abs() * r).sum());
-            }
-        }
-        kappa
+        let factor = self.factor(k);
+        let l = triangle::invert(&factor, d);
+        let reach: Vec<f64> = (0..d)
+            .map(|j| {
+                let row = &l[triangle::at(j, 0)..=triangle::at(j, j)];
+                self.mean(k)[j].abs() + 3.0 * row.iter().map(|x| x * x).sum::<f64>().sqrt()
+            })
+            .collect();
+        let of = |i: usize| {
+            let row = &factor[triangle::at(i, 0)..=triangle::at(i, i)];
+            row.iter().zip(&reach).map(|(u, r)| u.abs() * r).sum()
+        };
+        (0..d).map(of).fold(0.0, f64::max)
     }
 }

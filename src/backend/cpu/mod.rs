@@ -11,7 +11,9 @@ mod held;
 mod lane_sums;
 mod level;
 mod loops;
+mod moments;
 mod pass;
+mod plan;
 mod prepared;
 mod real;
 mod rows;
@@ -38,7 +40,8 @@ pub(crate) use self::loops::{COLUMNS, add_products, exponentials};
 use self::pass::Pass;
 use self::prepared::Prepared;
 use self::real::Real;
-use self::rows::{CHUNK, Loader};
+use self::plan::TILE_ROWS;
+use self::rows::Loader;
 use self::scratch::Workspace;
 pub(super) use self::strips::{STRIP, Scratch, Strips};
 use self::vectors::Vector;
@@ -145,10 +148,15 @@ fn statistics<T: Real>(
     let buffers = &*buffers;
     let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
     let mut results: Vec<Option<Statistics>> = vec![None; models.len()];
+    let prepare = |m: usize| {
+        let MaskedModel { components, mask } = models[m];
+        let rows = mask.map_or(loader.samples().len(), |mask| mask.rows(blocks));
+        Prepared::new(components, lanes, rows)
+    };
     for (strands, group) in groups(blocks, models) {
         let prepared: Vec<(Prepared<T>, Option<&BlockMask>)> = group
             .iter()
-            .map(|&m| (Prepared::new(models[m].components, lanes), models[m].mask))
+            .map(|&m| (prepare(m), models[m].mask))
             .collect();
         let zero: Vec<Statistics> = group
             .iter()
@@ -168,6 +176,7 @@ fn statistics<T: Real>(
         });
         let sums = sums.unwrap_or_else(|never| match never {});
         for ((m, mut sum), (model, _)) in group.into_iter().zip(sums).zip(&prepared) {
+            moments::whiten(model, models[m].components, &mut sum);
             model.shift(&mut sum);
             results[m] = Some(sum);
         }
@@ -191,13 +200,13 @@ fn responsibilities<T: Real>(
     responsibilities: &mut [f64],
 ) {
     let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
-    let model = Prepared::<T>::new(components, lanes);
+    let model = Prepared::<T>::new(components, lanes, rows.len());
     log_densities
-        .par_chunks_mut(CHUNK)
-        .zip(responsibilities.par_chunks_mut(CHUNK * model.k))
+        .par_chunks_mut(TILE_ROWS)
+        .zip(responsibilities.par_chunks_mut(TILE_ROWS * model.k))
         .enumerate()
         .for_each(|(chunk, (log_densities, shares))| {
-            let start = rows.start + chunk * CHUNK;
+            let start = rows.start + chunk * TILE_ROWS;
             let rows = start..start + log_densities.len();
             buffers.with_workspace(|workspace| {
                 on_level!(level, simd => pass::responsibilities(

@@ -7,6 +7,7 @@ use fearless_simd::prelude::*;
 use super::held::Held;
 use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
+use super::plan::Plan;
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
 use super::rows::{CHUNK, Loader, Rows, WEIGHED, clear_weightless};
@@ -68,6 +69,8 @@ impl<T: Real> Pass<'_, T> {
     ) {
         let lanes = Vector::<S, T>::LEN;
         let panel = M * lanes;
+        // No lane tires within a chunk.
+        let chunk = CHUNK.min(RUN * lanes);
         let d = self.loader.samples().n_features();
         let Workspace {
             by_rows,
@@ -91,8 +94,8 @@ impl<T: Real> Pass<'_, T> {
             let held = self
                 .held
                 .map(|held| held.block(simd, self.loader, self.blocks, block, by_rows));
-            for start in rows.clone().step_by(CHUNK) {
-                let end = (start + CHUNK).min(rows.end);
+            for start in rows.clone().step_by(chunk) {
+                let end = (start + chunk).min(rows.end);
                 let padded = (end - start).next_multiple_of(panel);
                 let uniform = self.loader.samples().weights().is_none() && padded == end - start;
                 let own_weights = weights.first_mut(padded);
@@ -116,7 +119,7 @@ impl<T: Real> Pass<'_, T> {
                         (Some(&*own_weights), total)
                     }
                 };
-                let chunk = Rows {
+                let rows_here = Rows {
                     x: match held {
                         Some(held) => held.x.part(within.start * d..within.end * d),
                         None => {
@@ -130,7 +133,7 @@ impl<T: Real> Pass<'_, T> {
                     },
                     weights,
                 };
-                let run = (start - rows.start) / lanes % RUN + CHUNK / lanes;
+                let run = (start - rows.start) / lanes % RUN + chunk / lanes;
                 let tired = end == rows.end || run >= RUN;
                 for (m, (model, mask)) in self.models.iter().enumerate() {
                     if !wanted(mask) {
@@ -143,7 +146,7 @@ impl<T: Real> Pass<'_, T> {
                         Shape::Fused { .. } => fused::statistics_of::<S, T, M, HALF>(
                             simd,
                             model,
-                            chunk,
+                            rows_here,
                             panel,
                             scratch,
                             lane_sums,
@@ -152,7 +155,7 @@ impl<T: Real> Pass<'_, T> {
                         _ => tiled::statistics::<S, T, M>(
                             simd,
                             model,
-                            chunk,
+                            rows_here,
                             unit,
                             scratch,
                             lane_sums,
@@ -175,7 +178,7 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
-/// Log densities (nats) and responsibilities of at most [`CHUNK`] rows, each of weight 1.
+/// Log densities (nats) and responsibilities of some rows, each of weight 1.
 #[inline(always)]
 pub(super) fn responsibilities<S: Simd, T: Real>(
     simd: S,
@@ -241,7 +244,7 @@ fn responsibilities_by<S: Simd, T: Real, const M: usize, const HALF: usize>(
             shares,
         ),
         _ => {
-            let step = tiled::Plan::of(model).rows;
+            let step = Plan::of(model).rows;
             let parts = x
                 .chunks(step * d)
                 .zip(log_densities.chunks_mut(step))

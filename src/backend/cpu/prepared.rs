@@ -1,6 +1,7 @@
 //! Components in the form the kernels read: rounded, constants folded, logarithms to base 2, factors in the order of
 //! use.
 
+use super::moments;
 use super::real::Real;
 use crate::backend::{Components, Statistics};
 use crate::mixture::{CovarianceType, triangle};
@@ -53,6 +54,11 @@ pub(super) struct Prepared<T> {
     pub(super) biases: Vec<T>,
     /// D zeros: the bias of what is whitened about none.
     pub(super) zeros: Vec<T>,
+    /// Where whitened coordinates of each component stand among those that are stored; of the others the moments of rows
+    /// as they are are summed ([`super::moments`]).
+    pub(super) slots: Vec<Option<usize>>,
+    /// How many components' coordinates are stored.
+    pub(super) stored: usize,
     /// K × D: what rounding the biases left out.
     shifts: Vec<f64>,
     /// K factors U (one in the tied shape), each [`Self::factor_len`] numbers: triangles by rows (fused), by blocks of rows (tiled) or
@@ -65,11 +71,12 @@ pub(super) struct Prepared<T> {
 }
 
 impl<T: Real> Prepared<T> {
-    /// For vectors of `lanes` numbers.
-    pub(super) fn new(components: &Components, lanes: usize) -> Self {
+    /// For vectors of `lanes` numbers; moments of `rows` rows are summed.
+    pub(super) fn new(components: &Components, lanes: usize, rows: usize) -> Self {
         let (k, d) = (components.len(), components.n_features);
         let centred = spread(components) > FOLDED;
         let shape = shape::<T>(components, lanes, centred);
+        let plain = moments::are_plain(components, shape, centred, rows);
         let means: Vec<T> = components.means.iter().map(|m| T::from_f64(*m)).collect();
         let mut exact = Vec::with_capacity(k * d);
         for component in 0..k {
@@ -109,6 +116,12 @@ impl<T: Real> Prepared<T> {
             means,
             biases,
             zeros: vec![T::from_f64(0.0); d],
+            stored: plain.iter().filter(|plain| !**plain).count(),
+            slots: {
+                let mut next = 0..;
+                let slot = |plain: &bool| if *plain { None } else { next.next() };
+                plain.iter().map(slot).collect()
+            },
             shifts,
             factors: (0..if shape == Shape::Tied { 1 } else { k })
                 .flat_map(|k| in_order_of_use(components.kept_factor(k), d, shape))

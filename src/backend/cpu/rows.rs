@@ -10,9 +10,8 @@ use super::real::{Pair, Real};
 use super::vectors::{Aligned, MOST_LANES, Vector, load, splat, store, transpose};
 use crate::data::{Samples, Standardisation, Values};
 
-/// Rows of a chunk, which a thread evaluates in one go; a multiple of every panel, and a divisor of every summation
-/// block but the last.
-pub(super) const CHUNK: usize = 512;
+/// The most rows of a chunk, which a thread loads in one go; a multiple of every panel.
+pub(super) const CHUNK: usize = 2048;
 
 /// Rows whose weights are added at once: a divisor of every chunk but a block's last, wherever blocks begin.
 pub(super) const WEIGHED: usize = 256;

@@ -4,11 +4,12 @@
 use fearless_simd::prelude::*;
 
 use super::diagonal::COMPONENTS;
-use super::gram::{Gram, MOST_ROWS, Moments, blocks, responsibilities};
+use super::gram::{BAND, Gram, Moments, bands, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
+use super::plan::{Plan, TILE_ROWS};
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
-use super::rows::{CHUNK, Rows};
+use super::rows::Rows;
 use super::scratch::Scratch;
 use super::softmax::{Likelihoods, largest_of, softmax};
 use super::vectors::{Vector, load_all, splat, store_all};
@@ -17,64 +18,8 @@ use super::{diagonal, tied};
 use crate::backend::Statistics;
 use crate::mixture::triangle;
 
-/// Whitened coordinates of all components stay in memory from whitening to summing while they fit this.
-const KEPT_BYTES: usize = 9 << 20;
-/// Of few features they are done with so soon that they should stay in a second-level cache: at D = 10, K = 128 that is
-/// a fifth faster. Of many, sums that come and go more often cost more.
-const KEPT_BYTES_OF_FEW: usize = 3 << 19;
-const FEW_FEATURES: usize = 12;
-/// Rows of tied covariances, whitened and as one component's coordinates, should stay in a first-level cache if features
-/// are few: at D = 10, K = 20 that is a quarter faster. Of many, longer tiles are worth more.
-const NEAR_ROWS_BYTES: usize = 24 << 10;
 /// What is read again and again should fit this.
-const NEAR_BYTES: usize = 16 << 10;
-/// The fewest rows worth evaluating at once.
-const FEWEST_ROWS: usize = 128;
-
-/// How many rows are evaluated at once, and whether all components' coordinates are kept meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub(super) rows: usize,
-    pub(super) kept: bool,
-}
-
-impl Plan {
-    pub(super) fn of<T: Real>(model: &Prepared<T>) -> Self {
-        let most = CHUNK * size_of::<f32>() / size_of::<T>();
-        let bytes = |numbers: usize, rows: usize| numbers * rows * size_of::<T>();
-        let fitting = |numbers: usize, limit: usize| {
-            let mut rows = most;
-            while rows > FEWEST_ROWS && bytes(numbers, rows) > limit {
-                rows /= 2;
-            }
-            rows
-        };
-        if model.shape != Shape::Tiled {
-            return Self {
-                rows: match model.shape {
-                    Shape::Tied if model.d <= FEW_FEATURES => fitting(2 * model.d, NEAR_ROWS_BYTES),
-                    _ => fitting(model.k, KEPT_BYTES),
-                },
-                kept: false,
-            };
-        }
-        let all = model.k * (model.d + 1);
-        let best = if model.d <= FEW_FEATURES {
-            KEPT_BYTES_OF_FEW
-        } else {
-            KEPT_BYTES
-        };
-        let rows = fitting(all, best);
-        if bytes(all, rows) <= KEPT_BYTES {
-            Self { rows, kept: true }
-        } else {
-            Self {
-                rows: fitting(model.k, KEPT_BYTES),
-                kept: false,
-            }
-        }
-    }
-}
+const NEAR_BYTES: usize = 32 << 10;
 
 /// Adds the statistics of all rows. Sums that find no room between calls go to `sums` at once.
 #[inline(always)]
@@ -146,49 +91,58 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
 ) {
     let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
     let count = x.len() / d;
-    scratch.t.reserve(count * MOST_ROWS);
-    let t = scratch.t.first_mut(count * MOST_ROWS);
+    scratch.t.reserve(TILE_ROWS * BAND);
+    let t = scratch.t.first_mut(TILE_ROWS * BAND);
     let q = scratch.q.first_mut(k * count);
     let scale = scratch.scale.first_mut(count);
     // Sums that go to f64 at once do so while they are in the first-level cache.
-    let by_blocks =
+    let by_bands =
         !lane_sums.kept && model.shape == Shape::Tiled && !model.second_moments_are_pooled();
     for component in 0..k {
         let (first, second) = lane_sums.of(component);
         let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
         let r = &mut q[component * width..];
         if responsibilities::<S, T, M>(simd, r, k * width, scale, s0) {
-            let slot = if plan.kept { component } else { 0 };
-            let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
             let bias = model.bias(component);
-            if model.shape == Shape::Tied {
-                let z = scratch.z.first_mut(count * d);
-                tied::coordinates::<S, T, M>(simd, bias, z, y);
-            } else if !plan.kept {
-                scratch.squares.reserve(count);
-                let squares = scratch.squares.first_mut(count);
-                whiten::<S, T, M>(simd, model, component, bias, x, y, squares);
-            }
-            let gram = Gram {
-                d,
-                r,
-                stride: k * width,
-                y,
+            let y = match model.slots[component] {
+                None => x,
+                Some(slot) => {
+                    let slot = if plan.kept { slot } else { 0 };
+                    let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
+                    if model.shape == Shape::Tied {
+                        let z = scratch.z.first_mut(count * d);
+                        tied::coordinates::<S, T, M>(simd, bias, z, y);
+                    } else if !plan.kept {
+                        scratch.squares.reserve(count);
+                        let squares = scratch.squares.first_mut(count);
+                        whiten::<S, T, M>(simd, model, component, bias, x, Some(&mut *y), squares);
+                    }
+                    y
+                }
             };
-            for (i, rows) in blocks::<S>(d) {
-                let numbers = triangle::packed_len(i)..triangle::packed_len(i + rows);
+            for band in bands::<S>(d) {
+                let numbers = triangle::packed_len(band.first)
+                    ..triangle::packed_len(band.first + band.features);
                 let mut moments = Moments {
                     first: &mut *s1,
                     second: &mut *second,
-                    start: if by_blocks { numbers.start } else { 0 },
+                    start: if by_bands { numbers.start } else { 0 },
                 };
-                gram.add::<S, M>(simd, (i, rows), t, &mut moments);
-                if by_blocks {
+                for (part, y) in y.chunks(TILE_ROWS * d).enumerate() {
+                    let gram = Gram {
+                        d,
+                        r: &r[part * TILE_ROWS * k..],
+                        stride: k * width,
+                        y,
+                    };
+                    gram.add::<S, M>(simd, band, t, &mut moments);
+                }
+                if by_bands {
                     flush_second(simd, second, model, component, numbers, unit, sums);
                 }
             }
         }
-        if by_blocks {
+        if by_bands {
             flush_first(simd, first, model, component, unit, sums);
         } else if !lane_sums.kept {
             lane_sums.flush(simd, model, component, unit, sums);
@@ -210,7 +164,8 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     scratch.q.reserve(k * count);
     scratch.squares.reserve(COMPONENTS * count);
     if model.shape != Shape::Diagonal {
-        scratch.y.reserve(if kept { k } else { 1 } * count * d);
+        let slots = if kept { model.stored } else { 1 };
+        scratch.y.reserve(slots * count * d);
     }
     if model.shape == Shape::Tied {
         scratch.z.reserve(count * d);
@@ -229,8 +184,13 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
         if model.shape == Shape::Tiled {
             let squares = &mut squares[..count_here];
             for component in 0..k {
-                let first = if kept { component * count * d } else { 0 };
-                let y = (scratch.y).part_mut(first + rows.start..first + rows.end);
+                let y = match model.slots[component] {
+                    Some(slot) if kept => {
+                        let first = slot * count * d;
+                        Some((scratch.y).part_mut(first + rows.start..first + rows.end))
+                    }
+                    _ => None,
+                };
                 whiten::<S, T, M>(simd, model, component, model.bias(component), x, y, squares);
                 from_squares::<S, T, M>(simd, model, component, squares, q);
             }
@@ -244,7 +204,7 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
                 0,
                 &model.zeros,
                 x,
-                z,
+                Some(&mut *z),
                 &mut squares[..count_here],
             );
             &*z

@@ -6,7 +6,8 @@ use super::prepared::{Prepared, WHITENED_ROWS, row_blocks};
 use super::real::Real;
 use super::vectors::{Vector, load_all, splat, store_all};
 
-/// Whitened coordinates for all panels of `x` by the factor of component `k`, and the sums of their squares.
+/// Whitened coordinates for all panels of `x` by the factor of component `k`, and the sums of their squares. Coordinates
+/// that nobody asks for are not stored.
 #[inline(always)]
 pub(super) fn whiten<S: Simd, T: Real, const M: usize>(
     simd: S,
@@ -14,7 +15,7 @@ pub(super) fn whiten<S: Simd, T: Real, const M: usize>(
     k: usize,
     bias: &[T],
     x: &[T],
-    y: &mut [T],
+    mut y: Option<&mut [T]>,
     squares: &mut [T],
 ) {
     squares.fill(T::from_f64(0.0));
@@ -31,9 +32,15 @@ pub(super) fn whiten<S: Simd, T: Real, const M: usize>(
         };
         macro_rules! rows {
             ($($r:literal)*) => {
-                match rows {
-                    $($r if model.centred => tile.run::<S, $r, M, true>(simd, x, y, squares),
-                    $r => tile.run::<S, $r, M, false>(simd, x, y, squares),)*
+                match (rows, y.as_deref_mut()) {
+                    $(($r, None) if model.centred => {
+                        tile.run::<S, $r, M, true, false>(simd, x, &mut [], squares);
+                    }
+                    ($r, None) => tile.run::<S, $r, M, false, false>(simd, x, &mut [], squares),
+                    ($r, Some(y)) if model.centred => {
+                        tile.run::<S, $r, M, true, true>(simd, x, y, squares);
+                    }
+                    ($r, Some(y)) => tile.run::<S, $r, M, false, true>(simd, x, y, squares),)*
                     _ => unreachable!("blocks have at most {WHITENED_ROWS} rows"),
                 }
             };
@@ -52,9 +59,9 @@ struct Tile<'a, T> {
 }
 
 impl<T: Real> Tile<'_, T> {
-    /// Writes R coordinates of every panel and adds their squares.
+    /// Makes R coordinates of every panel, adds their squares, and writes them if they are to be stored.
     #[inline(never)]
-    fn run<S: Simd, const R: usize, const M: usize, const CENTRED: bool>(
+    fn run<S: Simd, const R: usize, const M: usize, const CENTRED: bool, const STORED: bool>(
         &self,
         simd: S,
         x: &[T],
@@ -74,7 +81,6 @@ impl<T: Real> Tile<'_, T> {
                 let size = self.d * width;
                 for p in 0..x.len() / size {
                     let x = &x[p * size..(p + 1) * size];
-                    let y = &mut y[p * size..(p + 1) * size];
                     let squares = &mut squares[p * width..(p + 1) * width];
                     let mut sums = [[bias[0]; M]; R];
                     for i in 0..R {
@@ -109,12 +115,17 @@ impl<T: Real> Tile<'_, T> {
                         }
                     }
                     let mut total = load_all::<S, T, M>(simd, squares);
-                    let y = &mut y[self.start * width..(self.start + R) * width];
-                    for (sums, y) in sums.iter().zip(y.chunks_exact_mut(width)) {
+                    for sums in &sums {
                         for m in 0..M {
                             total[m] = sums[m].mul_add(sums[m], total[m]);
                         }
-                        store_all::<S, T, M>(*sums, y);
+                    }
+                    if STORED {
+                        let at = p * size + self.start * width;
+                        let y = &mut y[at..at + R * width];
+                        for (sums, y) in sums.iter().zip(y.chunks_exact_mut(width)) {
+                            store_all::<S, T, M>(*sums, y);
+                        }
                     }
                     store_all::<S, T, M>(total, squares);
                 }
