@@ -262,6 +262,13 @@ impl Components {
     /// The same of component `k` alone.
     pub fn kappa_of(&self, k: usize) -> f64 {
         let d = self.n_features;
+        if self.covariance_type.is_diagonal() {
+            // u √Σ is 1.
+            let terms = self.kept_factor(k).iter().zip(self.mean(k));
+            return terms
+                .map(|(u, mean)| (u * mean).abs() + 3.0)
+                .fold(0.0, f64::max);
+        }
         let factor = self.factor(k);
         let l = triangle::invert(&factor, d);
         let reach: Vec<f64> = (0..d)

@@ -136,11 +136,13 @@ pub fn congruent(u: &[f64], a: &[f64], d: usize) -> Vec<f64> {
     // Row i of U A, then its products with the rows of U.
     let mut product = vec![0.0; packed_len(d)];
     for i in 0..d {
-        let row: Vec<f64> = (0..d)
-            .map(|c| (0..=i).map(|m| u[at(i, m)] * full[m * d + c]).sum())
-            .collect();
+        let mut row = vec![0.0; d];
+        for (u, full) in u[at(i, 0)..=at(i, i)].iter().zip(full.chunks_exact(d)) {
+            row.iter_mut().zip(full).for_each(|(sum, a)| *sum += u * a);
+        }
         for j in 0..=i {
-            product[at(i, j)] = (0..=j).map(|m| row[m] * u[at(j, m)]).sum();
+            let terms = row.iter().zip(&u[at(j, 0)..=at(j, j)]);
+            product[at(i, j)] = terms.map(|(row, u)| row * u).sum();
         }
     }
     product

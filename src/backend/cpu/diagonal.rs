@@ -7,6 +7,7 @@ use fearless_simd::prelude::*;
 use super::gram::responsibilities;
 use super::lane_sums::LaneSums;
 use super::prepared::Prepared;
+use super::products::Products;
 use super::real::Real;
 use super::scratch::Scratch;
 use super::vectors::{Vector, load, load_all, splat, store, store_all};
@@ -82,9 +83,9 @@ fn squares_of<S: Simd, T: Real, const C: usize, const M: usize, const CENTRED: b
     }
 }
 
-/// Adds the moments of rows whose relative densities and scales are known.
-///
-/// Features are the outer loop: a few of them, of all rows, stay in the first-level cache while all components go by.
+/// Adds the moments of rows whose relative densities and scales are known: of rows as they are for components that allow
+/// it, of whitened coordinates for the others. Of these features are the outer loop: a few of them, of all rows, stay in
+/// the first-level cache while all components go by.
 #[inline(always)]
 pub(super) fn add_sums<S: Simd, T: Real, const M: usize>(
     simd: S,
@@ -96,23 +97,33 @@ pub(super) fn add_sums<S: Simd, T: Real, const M: usize>(
     sums: &mut Statistics,
 ) {
     let (d, k, lanes) = (model.d, model.k, Vector::<S, T>::LEN);
+    let spherical = model.is_spherical();
     let (count, width) = (x.len() / d, M * lanes);
     let q = scratch.q.first_mut(k * count);
     let scale = scratch.scale.first_mut(count);
-    scratch.present.resize(k.max(scratch.present.len()), false);
-    let at_once = if lane_sums.kept { k } else { 1 };
-    for start in (0..k).step_by(at_once) {
-        let components = start..start + at_once;
+    for start in (0..k).step_by(lane_sums.slots) {
+        let components = start..k.min(start + lane_sums.slots);
+        let (plain, whitened) = (&mut scratch.plain, &mut scratch.whitened);
+        plain.clear();
+        whitened.clear();
         for component in components.clone() {
             let (first, _) = lane_sums.of(component);
-            let densities = &mut q[component * width..];
-            let s0 = &mut first[..lanes];
-            scratch.present[component] =
-                responsibilities::<S, T, M>(simd, densities, k * width, scale, s0);
+            let (densities, s0) = (&mut q[component * width..], &mut first[..lanes]);
+            if responsibilities::<S, T, M>(simd, densities, k * width, scale, s0) {
+                match model.slots[component] {
+                    None => plain.push(component),
+                    Some(_) => whitened.push(component),
+                }
+            }
         }
-        let present = |component: &usize| scratch.present[*component];
+        let products = Products { d, k, x, r: q };
+        if spherical {
+            products.add::<S, M, false>(simd, plain, lane_sums);
+        } else {
+            products.add::<S, M, true>(simd, plain, lane_sums);
+        }
         for first_feature in (0..d).step_by(FEATURES) {
-            for component in components.clone().filter(present) {
+            for &component in &*whitened {
                 let (first, second) = lane_sums.of(component);
                 let tile = Tile {
                     model,
@@ -124,16 +135,18 @@ pub(super) fn add_sums<S: Simd, T: Real, const M: usize>(
                 tile.add::<S, M>(simd, &mut first[lanes..], second);
             }
         }
-        if model.is_spherical() {
+        if spherical {
             let distances = scratch.distances.first_mut(k * count);
-            for component in components.clone().filter(present) {
+            for &component in plain.iter().chain(&*whitened) {
                 let (_, second) = lane_sums.of(component);
                 let of = component * width..;
                 trace::<S, T, M>(simd, &q[of.clone()], &distances[of], k * width, second);
             }
         }
         if !lane_sums.kept {
-            lane_sums.flush(simd, model, start, unit, sums);
+            for component in components {
+                lane_sums.flush(simd, model, component, unit, sums);
+            }
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::mixture::triangle;
 
 /// The most features of a block.
 const MOST_ROWS: usize = 5;
-/// Blocks whose products r y are kept while blocks of columns go by.
-const BLOCKS_OF_A_BAND: usize = 3;
+/// The most blocks whose products r y are kept while blocks of columns go by.
+pub(super) const BLOCKS_OF_A_BAND: usize = 3;
 /// The most features of a band.
 pub(super) const BAND: usize = BLOCKS_OF_A_BAND * MOST_ROWS;
 
@@ -46,20 +46,22 @@ fn blocks<S: Simd>(d: usize) -> impl Iterator<Item = (usize, usize)> {
 #[derive(Clone, Copy)]
 pub(super) struct Band {
     first_block: usize,
+    blocks: usize,
     pub(super) first: usize,
     pub(super) features: usize,
 }
 
-/// All bands.
+/// All bands, of at most so many blocks.
 #[inline(always)]
-pub(super) fn bands<S: Simd>(d: usize) -> impl Iterator<Item = Band> {
+pub(super) fn bands<S: Simd>(d: usize, most: usize) -> impl Iterator<Item = Band> {
     let mut blocks = blocks::<S>(d).enumerate();
     std::iter::from_fn(move || {
         let (first_block, (first, features)) = blocks.next()?;
-        let others = blocks.by_ref().take(BLOCKS_OF_A_BAND - 1);
+        let others = blocks.by_ref().take(most - 1);
         let features = others.fold(features, |all, (_, (_, features))| all + features);
         Some(Band {
             first_block,
+            blocks: most,
             first,
             features,
         })
@@ -78,11 +80,7 @@ impl<T: Real> Gram<'_, T> {
         moments: &mut Moments<'_, T>,
     ) {
         let count = self.y.len() / self.d;
-        let of_band = || {
-            blocks::<S>(self.d)
-                .skip(band.first_block)
-                .take(BLOCKS_OF_A_BAND)
-        };
+        let of_band = || blocks::<S>(self.d).skip(band.first_block).take(band.blocks);
         let products = |i: usize, rows: usize| {
             let at = (i - band.first) * count;
             at..at + rows * count
@@ -213,7 +211,7 @@ impl<T: Real> Gram<'_, T> {
 
 /// Adds to vector `at` of a slice.
 #[inline(always)]
-fn add<S: Simd, T: Real>(simd: S, vector: Vector<S, T>, to: &mut [T], at: usize) {
+pub(super) fn add<S: Simd, T: Real>(simd: S, vector: Vector<S, T>, to: &mut [T], at: usize) {
     store::<S, T>(load::<S, T>(simd, to, at) + vector, to, at);
 }
 

@@ -4,12 +4,13 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::prepared::Prepared;
+use super::prepared::{Prepared, Shape};
+use super::products::COMPONENTS;
 use super::real::Real;
 use super::vectors::{Aligned, Vector, lane_sums, splat, store};
 use crate::backend::Statistics;
 
-/// Lane sums of a whole model are kept from chunk to chunk while they fit this, else one component's at a time.
+/// Lane sums of a whole model are kept from chunk to chunk while they fit this, else those of a few components at a time.
 const BYTES: usize = 1 << 20;
 
 /// Rows a lane may add before its sums go to f64.
@@ -24,6 +25,8 @@ pub(super) struct LaneSums<T> {
     second: Aligned<T>,
     first_len: usize,
     second_len: usize,
+    /// Components that have room at once.
+    pub(super) slots: usize,
     /// Numbers behind the sums that may be read.
     behind: usize,
     /// Whether second moments are summed over components.
@@ -42,10 +45,14 @@ impl<T: Real> LaneSums<T> {
         let seconds = if self.pooled { 1 } else { model.k };
         let numbers = model.k * self.first_len + seconds * self.second_len;
         self.kept = numbers * size_of::<T>() <= BYTES;
-        let slots = |all: usize| if self.kept { all } else { 1 };
+        self.slots = match model.shape {
+            _ if self.kept => model.k,
+            Shape::Tied | Shape::Diagonal => COMPONENTS.min(model.k),
+            Shape::Fused { .. } | Shape::Tiled => 1,
+        };
         let lengths = [
-            slots(model.k) * self.first_len + self.behind,
-            slots(seconds) * self.second_len + self.behind,
+            self.slots * self.first_len + self.behind,
+            self.slots.min(seconds) * self.second_len + self.behind,
         ];
         for (sums, length) in [&mut self.first, &mut self.second].into_iter().zip(lengths) {
             sums.reserve(length);
@@ -56,7 +63,7 @@ impl<T: Real> LaneSums<T> {
     /// The sums of component `k`: S0 and S1, and second moments; and some numbers behind them, for [`add`].
     #[inline(always)]
     pub(super) fn of(&mut self, k: usize) -> (&mut [T], &mut [T]) {
-        let slot = if self.kept { k } else { 0 };
+        let slot = k % self.slots;
         let second = if self.pooled { 0 } else { slot };
         let part = |slot: usize, length: usize| slot * length..(slot + 1) * length + self.behind;
         (

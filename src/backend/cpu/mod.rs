@@ -15,6 +15,7 @@ mod moments;
 mod pass;
 mod plan;
 mod prepared;
+mod products;
 mod real;
 mod rows;
 mod scratch;
@@ -38,9 +39,9 @@ use self::level::on_level;
 pub(crate) use self::level::vectorized;
 pub(crate) use self::loops::{COLUMNS, add_products, exponentials};
 use self::pass::Pass;
+use self::plan::TILE_ROWS;
 use self::prepared::Prepared;
 use self::real::Real;
-use self::plan::TILE_ROWS;
 use self::rows::Loader;
 use self::scratch::Workspace;
 pub(super) use self::strips::{STRIP, Scratch, Strips};
@@ -176,7 +177,7 @@ fn statistics<T: Real>(
         });
         let sums = sums.unwrap_or_else(|never| match never {});
         for ((m, mut sum), (model, _)) in group.into_iter().zip(sums).zip(&prepared) {
-            moments::whiten(model, models[m].components, &mut sum);
+            moments::to_coordinates(model, models[m].components, &mut sum);
             model.shift(&mut sum);
             results[m] = Some(sum);
         }
@@ -333,7 +334,7 @@ mod tests {
     }
 
     /// N × D values, some rows of weight 0.
-    fn samples(n: usize, d: usize, single: bool, weighted: bool) -> Samples {
+    pub(super) fn samples(n: usize, d: usize, single: bool, weighted: bool) -> Samples {
         let values: Vec<f64> = (0..n * d).map(|i| 4.0 * number(i + i / 97) - 1.0).collect();
         let values = match single {
             true => Values::F32(values.iter().map(|x| *x as f32).collect()),
@@ -349,7 +350,12 @@ mod tests {
     }
 
     /// K components whose means lie up to `reach` from the origin.
-    fn components(covariance_type: CovarianceType, k: usize, d: usize, reach: f64) -> Components {
+    pub(super) fn components(
+        covariance_type: CovarianceType,
+        k: usize,
+        d: usize,
+        reach: f64,
+    ) -> Components {
         let factor = |component: usize| {
             (0..d).flat_map(move |i| {
                 let first = if covariance_type.is_diagonal() { i } else { 0 };

@@ -1,8 +1,8 @@
 //! Moments of rows as they are, Σ r x and Σ r x xᵀ, in place of those of whitened coordinates y = U x + b.
 //!
-//! They take the same multiply-adds, but no coordinates have to be stored and read again, and what is loaded is the same for
-//! all components. Once the rows are summed, U and b take the moments to those of y, in double. Rounding of a sum counts
-//! by κ² instead of κ in units of y, so it is for components of moderate κ.
+//! No coordinates have to be stored and read again or made twice, and what is loaded is the same for all components. Once the
+//! rows are summed, U and b take the moments to those of y, in double. Rounding counts by κ² instead of κ in units of y, so
+//! it is for components of moderate κ. Where covariances are tied, rows whitened without a mean, z = U x, take the place of x.
 
 use rayon::prelude::*;
 
@@ -11,25 +11,25 @@ use super::real::Real;
 use crate::backend::{Components, Statistics};
 use crate::mixture::{CovarianceType, triangle};
 
-/// The largest κ of a component ([`Components::kappa_of`]): terms of its second moments in units of y are below its square, and
-/// random rounding of N of them leaves √N times less of 6e-8 κ² in the mean.
-const KAPPA: f64 = 64.0;
+/// The largest κ of a component ([`Components::kappa_of`]): terms of its second moments in units of y are below its square, so
+/// that their rounding in single precision leaves 6e-5 in the mean if all of it went one way, and √N times less as it goes.
+const KAPPA: f64 = 32.0;
+/// The largest Σ |U_ij| |μ_j| of tied covariances: κ without what rows add that are three deviations from their mean.
+pub(super) const SPREAD: f64 = KAPPA - 3.0;
 /// The fewest rows a feature: D³ operations take a component's moments to y, and what is saved grows with N D².
 const ROWS_PER_FEATURE: usize = 128;
 
 /// Of each component whether moments of rows as they are are summed.
-pub(super) fn are_plain(
-    components: &Components,
-    shape: Shape,
-    centred: bool,
-    rows: usize,
-) -> Vec<bool> {
+pub(super) fn are_plain(components: &Components, shape: Shape, rows: usize) -> Vec<bool> {
     let (k, d) = (components.len(), components.n_features);
     let possible = match shape {
+        // The condition for the shape is that for its moments.
+        Shape::Tied => return vec![true; k],
+        Shape::Diagonal => true,
         Shape::Tiled => components.covariance_type == CovarianceType::Full,
-        _ => false,
+        Shape::Fused { .. } => false,
     };
-    if !possible || centred || rows < ROWS_PER_FEATURE * d {
+    if !possible || rows < ROWS_PER_FEATURE * d {
         return vec![false; k];
     }
     (0..k)
@@ -39,29 +39,175 @@ pub(super) fn are_plain(
 }
 
 /// Takes the moments of rows as they are to those of the coordinates that the kernels would have used.
-pub(super) fn whiten<T: Real>(model: &Prepared<T>, components: &Components, sums: &mut Statistics) {
-    if model.stored == model.k {
+pub(super) fn to_coordinates<T: Real>(
+    model: &Prepared<T>,
+    components: &Components,
+    sums: &mut Statistics,
+) {
+    let (k, d) = (model.k, model.d);
+    if model.stored == k {
         return;
     }
-    let d = model.d;
-    let length = triangle::packed_len(d);
-    sums.s1
-        .par_chunks_exact_mut(d)
-        .zip(sums.s2.par_chunks_exact_mut(length))
+    let Statistics { s0, s1, s2, .. } = sums;
+    // y = U x + b, where kernels may have taken the mean off first.
+    let bias = |k: usize| -> Vec<f64> {
+        let mut bias = widened(model.bias(k));
+        if model.centred {
+            let mean = components.apply_factor(k, &widened(model.mean(k)));
+            bias.iter_mut().zip(mean).for_each(|(b, m)| *b -= m);
+        }
+        bias
+    };
+    if components.covariance_type == CovarianceType::Tied {
+        for (k, s1) in s1.chunks_exact_mut(d).enumerate() {
+            move_second(s2, s1, s0[k], &bias(k));
+            move_first(s1, s0[k], &bias(k));
+        }
+        return;
+    }
+    let length = s2.len() / k;
+    s1.par_chunks_exact_mut(d)
+        .zip(s2.par_chunks_exact_mut(length))
         .enumerate()
         .filter(|(k, _)| model.slots[*k].is_none())
         .for_each(|(k, (s1, s2))| {
-            let factor = components.kept_factor(k);
-            let bias: Vec<f64> = model.bias(k).iter().map(|b| b.to_f64()).collect();
-            let s0 = sums.s0[k];
-            let first = triangle::apply(factor, s1);
-            s2.copy_from_slice(&triangle::congruent(factor, s2, d));
-            for i in 0..d {
-                for j in 0..=i {
-                    s2[triangle::at(i, j)] +=
-                        first[i] * bias[j] + bias[i] * (first[j] + s0 * bias[j]);
+            let (factor, bias) = (components.kept_factor(k), bias(k));
+            s1.copy_from_slice(&components.apply_factor(k, s1));
+            match components.covariance_type {
+                CovarianceType::Full => {
+                    s2.copy_from_slice(&triangle::congruent(factor, s2, d));
+                    move_second(s2, s1, s0[k], &bias);
                 }
-                s1[i] = first[i] + s0 * bias[i];
+                CovarianceType::Diag => {
+                    for i in 0..d {
+                        s2[i] = factor[i] * factor[i] * s2[i]
+                            + bias[i] * (2.0 * s1[i] + s0[k] * bias[i]);
+                    }
+                }
+                // The traces are of y already.
+                CovarianceType::Spherical | CovarianceType::Tied => {}
             }
+            move_first(s1, s0[k], &bias);
         });
+}
+
+fn widened<T: Real>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|x| x.to_f64()).collect()
+}
+
+/// From Σ r y to Σ r (y + b).
+fn move_first(s1: &mut [f64], s0: f64, bias: &[f64]) {
+    for (s1, bias) in s1.iter_mut().zip(bias) {
+        *s1 += s0 * bias;
+    }
+}
+
+/// From Σ r y yᵀ to Σ r (y + b) (y + b)ᵀ, a packed triangle; `s1` is Σ r y.
+fn move_second(s2: &mut [f64], s1: &[f64], s0: f64, bias: &[f64]) {
+    for i in 0..bias.len() {
+        for j in 0..=i {
+            s2[triangle::at(i, j)] += s1[i] * bias[j] + bias[i] * (s1[j] + s0 * bias[j]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Cpu;
+    use super::super::level;
+    use super::super::tests::{components, samples};
+    use super::*;
+    use crate::backend::reference::Reference;
+    use crate::backend::{Backend, MaskedModel, Precision};
+    use crate::data::Standardisation;
+
+    /// Components of moderate κ, and one that is too narrow for moments of rows as they are.
+    fn with_a_narrow_one(covariance_type: CovarianceType, k: usize, d: usize) -> Components {
+        let mut components = components(covariance_type, k, d, 1.0);
+        let length = covariance_type.factor_len(d);
+        for factor in components.factors.chunks_exact_mut(length) {
+            if !covariance_type.is_diagonal() {
+                let off_diagonal = |at: &usize| triangle::place(*at).0 != triangle::place(*at).1;
+                let shrunk = (0..length).filter(off_diagonal);
+                shrunk.for_each(|at| factor[at] *= 3.0 / d as f64);
+            }
+        }
+        if covariance_type != CovarianceType::Tied {
+            let narrow = &mut components.factors[(k - 1) * length..];
+            narrow.iter_mut().for_each(|u| *u *= 60.0);
+        }
+        components.round_to(Precision::F32);
+        components
+    }
+
+    #[test]
+    fn they_agree_with_the_reference() {
+        use CovarianceType::{Diag, Full, Spherical, Tied};
+        for (covariance_type, d, k, n) in [
+            (Full, 3, 150, 700),
+            (Full, 9, 4, 1_300),
+            (Full, 17, 7, 2_300),
+            (Full, 33, 3, 4_300),
+            (Full, 40, 25, 5_121),
+            (Tied, 2, 150, 700),
+            (Tied, 12, 6, 500),
+            (Tied, 33, 5, 1_111),
+            (Tied, 64, 260, 300),
+            (Diag, 1, 6, 200),
+            (Diag, 11, 7, 1_500),
+            (Diag, 70, 120, 9_000),
+            (Spherical, 1, 6, 200),
+            (Spherical, 13, 8, 1_700),
+        ] {
+            for weighted in [false, true] {
+                let samples = samples(n, d, false, weighted);
+                let map = Standardisation::of(&samples, covariance_type).expect("varied");
+                let components = with_a_narrow_one(covariance_type, k, d);
+                let kappas: Vec<f64> = (0..k).map(|k| components.kappa_of(k)).collect();
+                let model = [MaskedModel::from(&components)];
+                let expected = Reference::load(&samples, &map).statistics(&model);
+                let expected = &expected.expect("no device")[0];
+                for (precision, rounding) in [(Precision::F32, 6e-8), (Precision::F64, 1.2e-16)] {
+                    for level in level::all() {
+                        let what = format!(
+                            "{covariance_type:?}, {n} x {d}, K {k}, {weighted}, {precision:?}, {level:?}"
+                        );
+                        let prepared = Prepared::<f32>::new(&components, 16, n);
+                        let whitened = usize::from(covariance_type != Tied);
+                        assert_eq!(prepared.stored, whitened, "{what}");
+                        let mut cpu = Cpu::load(&samples, &map, precision).with_level(level);
+                        let found = &cpu.statistics(&model).expect("no device")[0];
+                        // Terms are below κ², each off by some ulp of it. A log density is a sum of D squares, off by some ulp of
+                        // them, and so are responsibilities and what they multiply, relative to it.
+                        let allowed = |k: usize| {
+                            8.0 * rounding * kappas[k] * kappas[k] * (expected.s0[k] + 1.0)
+                        };
+                        let of_all: f64 = (0..k).map(allowed).sum();
+                        let near = |part: &str, found: &[f64], expected: &[f64]| {
+                            let each = (found.len() / k).max(1);
+                            for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+                                let allowed = match covariance_type {
+                                    Tied => of_all,
+                                    // A trace is D of them.
+                                    Spherical => d as f64 * allowed(i / each),
+                                    _ => allowed(i / each),
+                                };
+                                let allowed = allowed + 8.0 * rounding * d as f64 * e.abs();
+                                assert!(
+                                    (f - e).abs() <= allowed,
+                                    "{what}: {part} {i}: {f}, not {e}, {allowed:e}"
+                                );
+                            }
+                        };
+                        near("S0", &found.s0, &expected.s0);
+                        near("S1", &found.s1, &expected.s1);
+                        near("S2", &found.s2, &expected.s2);
+                        let (f, e) = (found.log_likelihood, expected.log_likelihood);
+                        let allowed = 16.0 * rounding * e.abs().max(expected.weight);
+                        assert!((f - e).abs() <= allowed, "{what}: l {f}, not {e}");
+                    }
+                }
+            }
+        }
+    }
 }

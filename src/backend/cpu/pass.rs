@@ -7,8 +7,8 @@ use fearless_simd::prelude::*;
 use super::held::Held;
 use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
-use super::plan::Plan;
-use super::prepared::{Prepared, Shape};
+use super::plan::{Plan, TILE_ROWS};
+use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
 use super::rows::{CHUNK, Loader, Rows, WEIGHED, clear_weightless};
 use super::scratch::Workspace;
@@ -30,6 +30,17 @@ pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
         PANEL_OF_16
     };
     vectors * Vector::<S, T>::LEN
+}
+
+/// Rows of a chunk, so many that no lane tires within it. Of few features it stays in a first-level cache: at D = 4, K = 16
+/// that is a twentieth faster.
+fn chunk_rows(d: usize, lanes: usize) -> usize {
+    let most = if d <= FUSED_FEATURES {
+        TILE_ROWS
+    } else {
+        CHUNK
+    };
+    most.min(RUN * lanes)
 }
 
 /// What a pass goes over.
@@ -69,9 +80,8 @@ impl<T: Real> Pass<'_, T> {
     ) {
         let lanes = Vector::<S, T>::LEN;
         let panel = M * lanes;
-        // No lane tires within a chunk.
-        let chunk = CHUNK.min(RUN * lanes);
         let d = self.loader.samples().n_features();
+        let chunk = chunk_rows(d, lanes);
         let Workspace {
             by_rows,
             x,

@@ -18,9 +18,11 @@ pub(super) struct Scratch<T> {
     pub(super) scale: Aligned<T>,
     /// Σ y² so far.
     pub(super) squares: Aligned<T>,
-    /// Of each component, whether any of these rows is its own to some part.
-    pub(super) present: Vec<bool>,
-    /// Products r y of a block of features, `t[panel][feature][row]`.
+    /// The components that any of these rows belongs to, to some part: those whose moments are of rows as they are, and
+    /// those whose are of whitened coordinates.
+    pub(super) plain: Vec<usize>,
+    pub(super) whitened: Vec<usize>,
+    /// Products r y of a band of features, `t[panel][feature][row]`.
     pub(super) t: Aligned<T>,
 }
 

@@ -1,12 +1,19 @@
-//! Tied covariances: one factor whitens each row once, z = U x, and each component's coordinates are y = z + b.
+//! Tied covariances: one factor whitens each row once, z = U x, and each component's coordinates are y = z + b. Moments are
+//! summed of z.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::gram::{BAND, BLOCKS_OF_A_BAND, Gram, Moments, bands, responsibilities};
+use super::lane_sums::LaneSums;
+use super::plan::TILE_ROWS;
 use super::prepared::Prepared;
+use super::products::Products;
 use super::real::Real;
+use super::scratch::Scratch;
 use super::vectors::{Vector, load_all, splat, store_all};
+use crate::backend::Statistics;
 
 /// Sums of squares of the coordinates of up to [`COMPONENTS`](super::diagonal::COMPONENTS) components for all panels of
 /// `z`, one component's after the other.
@@ -62,25 +69,86 @@ fn squares_of<S: Simd, T: Real, const C: usize, const M: usize>(
     }
 }
 
-/// A component's coordinates.
+/// Adds the moments of `count` rows whose relative densities and scales are known: S0 and Σ r z of each component, and Σ w z zᵀ
+/// once for all, since a row's responsibilities add up to its weight.
 #[inline(always)]
-pub(super) fn coordinates<S: Simd, T: Real, const M: usize>(
+#[expect(clippy::too_many_arguments, reason = "one loop nest")]
+pub(super) fn add_sums<S: Simd, T: Real, const M: usize>(
     simd: S,
-    bias: &[T],
-    z: &[T],
-    y: &mut [T],
+    model: &Prepared<T>,
+    weights: Option<&[T]>,
+    count: usize,
+    unit: f64,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
+    sums: &mut Statistics,
+) {
+    let (d, k, lanes) = (model.d, model.k, Vector::<S, T>::LEN);
+    let width = M * lanes;
+    add_totals::<S, T, M>(simd, d, weights, count, scratch, lane_sums);
+    let q = scratch.q.first_mut(k * count);
+    let scale = scratch.scale.first_mut(count);
+    for start in (0..k).step_by(lane_sums.slots) {
+        let components = start..k.min(start + lane_sums.slots);
+        scratch.plain.clear();
+        for component in components.clone() {
+            let (first, _) = lane_sums.of(component);
+            let (densities, s0) = (&mut q[component * width..], &mut first[..lanes]);
+            if responsibilities::<S, T, M>(simd, densities, k * width, scale, s0) {
+                scratch.plain.push(component);
+            }
+        }
+        let z = scratch.z.part(0..count * d);
+        let products = Products { d, k, x: z, r: q };
+        products.add::<S, M, false>(simd, &scratch.plain, lane_sums);
+        if !lane_sums.kept {
+            for component in components {
+                lane_sums.flush(simd, model, component, unit, sums);
+            }
+        }
+    }
+}
+
+/// Adds Σ w z zᵀ to the second moments.
+#[inline(always)]
+fn add_totals<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    d: usize,
+    weights: Option<&[T]>,
+    count: usize,
+    scratch: &mut Scratch<T>,
+    lane_sums: &mut LaneSums<T>,
 ) {
     let width = M * Vector::<S, T>::LEN;
-    let panels = z
-        .chunks_exact(bias.len() * width)
-        .zip(y.chunks_exact_mut(bias.len() * width));
-    for (z, y) in panels {
-        let rows = z.chunks_exact(width).zip(y.chunks_exact_mut(width));
-        for ((z, y), bias) in rows.zip(bias) {
-            let mut shifted = load_all::<S, T, M>(simd, z);
-            let bias = splat::<S, T>(simd, *bias);
-            shifted.iter_mut().for_each(|z| *z += bias);
-            store_all::<S, T, M>(shifted, y);
+    scratch.squares.reserve(count);
+    let all = scratch.squares.first_mut(count);
+    match weights {
+        None => all.fill(T::from_f64(1.0)),
+        Some(weights) => all.copy_from_slice(&weights[..count]),
+    }
+    // The means of all rows are of no use.
+    let unused = d * Vector::<S, T>::LEN;
+    scratch.y.reserve(unused);
+    let first = scratch.y.first_mut(unused);
+    first.fill(T::from_f64(0.0));
+    scratch.t.reserve(TILE_ROWS * BAND);
+    let t = scratch.t.first_mut(TILE_ROWS * BAND);
+    let (_, second) = lane_sums.of(0);
+    let mut moments = Moments {
+        first,
+        second,
+        start: 0,
+    };
+    let z = scratch.z.part(0..count * d);
+    for band in bands::<S>(d, BLOCKS_OF_A_BAND) {
+        for (z, all) in z.chunks(TILE_ROWS * d).zip(all.chunks(TILE_ROWS)) {
+            let gram = Gram {
+                d,
+                r: all,
+                stride: width,
+                y: z,
+            };
+            gram.add::<S, M>(simd, band, t, &mut moments);
         }
     }
 }

@@ -4,7 +4,7 @@
 use fearless_simd::prelude::*;
 
 use super::diagonal::COMPONENTS;
-use super::gram::{BAND, Gram, Moments, bands, responsibilities};
+use super::gram::{BAND, BLOCKS_OF_A_BAND, Gram, Moments, bands, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
 use super::plan::{Plan, TILE_ROWS};
 use super::prepared::{Prepared, Shape};
@@ -71,6 +71,12 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             Shape::Diagonal => {
                 diagonal::add_sums::<S, T, M>(simd, model, x, unit, scratch, lane_sums, sums);
             }
+            Shape::Tied => {
+                let weights = rows.weights.map(|weights| &weights[part * plan.rows..]);
+                tied::add_sums::<S, T, M>(
+                    simd, model, weights, count, unit, scratch, lane_sums, sums,
+                );
+            }
             _ => add_sums::<S, T, M>(simd, model, x, plan, unit, scratch, lane_sums, sums),
         }
     }
@@ -95,9 +101,14 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
     let t = scratch.t.first_mut(TILE_ROWS * BAND);
     let q = scratch.q.first_mut(k * count);
     let scale = scratch.scale.first_mut(count);
-    // Sums that go to f64 at once do so while they are in the first-level cache.
-    let by_bands =
-        !lane_sums.kept && model.shape == Shape::Tiled && !model.second_moments_are_pooled();
+    // Sums that go to f64 before the next component's do so band by band. Of few rows that is often: a band's sums should
+    // still be in the first-level cache then.
+    let by_bands = !lane_sums.kept && !model.second_moments_are_pooled();
+    let of_a_band = if by_bands && count <= TILE_ROWS {
+        1
+    } else {
+        BLOCKS_OF_A_BAND
+    };
     for component in 0..k {
         let (first, second) = lane_sums.of(component);
         let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
@@ -109,10 +120,7 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
                 Some(slot) => {
                     let slot = if plan.kept { slot } else { 0 };
                     let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
-                    if model.shape == Shape::Tied {
-                        let z = scratch.z.first_mut(count * d);
-                        tied::coordinates::<S, T, M>(simd, bias, z, y);
-                    } else if !plan.kept {
+                    if !plan.kept {
                         scratch.squares.reserve(count);
                         let squares = scratch.squares.first_mut(count);
                         whiten::<S, T, M>(simd, model, component, bias, x, Some(&mut *y), squares);
@@ -120,7 +128,7 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
                     y
                 }
             };
-            for band in bands::<S>(d) {
+            for band in bands::<S>(d, of_a_band) {
                 let numbers = triangle::packed_len(band.first)
                     ..triangle::packed_len(band.first + band.features);
                 let mut moments = Moments {
@@ -163,7 +171,7 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     let count = x.len() / d;
     scratch.q.reserve(k * count);
     scratch.squares.reserve(COMPONENTS * count);
-    if model.shape != Shape::Diagonal {
+    if model.shape == Shape::Tiled {
         let slots = if kept { model.stored } else { 1 };
         scratch.y.reserve(slots * count * d);
     }
