@@ -263,7 +263,7 @@ impl Components {
     pub fn kappa_of(&self, k: usize) -> f64 {
         let d = self.n_features;
         if self.covariance_type.is_diagonal() {
-            // u √Σ is 1.
+            // u √Σ is 1; of noise u is 0, and κ of no use.
             let terms = self.kept_factor(k).iter().zip(self.mean(k));
             return terms
                 .map(|(u, mean)| (u * mean).abs() + 3.0)

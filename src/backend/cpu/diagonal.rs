@@ -1,4 +1,5 @@
-//! Diagonal factors: whitened coordinates are one multiply-add each, so they are made twice and never stored.
+//! Diagonal factors: whitened coordinates are one multiply-add each, so they are never stored; where moments are of them they
+//! are made twice.
 
 use std::ops::Range;
 

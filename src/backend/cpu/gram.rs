@@ -15,7 +15,7 @@ pub(super) const BLOCKS_OF_A_BAND: usize = 3;
 /// The most features of a band.
 pub(super) const BAND: usize = BLOCKS_OF_A_BAND * MOST_ROWS;
 
-/// One component's responsibilities × weight and coordinates, of D features and all panels. Responsibilities of panel p
+/// One component's responsibilities × weight and coordinates, or rows as they are, of D features and all panels. Responsibilities of panel p
 /// begin at `p * stride`.
 ///
 /// Tiles take it and the sums by reference: what a call hands over by the stack stalls its first loads.
@@ -69,7 +69,8 @@ pub(super) fn bands<S: Simd>(d: usize, most: usize) -> impl Iterator<Item = Band
 }
 
 impl<T: Real> Gram<'_, T> {
-    /// Adds the moments of the features of a band with these and all before. `t` is scratch for the products r y of the
+    /// Adds the moments of the features of a band with these and all before: blocks of columns are the outer loop, so that
+    /// what is loaded of one serves all blocks of the band. `t` is scratch for the products r y of the
     /// band.
     #[inline(always)]
     pub(super) fn add<S: Simd, const M: usize>(
@@ -97,7 +98,6 @@ impl<T: Real> Gram<'_, T> {
             }
             diagonal!(1 2 3 4 5);
         }
-        // A block of columns is loaded for all blocks of the band.
         for (j, columns) in blocks::<S>(self.d) {
             for (i, rows) in of_band().filter(|(i, _)| *i > j) {
                 let t = &t[products(i, rows)];

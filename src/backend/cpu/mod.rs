@@ -201,7 +201,8 @@ fn responsibilities<T: Real>(
     responsibilities: &mut [f64],
 ) {
     let lanes = on_level!(level, simd => lanes_of::<_, T>(simd));
-    let model = Prepared::<T>::new(components, lanes, rows.len());
+    // No moments are summed.
+    let model = Prepared::<T>::new(components, lanes, 0);
     log_densities
         .par_chunks_mut(TILE_ROWS)
         .zip(responsibilities.par_chunks_mut(TILE_ROWS * model.k))

@@ -93,8 +93,8 @@ impl<T: Real> Pass<'_, T> {
         for ((model, _), lane_sums) in self.models.iter().zip(lane_sums.iter_mut()) {
             lane_sums.prepare(model, lanes);
         }
-        x.reserve(CHUNK * d);
-        weights.reserve(CHUNK);
+        x.reserve(chunk * d);
+        weights.reserve(chunk);
         for block in blocks {
             let wanted = |mask: &Option<&BlockMask>| mask.is_none_or(|mask| mask.contains(block));
             if !self.models.iter().any(|(_, mask)| wanted(mask)) {

@@ -76,8 +76,8 @@ impl<T: Real> Prepared<T> {
         let (k, d) = (components.len(), components.n_features);
         let spread = spread(components);
         let centred = spread > FOLDED;
-        let shape = shape::<T>(components, lanes, spread);
-        let plain = moments::are_plain(components, shape, rows);
+        let shape = shape::<T>(components, lanes, centred);
+        let plain = moments::are_plain(components, shape, spread, rows);
         let means: Vec<T> = components.means.iter().map(|m| T::from_f64(*m)).collect();
         let mut exact = Vec::with_capacity(k * d);
         for component in 0..k {
@@ -250,7 +250,7 @@ fn spread(components: &Components) -> f64 {
     (0..components.len()).map(of).fold(0.0, f64::max)
 }
 
-fn shape<T>(components: &Components, lanes: usize, spread: f64) -> Shape {
+fn shape<T>(components: &Components, lanes: usize, centred: bool) -> Shape {
     let (k, d) = (components.len(), components.n_features);
     if components.covariance_type.is_diagonal() {
         return Shape::Diagonal;
@@ -271,8 +271,7 @@ fn shape<T>(components: &Components, lanes: usize, spread: f64) -> Shape {
     }
     // A noise component has a factor of its own.
     let one_factor = (1..k).all(|other| components.kept_factor(other) == components.kept_factor(0));
-    let tied = components.covariance_type == CovarianceType::Tied;
-    if tied && one_factor && spread <= moments::SPREAD {
+    if components.covariance_type == CovarianceType::Tied && one_factor && !centred {
         Shape::Tied
     } else {
         Shape::Tiled

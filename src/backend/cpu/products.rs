@@ -36,26 +36,20 @@ impl<T: Real> Products<'_, T> {
         components: &[usize],
         lane_sums: &mut LaneSums<T>,
     ) {
+        let mut rest = components;
         if Registers::<S>::ARE_32 {
-            let (fours, rest) = components.as_chunks::<COMPONENTS>();
+            let (fours, others) = rest.as_chunks::<COMPONENTS>();
             for four in fours {
-                self.of_some::<S, 4, M, SQUARES>(simd, four, lane_sums);
+                self.of_some::<S, COMPONENTS, M, SQUARES>(simd, four, lane_sums);
             }
-            let (twos, rest) = rest.as_chunks::<2>();
-            for two in twos {
-                self.of_some::<S, 2, M, SQUARES>(simd, two, lane_sums);
-            }
-            if let [one] = rest {
-                self.of_some::<S, 1, M, SQUARES>(simd, &[*one], lane_sums);
-            }
-        } else {
-            let (twos, rest) = components.as_chunks::<2>();
-            for two in twos {
-                self.of_some::<S, 2, M, SQUARES>(simd, two, lane_sums);
-            }
-            if let [one] = rest {
-                self.of_some::<S, 1, M, SQUARES>(simd, &[*one], lane_sums);
-            }
+            rest = others;
+        }
+        let (twos, rest) = rest.as_chunks::<2>();
+        for two in twos {
+            self.of_some::<S, 2, M, SQUARES>(simd, two, lane_sums);
+        }
+        if let [one] = rest {
+            self.of_some::<S, 1, M, SQUARES>(simd, &[*one], lane_sums);
         }
     }
 

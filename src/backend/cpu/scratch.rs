@@ -6,7 +6,8 @@ use super::vectors::Aligned;
 /// Buffers that grow to what the models at hand need.
 #[derive(Default)]
 pub(super) struct Scratch<T> {
-    /// Whitened coordinates, `y[component][panel][feature][row]`; of one component if all would be too many.
+    /// Whitened coordinates, `y[component][panel][feature][row]`, of components whose moments are of them; of one component if
+    /// all would be too many.
     pub(super) y: Aligned<T>,
     /// Whitened rows of tied covariances, `z[panel][feature][row]`.
     pub(super) z: Aligned<T>,

@@ -1,5 +1,5 @@
-//! Tied covariances: one factor whitens each row once, z = U x, and each component's coordinates are y = z + b. Moments are
-//! summed of z.
+//! Tied covariances: one factor whitens each row once, z = U x, and each component's coordinates are y = z + b. Where the
+//! means allow it moments are summed of z.
 
 use std::ops::Range;
 
@@ -65,6 +65,29 @@ fn squares_of<S: Simd, T: Real, const C: usize, const M: usize>(
         }
         for c in 0..C {
             store_all::<S, T, M>(total[c], &mut squares[c * rows + p * width..]);
+        }
+    }
+}
+
+/// A component's coordinates.
+#[inline(always)]
+pub(super) fn coordinates<S: Simd, T: Real, const M: usize>(
+    simd: S,
+    bias: &[T],
+    z: &[T],
+    y: &mut [T],
+) {
+    let width = M * Vector::<S, T>::LEN;
+    let panels = z
+        .chunks_exact(bias.len() * width)
+        .zip(y.chunks_exact_mut(bias.len() * width));
+    for (z, y) in panels {
+        let rows = z.chunks_exact(width).zip(y.chunks_exact_mut(width));
+        for ((z, y), bias) in rows.zip(bias) {
+            let mut shifted = load_all::<S, T, M>(simd, z);
+            let bias = splat::<S, T>(simd, *bias);
+            shifted.iter_mut().for_each(|z| *z += bias);
+            store_all::<S, T, M>(shifted, y);
         }
     }
 }
@@ -140,15 +163,13 @@ fn add_totals<S: Simd, T: Real, const M: usize>(
         start: 0,
     };
     let z = scratch.z.part(0..count * d);
+    let gram = Gram {
+        d,
+        r: all,
+        stride: width,
+        y: z,
+    };
     for band in bands::<S>(d, BLOCKS_OF_A_BAND) {
-        for (z, all) in z.chunks(TILE_ROWS * d).zip(all.chunks(TILE_ROWS)) {
-            let gram = Gram {
-                d,
-                r: all,
-                stride: width,
-                y: z,
-            };
-            gram.add::<S, M>(simd, band, t, &mut moments);
-        }
+        gram.add::<S, M>(simd, band, t, &mut moments);
     }
 }

@@ -1,5 +1,5 @@
-//! The shapes whose sums do not stay in the first-level cache: whitened coordinates of all components for some
-//! panels, responsibilities, then one component's sums after the other.
+//! The shapes whose sums do not stay in the first-level cache: log densities of all components for some panels,
+//! responsibilities, then one component's sums after the other.
 
 use fearless_simd::prelude::*;
 
@@ -71,7 +71,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             Shape::Diagonal => {
                 diagonal::add_sums::<S, T, M>(simd, model, x, unit, scratch, lane_sums, sums);
             }
-            Shape::Tied => {
+            Shape::Tied if model.stored == 0 => {
                 let weights = rows.weights.map(|weights| &weights[part * plan.rows..]);
                 tied::add_sums::<S, T, M>(
                     simd, model, weights, count, unit, scratch, lane_sums, sums,
@@ -97,6 +97,9 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
 ) {
     let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
     let count = x.len() / d;
+    if !plan.kept && model.stored > 0 {
+        scratch.y.reserve(count * d);
+    }
     scratch.t.reserve(TILE_ROWS * BAND);
     let t = scratch.t.first_mut(TILE_ROWS * BAND);
     let q = scratch.q.first_mut(k * count);
@@ -120,7 +123,10 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
                 Some(slot) => {
                     let slot = if plan.kept { slot } else { 0 };
                     let y = (scratch.y).part_mut(slot * count * d..(slot + 1) * count * d);
-                    if !plan.kept {
+                    if model.shape == Shape::Tied {
+                        let z = scratch.z.first_mut(count * d);
+                        tied::coordinates::<S, T, M>(simd, bias, z, y);
+                    } else if !plan.kept {
                         scratch.squares.reserve(count);
                         let squares = scratch.squares.first_mut(count);
                         whiten::<S, T, M>(simd, model, component, bias, x, Some(&mut *y), squares);
@@ -171,9 +177,8 @@ pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     let count = x.len() / d;
     scratch.q.reserve(k * count);
     scratch.squares.reserve(COMPONENTS * count);
-    if model.shape == Shape::Tiled {
-        let slots = if kept { model.stored } else { 1 };
-        scratch.y.reserve(slots * count * d);
+    if kept {
+        scratch.y.reserve(model.stored * count * d);
     }
     if model.shape == Shape::Tied {
         scratch.z.reserve(count * d);
