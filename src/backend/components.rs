@@ -260,13 +260,24 @@ impl Components {
     }
 
     /// The same of component `k` alone.
-    pub fn kappa_of(&self, k: usize) -> f64 {
+    fn kappa_of(&self, k: usize) -> f64 {
+        self.reach_of(k, |terms| terms.iter().sum())
+    }
+
+    /// The same with the root of the sum of squares in place of the sum: how large the terms' rounding errors get, as far as they
+    /// are independent.
+    pub fn quadratic_kappa_of(&self, k: usize) -> f64 {
+        self.reach_of(k, |terms| terms.iter().map(|t| t * t).sum::<f64>().sqrt())
+    }
+
+    /// The largest `norm` of the terms |U_jl| (|μ_l| + 3 √Σ_ll) of a coordinate.
+    fn reach_of(&self, k: usize, norm: impl Fn(&[f64]) -> f64) -> f64 {
         let d = self.n_features;
         if self.covariance_type.is_diagonal() {
             // u √Σ is 1; of noise u is 0, and κ of no use.
             let terms = self.kept_factor(k).iter().zip(self.mean(k));
             return terms
-                .map(|(u, mean)| (u * mean).abs() + 3.0)
+                .map(|(u, mean)| norm(&[(u * mean).abs() + 3.0]))
                 .fold(0.0, f64::max);
         }
         let factor = self.factor(k);
@@ -279,7 +290,8 @@ impl Components {
             .collect();
         let of = |i: usize| {
             let row = &factor[triangle::at(i, 0)..=triangle::at(i, i)];
-            row.iter().zip(&reach).map(|(u, r)| u.abs() * r).sum()
+            let terms: Vec<f64> = row.iter().zip(&reach).map(|(u, r)| u.abs() * r).collect();
+            norm(&terms)
         };
         (0..d).map(of).fold(0.0, f64::max)
     }
