@@ -101,9 +101,14 @@ impl<T: Real> Pass<'_, T> {
                 continue;
             }
             let rows = self.blocks.rows(block);
-            let held = self
-                .held
-                .map(|held| held.block(simd, self.loader, self.blocks, block, by_rows));
+            #[expect(
+                clippy::manual_map,
+                reason = "a closure is compiled for the instruction set only where it is inlined"
+            )]
+            let held = match self.held {
+                Some(held) => Some(held.block(simd, self.loader, self.blocks, block, by_rows)),
+                None => None,
+            };
             for start in rows.clone().step_by(chunk) {
                 let end = (start + chunk).min(rows.end);
                 let padded = (end - start).next_multiple_of(panel);
