@@ -16,7 +16,7 @@
 //! assert!(fit.trace.windows(2).all(|pair| pair[1] >= pair[0] - 1e-12));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod backend;
 pub mod data;

@@ -128,6 +128,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
                 }
                 let densities = softmax::<S, T, M>(simd, q, largest);
+                rows.ahead.ask(start..start + width);
                 let mut scale = densities.sum;
                 for scale in &mut scale {
                     *scale = T::reciprocal(simd, *scale);

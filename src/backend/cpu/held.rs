@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use fearless_simd::prelude::*;
 
+use super::ahead::Ahead;
 use super::pass::panel_rows;
 use super::real::Real;
 use super::rows::{Loader, WEIGHED, clear_weightless};
@@ -36,6 +37,27 @@ impl<T: Real> Held<T> {
         (samples.len() * numbers * size_of::<T>() <= most_bytes).then(|| Self {
             blocks: (0..blocks.len()).map(|_| OnceLock::new()).collect(),
         })
+    }
+
+    /// The first rows of block `b` from `start` on, counted within it: at most `count`, and none if it is not there yet.
+    pub(super) fn source(
+        &self,
+        d: usize,
+        b: usize,
+        start: usize,
+        count: usize,
+    ) -> Option<Ahead<'_>> {
+        let block = self.blocks[b].get()?;
+        let rows = start..block.x.len().min((start + count) * d) / d;
+        let weights = match &block.weights {
+            Some((weights, _)) => weights.part(rows.clone()),
+            None => &[],
+        };
+        Some(Ahead::new(
+            block.x.part(rows.start * d..rows.end * d),
+            d,
+            weights,
+        ))
     }
 
     /// Block `b`. `by_rows` is scratch.

@@ -4,6 +4,7 @@
 //! they stay so, once a few passes have shown that more will follow. So nothing but the samples themselves grows with N.
 //! Threads are those of the rayon pool that the call runs in.
 
+mod ahead;
 mod diagonal;
 mod fused;
 mod gram;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::ahead::Ahead;
 use super::held::Held;
 use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
@@ -70,6 +71,15 @@ impl<T: Real> Pass<'_, T> {
         }
     }
 
+    /// Where rows of a block are read from: some from `start` on, counted within it.
+    fn ahead(&self, block: usize, start: usize, count: usize) -> Ahead<'_> {
+        let first = self.blocks.rows(block).start + start;
+        let d = self.loader.samples().n_features();
+        self.held
+            .and_then(|held| held.source(d, block, start, count))
+            .unwrap_or_else(|| self.loader.source(first..first + count))
+    }
+
     #[inline(always)]
     fn add_by<S: Simd, const M: usize, const HALF: usize>(
         &self,
@@ -95,16 +105,14 @@ impl<T: Real> Pass<'_, T> {
         }
         x.reserve(chunk * d);
         weights.reserve(chunk);
-        for block in blocks {
-            let wanted = |mask: &Option<&BlockMask>| mask.is_none_or(|mask| mask.contains(block));
-            if !self.models.iter().any(|(_, mask)| wanted(mask)) {
-                continue;
-            }
+        let wanted =
+            |mask: &Option<&BlockMask>, block| mask.is_none_or(|mask| mask.contains(block));
+        let mut blocks = blocks
+            .filter(|block| self.models.iter().any(|(_, mask)| wanted(mask, *block)))
+            .peekable();
+        while let Some(block) = blocks.next() {
             let rows = self.blocks.rows(block);
-            #[expect(
-                clippy::manual_map,
-                reason = "a closure is compiled for the instruction set only where it is inlined"
-            )]
+            // Not by a closure, which is compiled for the instruction set only where it is inlined.
             let held = match self.held {
                 Some(held) => Some(held.block(simd, self.loader, self.blocks, block, by_rows)),
                 None => None,
@@ -134,7 +142,7 @@ impl<T: Real> Pass<'_, T> {
                         (Some(&*own_weights), total)
                     }
                 };
-                let rows_here = Rows {
+                let mut rows_here = Rows {
                     x: match held {
                         Some(held) => held.x.part(within.start * d..within.end * d),
                         None => {
@@ -147,11 +155,16 @@ impl<T: Real> Pass<'_, T> {
                         }
                     },
                     weights,
+                    ahead: match (end < rows.end, blocks.peek()) {
+                        (true, _) => self.ahead(block, end - rows.start, chunk),
+                        (false, Some(next)) => self.ahead(*next, 0, chunk),
+                        (false, None) => Ahead::default(),
+                    },
                 };
                 let run = (start - rows.start) / lanes % RUN + chunk / lanes;
                 let tired = end == rows.end || run >= RUN;
                 for (m, (model, mask)) in self.models.iter().enumerate() {
-                    if !wanted(mask) {
+                    if !wanted(mask, block) {
                         continue;
                     }
                     let (sums, lane_sums) = (&mut sums[m], &mut lane_sums[m]);
@@ -178,6 +191,7 @@ impl<T: Real> Pass<'_, T> {
                             sums,
                         ),
                     }
+                    rows_here.ahead = Ahead::default();
                     let (log_likelihood, log_largest) = likelihoods.finish(unit);
                     sums.log_likelihood += log_likelihood + model.reference * total;
                     sums.log_largest += log_largest;

@@ -8,7 +8,7 @@ use super::vectors::{Vector, load, store};
 pub(super) type Pair<S> = [<S as Simd>::f64s; 2];
 
 /// f32 or f64.
-pub(super) trait Real: SimdFloatElement + Send + Sync + Default + 'static {
+pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default {
     /// What [`Real::exp2`] gives for everything far below: 2⁻⁶⁴ (f32) or 2⁻¹²⁸ (f64).
     const TINY: Self;
     /// Log densities below it stand for minus infinity.

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
+use super::ahead::Ahead;
 use super::real::{Pair, Real};
 use super::vectors::{Aligned, MOST_LANES, Vector, load, splat, store, transpose};
 use crate::data::{Samples, Standardisation, Values};
@@ -24,6 +25,8 @@ pub(super) struct Rows<'a, T> {
     /// One weight a row of the panels, in units of the largest's power of two, 0 beyond the last row. None if all
     /// are 1.
     pub(super) weights: Option<&'a [T]>,
+    /// The rows that come next.
+    pub(super) ahead: Ahead<'a>,
 }
 
 /// Where rows come from, and what standardising them takes.
@@ -59,6 +62,18 @@ impl<'a> Loader<'a> {
 
     pub(super) fn weight_unit(&self) -> f64 {
         self.weight_unit
+    }
+
+    /// Where some rows are read from; those beyond the last are left out.
+    pub(super) fn source(&self, rows: Range<usize>) -> Ahead<'a> {
+        let (n, d) = (self.samples.len(), self.samples.n_features());
+        let rows = rows.start.min(n)..rows.end.min(n);
+        let weights = (self.samples.weights()).map_or(&[][..], |w| &w[rows.clone()]);
+        let values = rows.start * d..rows.end * d;
+        match self.samples.values() {
+            Values::F32(v) => Ahead::new(&v[values], d, weights),
+            Values::F64(v) => Ahead::new(&v[values], d, weights),
+        }
     }
 
     /// Writes rows in kernel order, in panels of `panel` rows. `by_rows` is scratch.

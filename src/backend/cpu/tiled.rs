@@ -48,6 +48,8 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             .zip(scale.chunks_exact_mut(width))
             .enumerate()
         {
+            let first = part * plan.rows + p * width;
+            rows.ahead.ask(first..first + width);
             let largest = largest_of::<S, T, M>(simd, q);
             let densities = softmax::<S, T, M>(simd, q, largest);
             let mut inverses = densities.sum;
@@ -57,8 +59,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             match rows.weights {
                 None => likelihoods.add(&densities),
                 Some(weights) => {
-                    let weights =
-                        load_all::<S, T, M>(simd, &weights[part * plan.rows + p * width..]);
+                    let weights = load_all::<S, T, M>(simd, &weights[first..]);
                     likelihoods.add_weighted(simd, &densities, &inverses, &weights);
                     for m in 0..M {
                         inverses[m] *= weights[m];
