@@ -19,6 +19,8 @@ pub(super) struct Held<T> {
 
 /// A summation block's rows.
 pub(super) struct Block<T> {
+    /// How many, with those that fill the last panel.
+    rows: usize,
     /// As in [`super::rows::Rows::x`].
     pub(super) x: Aligned<T>,
     /// As in [`super::rows::Rows::weights`], and their exact sum over every [`WEIGHED`] rows.
@@ -48,7 +50,7 @@ impl<T: Real> Held<T> {
         count: usize,
     ) -> Option<Ahead<'_>> {
         let block = self.blocks[b].get()?;
-        let rows = start..block.x.len().min((start + count) * d) / d;
+        let rows = start..block.rows.min(start + count);
         let weights = match &block.weights {
             Some((weights, _)) => weights.part(rows.clone()),
             None => &[],
@@ -92,7 +94,11 @@ impl<T: Real> Block<T> {
         let mut x = Aligned::zeros(padded * d);
         loader.fill(simd, rows.clone(), panel, by_rows, x.first_mut(padded * d));
         if loader.samples().weights().is_none() {
-            return Self { x, weights: None };
+            return Self {
+                rows: padded,
+                x,
+                weights: None,
+            };
         }
         let mut weights = Aligned::zeros(padded);
         let mut totals = Vec::new();
@@ -103,6 +109,7 @@ impl<T: Real> Block<T> {
         }
         clear_weightless(weights.part(0..padded), d, panel, x.first_mut(padded * d));
         Self {
+            rows: padded,
             x,
             weights: Some((weights, totals)),
         }

@@ -182,7 +182,22 @@ fn standardise<S: Simd, V: Real, T: Real>(
     by_rows: &mut [T],
 ) {
     let size = 2 * S::f64s::LEN;
-    let period = centers.len() / MOST_PAIR * size;
+    let d = centers.len() / MOST_PAIR;
+    if size.is_multiple_of(d) {
+        // Every pair of vectors holds the same features.
+        let (c, r) = (
+            f64::load_pair(simd, centers),
+            f64::load_pair(simd, inverse_scales),
+        );
+        // Not by zipped chunks, which divide to find how many there are, panel by panel.
+        for at in (0..values.len()).step_by(size) {
+            let x: Pair<S> = V::load_pair(simd, &values[at..at + size]);
+            let x = [(x[0] - c[0]) * r[0], (x[1] - c[1]) * r[1]];
+            T::store_pair::<S>(x, &mut by_rows[at..at + size]);
+        }
+        return;
+    }
+    let period = d * size;
     let (centers, inverse_scales) = (&centers[..period], &inverse_scales[..period]);
     for (values, to) in values
         .chunks_exact(period)

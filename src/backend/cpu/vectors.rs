@@ -41,11 +41,6 @@ impl<T: Real> Aligned<T> {
         }
     }
 
-    /// How many numbers there is room for.
-    pub(super) fn len(&self) -> usize {
-        self.values.len() - self.start
-    }
-
     /// The first `length` numbers.
     #[inline(always)]
     pub(super) fn first_mut(&mut self, length: usize) -> &mut [T] {
