@@ -182,40 +182,40 @@ fn standardise<S: Simd, V: Real, T: Real>(
     by_rows: &mut [T],
 ) {
     let size = 2 * S::f64s::LEN;
-    let d = centers.len() / MOST_PAIR;
-    if size.is_multiple_of(d) {
+    let period = centers.len() / MOST_PAIR * size;
+    let pattern = |at: usize| (&centers[at..at + size], &inverse_scales[at..at + size]);
+    // By places, not by zipped chunks, which divide to find how many there are, panel by panel.
+    let pairs = (0..values.len()).step_by(size);
+    if size.is_multiple_of(period / size) {
         // Every pair of vectors holds the same features.
-        let (c, r) = (
-            f64::load_pair(simd, centers),
-            f64::load_pair(simd, inverse_scales),
-        );
-        // Not by zipped chunks, which divide to find how many there are, panel by panel.
-        for at in (0..values.len()).step_by(size) {
-            let x: Pair<S> = V::load_pair(simd, &values[at..at + size]);
-            let x = [(x[0] - c[0]) * r[0], (x[1] - c[1]) * r[1]];
-            T::store_pair::<S>(x, &mut by_rows[at..at + size]);
+        let (c, r) = pattern(0);
+        let (c, r) = (f64::load_pair(simd, c), f64::load_pair(simd, r));
+        for at in pairs {
+            standardise_pair(simd, &values[at..], (c, r), &mut by_rows[at..at + size]);
         }
-        return;
-    }
-    let period = d * size;
-    let (centers, inverse_scales) = (&centers[..period], &inverse_scales[..period]);
-    for (values, to) in values
-        .chunks_exact(period)
-        .zip(by_rows.chunks_exact_mut(period))
-    {
-        let pattern = centers
-            .chunks_exact(size)
-            .zip(inverse_scales.chunks_exact(size));
-        for ((from, to), (c, r)) in values
-            .chunks_exact(size)
-            .zip(to.chunks_exact_mut(size))
-            .zip(pattern)
-        {
-            let x: Pair<S> = V::load_pair(simd, from);
+    } else {
+        let mut place = 0;
+        for at in pairs {
+            let (c, r) = pattern(place);
             let (c, r) = (f64::load_pair(simd, c), f64::load_pair(simd, r));
-            T::store_pair::<S>([(x[0] - c[0]) * r[0], (x[1] - c[1]) * r[1]], to);
+            standardise_pair(simd, &values[at..], (c, r), &mut by_rows[at..at + size]);
+            place += size;
+            if place == period {
+                place = 0;
+            }
         }
     }
+}
+
+#[inline(always)]
+fn standardise_pair<S: Simd, V: Real, T: Real>(
+    simd: S,
+    values: &[V],
+    (c, r): (Pair<S>, Pair<S>),
+    to: &mut [T],
+) {
+    let x = V::load_pair(simd, &values[..2 * S::f64s::LEN]);
+    T::store_pair::<S>([(x[0] - c[0]) * r[0], (x[1] - c[1]) * r[1]], to);
 }
 
 /// Rows one after the other become a panel, feature by feature.
