@@ -115,3 +115,48 @@ impl<T: Real> Block<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::level::{self, on_level};
+    use super::super::tests::samples;
+    use super::*;
+    use crate::data::Standardisation;
+    use crate::mixture::CovarianceType;
+
+    /// What is asked for ahead are a block's rows, with those that fill its last panel, and nothing before it is made.
+    #[test]
+    fn source_ends_with_the_block() {
+        for (n, d) in [(1_000, 3), (20_003, 2), (70, 9)] {
+            for weighted in [false, true] {
+                let samples = samples(n, d, true, weighted);
+                let map = Standardisation::of(&samples, CovarianceType::Full).expect("varied");
+                let loader = Loader::new(&samples, &map);
+                let blocks = SummationBlocks::new(n);
+                for level in level::all() {
+                    let held = Held::<f32>::new(&loader, blocks, usize::MAX).expect("room");
+                    let last = blocks.len() - 1;
+                    assert!(held.source(d, last, 0, 10).is_none());
+                    let panel = on_level!(level, simd => {
+                        held.block(simd, &loader, blocks, last, &mut Aligned::zeros(0));
+                        panel_of::<_, f32>(simd)
+                    });
+                    let padded = blocks.rows(last).len().next_multiple_of(panel);
+                    for (start, count) in [(0, 1), (0, padded), (0, padded + 1), (padded - 1, 512)]
+                    {
+                        let rows = count.min(padded - start);
+                        let ahead = held.source(d, last, start, count).expect("it is there");
+                        let weights = if weighted { rows } else { 0 };
+                        assert_eq!(ahead.rows(), [rows, weights], "{n} x {d}, {level:?}");
+                        ahead.ask(0..count + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn panel_of<S: Simd, T: Real>(_: S) -> usize {
+        panel_rows::<S, T>()
+    }
+}
