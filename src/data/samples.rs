@@ -66,7 +66,7 @@ pub struct Samples {
     values: Values,
     n_features: usize,
     weights: Option<Weights>,
-    /// The features' ranges, if they were met while the values were looked at. Not those of weighted rows.
+    /// The features' ranges, if they were met while the values were looked at. Unknown once some row has no weight.
     ranges: Option<Vec<Interval>>,
 }
 
@@ -86,22 +86,27 @@ struct Weights {
     total: f64,
     /// The power of two at or below the largest.
     unit: f64,
+    /// Whether all are positive.
+    positive: bool,
 }
 
 impl Weights {
     fn of(values: Vec<f64>) -> Self {
         // Pieces are added in their order, whatever thread made their sums.
-        let pieces: Vec<(f64, f64)> = values
+        let pieces: Vec<(f64, f64, bool)> = values
             .par_chunks(PIECE)
             .map(|piece| {
                 let largest = piece.iter().fold(0.0, |a: f64, w| a.max(*w));
-                (piece.iter().sum(), largest)
+                let positive = piece.iter().fold(true, |all, w| all & (*w > 0.0));
+                (piece.iter().sum(), largest, positive)
             })
             .collect();
+        let largest = pieces.iter().fold(0.0, |a: f64, piece| a.max(piece.1));
         Self {
             values,
-            total: pieces.iter().map(|(sum, _)| sum).sum(),
-            unit: power_of_two_below(pieces.iter().fold(0.0, |a, (_, largest)| a.max(*largest))),
+            total: pieces.iter().map(|piece| piece.0).sum(),
+            unit: power_of_two_below(largest),
+            positive: pieces.iter().all(|piece| piece.2),
         }
     }
 }
@@ -198,8 +203,10 @@ impl Samples {
         if !TOTALS.contains(&total) {
             return Err(DataError::WeightTotal { total });
         }
+        if !weights.positive {
+            self.ranges = None;
+        }
         self.weights = Some(weights);
-        self.ranges = None;
         Ok(self)
     }
 
@@ -286,6 +293,11 @@ impl Samples {
     /// Ranges of all features over rows of positive weight, where they are known.
     pub(super) fn known_ranges(&self) -> Option<&[Interval]> {
         self.ranges.as_deref()
+    }
+
+    /// Whether every row has a positive weight.
+    pub(crate) fn all_count(&self) -> bool {
+        self.weights.as_ref().is_none_or(|w| w.positive)
     }
 
     /// What weights are divided by for a device of little range: the power of two at or below the largest.

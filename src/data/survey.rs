@@ -315,6 +315,9 @@ impl<'a> Groups<'a> {
         let flat = rows.start * d..rows.end * d;
         match (self.samples.values(), self.samples.weights()) {
             (Values::F64(all), None) => self.as_they_are(&all[flat], take),
+            (Values::F64(all), Some(weights)) if self.samples.all_count() => {
+                self.weighted_as_they_are(&all[flat], &weights[rows], take);
+            }
             (Values::F64(all), Some(weights)) => self.copied(&all[flat], &weights[rows], take),
             (Values::F32(all), weights) => {
                 self.copied(&all[flat], weights.map_or(&[], |w| &w[rows]), take);
@@ -325,6 +328,20 @@ impl<'a> Groups<'a> {
     #[inline(always)]
     fn as_they_are(&self, all: &[f64], mut take: impl FnMut(&[f64], &[f64])) {
         for values in all.chunks(self.width()) {
+            take(values, &self.weights);
+        }
+    }
+
+    /// The same with weights, all of them positive.
+    #[inline(always)]
+    fn weighted_as_they_are(
+        &mut self,
+        all: &[f64],
+        weights: &[f64],
+        mut take: impl FnMut(&[f64], &[f64]),
+    ) {
+        for (values, weights) in all.chunks(self.width()).zip(weights.chunks(self.rows)) {
+            self.weigh(weights);
             take(values, &self.weights);
         }
     }

@@ -283,10 +283,12 @@ fn from_kmeans(
 
 /// Rows of positive weight, chosen by their number among the n of them.
 fn weighty(samples: &Samples, choose: impl FnOnce(usize) -> Vec<usize>) -> Vec<usize> {
-    let Some(weights) = samples.weights() else {
+    if samples.all_count() {
         return choose(samples.len());
-    };
-    let all: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0.0).collect();
+    }
+    let all: Vec<usize> = (0..samples.len())
+        .filter(|&i| samples.weight(i) > 0.0)
+        .collect();
     choose(all.len()).into_iter().map(|i| all[i]).collect()
 }
 
@@ -300,9 +302,10 @@ pub(super) fn shuffled(samples: &Samples, most: usize, seed: u64) -> Vec<usize> 
         // As many places as rows are wanted yet; one more look where some rows have no weight.
         let end = (place + (most - rows.len()).max(PLACES)).min(samples.len());
         let found = (place..end).into_par_iter().map(|place| order.row(place));
-        match samples.weights() {
-            None => rows.par_extend(found),
-            Some(weights) => rows.par_extend(found.filter(|&row| weights[row] > 0.0)),
+        if samples.all_count() {
+            rows.par_extend(found);
+        } else {
+            rows.par_extend(found.filter(|&row| samples.weight(row) > 0.0));
         }
         place = end;
     }

@@ -55,11 +55,14 @@ fn sizes_around_groups_and_blocks_agree_with_plain_loops() {
         for n in [2, 3, 255, block - 1, block + 1, 3 * block + 17] {
             let value = |i: usize| (i as f64 * 0.37).sin() + 1e6 * (i % d) as f64;
             let values: Vec<f64> = (0..n * d).map(value).collect();
-            let weights = (0..n).map(|i| [1.0, 0.0, 2.5, 1e-3][(i + 1) % 4]).collect();
+            let weights = |of: [f64; 4]| (0..n).map(|i| of[(i + 1) % 4]).collect();
             let singles: Vec<f32> = values.iter().map(|x| *x as f32).collect();
             let double = Samples::new(values, d).expect("finite");
             agree(&double);
-            agree(&double.with_weights(weights).expect("weights"));
+            for of in [[1.0, 0.0, 2.5, 1e-3], [1.0, 0.3, 2.5, 1e-3]] {
+                let weighted = double.clone().with_weights(weights(of));
+                agree(&weighted.expect("weights"));
+            }
             agree(&Samples::new(singles, d).expect("finite"));
         }
     }
