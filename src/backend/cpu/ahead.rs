@@ -3,16 +3,34 @@
 //! A chunk of rows is read in one go and worked on for long: a processor that guesses what comes next from what was read
 //! last leaves its memory idle meanwhile.
 
-use std::ops::Range;
-
 /// Bytes that are fetched at once.
 const LINE: usize = 64;
+/// Rows that are asked for at once: a panel of the widest vectors, a few of narrow ones.
+pub(super) const STEP: usize = 64;
 
 /// The rows that come after those at hand, in the memory that they are read from.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Ahead<'a> {
-    /// Their values, and their weights if they have any: as many bytes a row.
-    streams: [(&'a [u8], usize); 2],
+    /// Their values, and their weights if they have any.
+    streams: [Stream<'a>; 2],
+}
+
+/// What is left to ask for.
+#[derive(Clone, Copy, Default)]
+struct Stream<'a> {
+    lines: &'a [[u8; LINE]],
+    /// Lines of [`STEP`] rows.
+    step: usize,
+}
+
+impl<'a> Stream<'a> {
+    /// Rows of so many numbers. What does not fill a line is left out: none has to be asked for.
+    fn new<V: bytemuck::Pod>(values: &'a [V], numbers: usize) -> Self {
+        Self {
+            lines: bytemuck::cast_slice(values).as_chunks().0,
+            step: (STEP * numbers * size_of::<V>()).div_ceil(LINE),
+        }
+    }
 }
 
 impl<'a> Ahead<'a> {
@@ -23,29 +41,29 @@ impl<'a> Ahead<'a> {
         weights: &'a [W],
     ) -> Self {
         Self {
-            streams: [
-                (bytemuck::cast_slice(values), n_features * size_of::<V>()),
-                (bytemuck::cast_slice(weights), size_of::<W>()),
-            ],
+            streams: [Stream::new(values, n_features), Stream::new(weights, 1)],
         }
     }
 
-    /// How many rows there are values of, and weights.
-    #[cfg(test)]
-    pub(super) fn rows(&self) -> [usize; 2] {
-        self.streams.map(|(bytes, of_a_row)| bytes.len() / of_a_row)
-    }
-
-    /// Asks for some of the rows, by their places among those that come next. None has to be there.
+    /// Asks for the next [`STEP`] rows.
     #[inline(always)]
-    pub(super) fn ask(&self, rows: Range<usize>) {
-        for (bytes, of_a_row) in self.streams {
-            let end = bytes.len().min(rows.end * of_a_row);
-            let start = end.min(rows.start * of_a_row);
-            for line in bytes[start..end].chunks(LINE) {
+    pub(super) fn ask(&mut self) {
+        for stream in &mut self.streams {
+            if stream.lines.is_empty() {
+                continue;
+            }
+            let (now, later) = stream.lines.split_at(stream.step.min(stream.lines.len()));
+            stream.lines = later;
+            for line in now {
                 fetch(&line[0]);
             }
         }
+    }
+
+    /// How many lines there are of values and of weights.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> [usize; 2] {
+        self.streams.map(|stream| stream.lines.len())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use fearless_simd::prelude::*;
 
+use super::ahead::STEP;
 use super::lane_sums::LaneSums;
 use super::pass::write_shares;
 use super::prepared::{FUSED_FEATURES, Prepared, Shape};
@@ -119,6 +120,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                 .first_mut(2 * coordinates)
                 .split_at_mut(coordinates);
             let (mut q, mut next_q) = scratch.q.first_mut(2 * densities).split_at_mut(densities);
+            let mut coming = rows.ahead;
             let ahead = model.shape == Shape::Fused { ahead: true };
             let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
             let (mut next, mut within) = (0, 0);
@@ -128,7 +130,9 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                     largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
                 }
                 let densities = softmax::<S, T, M>(simd, q, largest);
-                rows.ahead.ask(start..start + width);
+                if start.is_multiple_of(STEP) {
+                    coming.ask();
+                }
                 let mut scale = densities.sum;
                 for scale in &mut scale {
                     *scale = T::reciprocal(simd, *scale);

@@ -118,6 +118,7 @@ impl<T: Real> Block<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ahead::STEP;
     use super::super::level::{self, on_level};
     use super::super::tests::samples;
     use super::*;
@@ -146,9 +147,15 @@ mod tests {
                     {
                         let rows = count.min(padded - start);
                         let ahead = held.source(d, last, start, count).expect("it is there");
-                        let weights = if weighted { rows } else { 0 };
-                        assert_eq!(ahead.rows(), [rows, weights], "{n} x {d}, {level:?}");
-                        ahead.ask(0..count + 1);
+                        let lines = |numbers: usize| numbers * size_of::<f32>() / 64;
+                        let weights = if weighted { lines(rows) } else { 0 };
+                        let expected = [lines(rows * d), weights];
+                        assert_eq!(ahead.lines(), expected, "{n} x {d}, {level:?}");
+                        let mut ahead = ahead;
+                        for _ in 0..rows.div_ceil(STEP) {
+                            ahead.ask();
+                        }
+                        assert_eq!(ahead.lines(), [0, 0], "{n} x {d}, {level:?}");
                     }
                 }
             }

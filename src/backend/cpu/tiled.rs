@@ -3,6 +3,7 @@
 
 use fearless_simd::prelude::*;
 
+use super::ahead::STEP;
 use super::diagonal::COMPONENTS;
 use super::gram::{BAND, BLOCKS_OF_A_BAND, Gram, Moments, bands, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
@@ -36,6 +37,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
 ) {
     let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
     let plan = Plan::of(model);
+    let mut coming = rows.ahead;
     let parts = rows.x.chunks(plan.rows * d).enumerate();
     for (part, x) in parts {
         let count = x.len() / d;
@@ -49,7 +51,9 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
             .enumerate()
         {
             let first = part * plan.rows + p * width;
-            rows.ahead.ask(first..first + width);
+            if first.is_multiple_of(STEP) {
+                coming.ask();
+            }
             let largest = largest_of::<S, T, M>(simd, q);
             let densities = softmax::<S, T, M>(simd, q, largest);
             let mut inverses = densities.sum;

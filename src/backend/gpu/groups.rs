@@ -17,7 +17,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::{Outcome, fold_logs_and_totals};
+use super::outcome::Outcome;
 use super::parameters::{Chunks, Parameters};
 use super::plan::{Groups, Plan, UNIFORM_BYTES};
 use super::recording::{Dispatch, Recording, Submission};
@@ -64,20 +64,10 @@ pub(super) fn record(
         let outcome = outcome((device, pool), samples, plan, [group.len(); 2])?;
         let how = (groups, parameters.shape, &sent);
         let rows: Vec<(usize, usize)> = group.iter().copied().zip(0..).collect();
-        let mut recording = Recording {
-            dispatches: dispatches((device, pool), samples, how, &outcome, &rows)?,
-            ..Recording::default()
-        };
-        let order: Vec<u32> = (0..group.len() as u32).collect();
-        let add = totals.add((device, pool), &outcome.partials, &order)?;
-        recording.dispatches.push(add);
-        outcome.want_logs(&mut recording);
-        // They go on from group to group.
-        if at + 1 == groups_of_blocks.len() {
-            totals.want(&mut recording);
-        }
+        let dispatches = dispatches((device, pool), samples, how, &outcome, &rows)?;
         let weights = group.iter().map(|&b| samples.block_weights[b]).collect();
-        submission.record(recording, fold_logs_and_totals(m, weights));
+        let last = at + 1 == groups_of_blocks.len();
+        outcome.record(submission, (m, totals), dispatches, weights, last)?;
     }
     Ok(())
 }

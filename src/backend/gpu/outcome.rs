@@ -2,9 +2,9 @@
 
 use super::buffers::Pool;
 use super::device::Device;
-use super::recording::{Fold, Recording};
+use super::recording::{Dispatch, Fold, Recording, Submission};
 use super::sums::Sums;
-use super::totals;
+use super::totals::{self, Totals};
 use crate::backend::BackendError;
 
 /// Buffers that passes fill.
@@ -54,6 +54,31 @@ impl Outcome {
         if let Some((logs, pairs)) = &self.logs {
             recording.want(logs, 2 * pairs);
         }
+    }
+
+    /// Records what fills it: model `m`'s passes over blocks of these weights. Its rows go to the totals, which come back with
+    /// the `last` of them.
+    pub fn record(
+        &self,
+        submission: &mut Submission<'_>,
+        (m, totals): (usize, &mut Totals),
+        mut dispatches: Vec<Dispatch>,
+        weights: Vec<f64>,
+        last: bool,
+    ) -> Result<(), BackendError> {
+        let order: Vec<u32> = (0..self.rows as u32).collect();
+        let pool = (submission.device, &mut *submission.pool);
+        dispatches.push(totals.add(pool, &self.partials, &order)?);
+        let mut recording = Recording {
+            dispatches,
+            ..Recording::default()
+        };
+        self.want_logs(&mut recording);
+        if last {
+            totals.want(&mut recording);
+        }
+        submission.record(recording, fold_logs_and_totals(m, weights));
+        Ok(())
     }
 
     /// Adds up rows that end with their logarithms, each to a model, with a weight.

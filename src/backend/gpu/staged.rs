@@ -28,7 +28,7 @@ use bytemuck::{Pod, Zeroable};
 use super::Counters;
 use super::buffers::Pool;
 use super::device::Device;
-use super::outcome::{Outcome, fold_logs_and_totals};
+use super::outcome::Outcome;
 use super::parameters::Parameters;
 use super::plan::{Plan, Regime, SEGMENTS, Scoring, Tiles, Tiling};
 use super::recording::{Dispatch, Recording, Submission};
@@ -131,23 +131,11 @@ impl<'a> Staged<'a> {
             let segments = group.iter().map(|&b| self.segments(b)).sum();
             let outcome = self.outcome((device, pool), group.len(), segments)?;
             let rows: Vec<(usize, usize)> = group.iter().copied().zip(0..).collect();
-            let mut recording = Recording {
-                dispatches: self.dispatches((device, pool), model, &outcome, &rows, 0)?,
-                ..Recording::default()
-            };
-            let order: Vec<u32> = (0..group.len() as u32).collect();
-            let add = totals.add((device, pool), &outcome.partials, &order)?;
-            recording.dispatches.push(add);
-            outcome.want_logs(&mut recording);
-            // They go on from group to group.
-            if at + 1 == groups_of_blocks.len() {
-                totals.want(&mut recording);
-            }
-            let weights = group
-                .iter()
-                .map(|&b| self.samples.block_weights[b])
-                .collect();
-            submission.record(recording, fold_logs_and_totals(m, weights));
+            let dispatches = self.dispatches((device, pool), model, &outcome, &rows, 0)?;
+            let of_blocks = &self.samples.block_weights;
+            let weights = group.iter().map(|&b| of_blocks[b]).collect();
+            let last = at + 1 == groups_of_blocks.len();
+            outcome.record(submission, (m, totals), dispatches, weights, last)?;
         }
         Ok(())
     }
