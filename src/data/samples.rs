@@ -66,7 +66,7 @@ pub struct Samples {
     values: Values,
     n_features: usize,
     weights: Option<Weights>,
-    /// The features' ranges, if they were met while the values were looked at. Unknown once some row has no weight.
+    /// The features' ranges, if they were met while the values were looked at. Unknown once some row may not count.
     ranges: Option<Vec<Interval>>,
 }
 
@@ -86,27 +86,29 @@ struct Weights {
     total: f64,
     /// The power of two at or below the largest.
     unit: f64,
-    /// Whether all are positive.
+    /// Whether all are positive, in units of that too.
     positive: bool,
 }
 
 impl Weights {
     fn of(values: Vec<f64>) -> Self {
         // Pieces are added in their order, whatever thread made their sums.
-        let pieces: Vec<(f64, f64, bool)> = values
+        let pieces: Vec<(f64, f64, f64)> = values
             .par_chunks(PIECE)
             .map(|piece| {
                 let largest = piece.iter().fold(0.0, |a: f64, w| a.max(*w));
-                let positive = piece.iter().fold(true, |all, w| all & (*w > 0.0));
-                (piece.iter().sum(), largest, positive)
+                let least = piece.iter().fold(f64::INFINITY, |a: f64, w| a.min(*w));
+                (piece.iter().sum(), largest, least)
             })
             .collect();
         let largest = pieces.iter().fold(0.0, |a: f64, piece| a.max(piece.1));
+        let least = pieces.iter().fold(f64::INFINITY, |a, piece| a.min(piece.2));
+        let unit = power_of_two_below(largest);
         Self {
             values,
             total: pieces.iter().map(|piece| piece.0).sum(),
-            unit: power_of_two_below(largest),
-            positive: pieces.iter().all(|piece| piece.2),
+            unit,
+            positive: least / unit > 0.0,
         }
     }
 }
@@ -295,7 +297,7 @@ impl Samples {
         self.ranges.as_deref()
     }
 
-    /// Whether every row has a positive weight.
+    /// Whether every row has a positive weight, in units of [`Samples::weight_unit`] too.
     pub(crate) fn all_count(&self) -> bool {
         self.weights.as_ref().is_none_or(|w| w.positive)
     }

@@ -163,7 +163,7 @@ struct Groups<'a> {
     level: Level,
     /// Rows of a group.
     rows: usize,
-    /// The group's values, where they cannot be taken as they are: f32, or rows with weights.
+    /// The group's values, where they cannot be taken as they are: f32, or some row may not count.
     values: Vec<f64>,
     /// The weight of each value's row in units of [`Samples::weight_unit`].
     weights: Vec<f64>,
@@ -332,7 +332,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The same with weights, all of them positive.
+    /// The same with weights, where all rows count.
     #[inline(always)]
     fn weighted_as_they_are(
         &mut self,

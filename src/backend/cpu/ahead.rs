@@ -24,7 +24,7 @@ struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    /// Rows of so many numbers. What does not fill a line is left out: none has to be asked for.
+    /// Rows of so many numbers, a line's length at a time. An end that is shorter is left out: none has to be asked for.
     fn new<V: bytemuck::Pod>(values: &'a [V], numbers: usize) -> Self {
         Self {
             lines: bytemuck::cast_slice(values).as_chunks().0,
@@ -78,7 +78,7 @@ impl<'a> Ahead<'a> {
 )]
 fn fetch(byte: &u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the address is that of a reference; asking for it reads nothing and changes nothing but caches.
+    // SAFETY: SSE is part of x86-64; the address is that of a reference, and asking for it changes nothing but caches.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast());

@@ -390,7 +390,15 @@ mod tests {
 
     #[test]
     fn rows_held_in_kernel_order_change_no_bit() {
-        for (d, n) in [(1, 777), (2, 1_500), (3, 20_003), (10, 1_301)] {
+        // The last two have blocks of more than one chunk, the last of them shorter.
+        for (d, n) in [
+            (1, 777),
+            (2, 1_500),
+            (3, 20_003),
+            (10, 1_301),
+            (2, 33_001),
+            (9, 140_001),
+        ] {
             for (single, weighted) in [(false, false), (true, true), (false, true)] {
                 let samples = samples(n, d, single, weighted);
                 let map = Standardisation::of(&samples, CovarianceType::Full).expect("varied");

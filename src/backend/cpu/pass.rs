@@ -73,11 +73,12 @@ impl<T: Real> Pass<'_, T> {
 
     /// Where rows of a block are read from: some from `start` on, counted within it.
     fn ahead(&self, block: usize, start: usize, count: usize) -> Ahead<'_> {
-        let first = self.blocks.rows(block).start + start;
+        let rows = self.blocks.rows(block);
+        let first = rows.start + start;
         let d = self.loader.samples().n_features();
         self.held
             .and_then(|held| held.source(d, block, start, count))
-            .unwrap_or_else(|| self.loader.source(first..first + count))
+            .unwrap_or_else(|| self.loader.source(first..rows.end.min(first + count)))
     }
 
     #[inline(always)]

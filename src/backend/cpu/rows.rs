@@ -64,10 +64,9 @@ impl<'a> Loader<'a> {
         self.weight_unit
     }
 
-    /// Where some rows are read from; those beyond the last are left out.
+    /// Where some rows are read from.
     pub(super) fn source(&self, rows: Range<usize>) -> Ahead<'a> {
-        let (n, d) = (self.samples.len(), self.samples.n_features());
-        let rows = rows.start.min(n)..rows.end.min(n);
+        let d = self.samples.n_features();
         let weights = (self.samples.weights()).map_or(&[][..], |w| &w[rows.clone()]);
         let values = rows.start * d..rows.end * d;
         match self.samples.values() {
@@ -186,7 +185,8 @@ fn standardise<S: Simd, V: Real, T: Real>(
     let pattern = |at: usize| (&centers[at..at + size], &inverse_scales[at..at + size]);
     // By places, not by zipped chunks, which divide to find how many there are, panel by panel.
     let pairs = (0..values.len()).step_by(size);
-    if size.is_multiple_of(period / size) {
+    // A power of two divides the size, itself one, if it is no larger.
+    if period.is_power_of_two() && period <= size * size {
         // Every pair of vectors holds the same features.
         let (c, r) = pattern(0);
         let (c, r) = (f64::load_pair(simd, c), f64::load_pair(simd, r));

@@ -67,8 +67,8 @@ impl Outcome {
         last: bool,
     ) -> Result<(), BackendError> {
         let order: Vec<u32> = (0..self.rows as u32).collect();
-        let pool = (submission.device, &mut *submission.pool);
-        dispatches.push(totals.add(pool, &self.partials, &order)?);
+        let (device, pool) = (submission.device, &mut *submission.pool);
+        dispatches.push(totals.add((device, pool), &self.partials, &order)?);
         let mut recording = Recording {
             dispatches,
             ..Recording::default()

@@ -1,10 +1,11 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The same in plain loops over rows of positive weight: two passes, one row after the other.
+/// The same in plain loops over rows that count beside the heaviest: two passes, one row after the other.
 fn plain(samples: &Samples) -> Vec<(Interval, f64, f64)> {
+    let unit = samples.weight_unit();
     let rows: Vec<usize> = (0..samples.len())
-        .filter(|&i| samples.weight(i) > 0.0)
+        .filter(|&i| samples.weight(i) / unit > 0.0)
         .collect();
     let total: f64 = rows.iter().map(|&i| samples.weight(i)).sum();
     (0..samples.n_features())
@@ -59,7 +60,11 @@ fn sizes_around_groups_and_blocks_agree_with_plain_loops() {
             let singles: Vec<f32> = values.iter().map(|x| *x as f32).collect();
             let double = Samples::new(values, d).expect("finite");
             agree(&double);
-            for of in [[1.0, 0.0, 2.5, 1e-3], [1.0, 0.3, 2.5, 1e-3]] {
+            for of in [
+                [1.0, 0.0, 2.5, 1e-3],
+                [1.0, 0.3, 2.5, 1e-3],
+                [1e240, 1e-300, 1e239, 1e238],
+            ] {
                 let weighted = double.clone().with_weights(weights(of));
                 agree(&weighted.expect("weights"));
             }
