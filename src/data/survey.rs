@@ -146,7 +146,9 @@ fn by_strands<T: Send>(
     let rows = (BLOCK_VALUES / samples.n_features()).max(1);
     let blocks = n.div_ceil(rows);
     let strands = blocks.min(MOST_STRANDS);
-    let counted = (0..n).find(|&i| samples.weight(i) > 0.0).unwrap_or(0);
+    let unit = samples.weight_unit();
+    let counts = |i: &usize| samples.weight(*i) / unit > 0.0;
+    let counted = (0..n).find(counts).unwrap_or(0);
     (0..strands)
         .into_par_iter()
         .map(|s| {
@@ -167,7 +169,7 @@ struct Groups<'a> {
     values: Vec<f64>,
     /// The weight of each value's row in units of [`Samples::weight_unit`].
     weights: Vec<f64>,
-    /// A row of positive weight, over and over: it stands for rows of weight 0, whose own values may lie out of
+    /// A row that counts, over and over: it stands for rows of weight 0 in that unit, whose own values may lie out of
     /// range, so that 0 × ∞ is never met.
     counted: Vec<f64>,
 }
