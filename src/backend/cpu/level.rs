@@ -10,6 +10,7 @@ macro_rules! on_level {
     ($level:expr, $simd:ident => $op:expr) => {{
         #[cfg(target_arch = "x86_64")]
         {
+            use fearless_simd::Simd as _;
             let level: fearless_simd::Level = $level;
             if let Some($simd) = level.as_avx512() {
                 $simd.vectorize(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use fearless_simd::{Level, prelude::*};
+use fearless_simd::Level;
 
 use super::level::on_level;
 use super::rows::{Loader, WEIGHED};
