@@ -315,35 +315,24 @@ impl<'a> Groups<'a> {
     fn each(&mut self, rows: Range<usize>, take: impl FnMut(&[f64], &[f64])) {
         let d = self.samples.n_features();
         let flat = rows.start * d..rows.end * d;
-        match (self.samples.values(), self.samples.weights()) {
-            (Values::F64(all), None) => self.as_they_are(&all[flat], take),
-            (Values::F64(all), Some(weights)) if self.samples.all_count() => {
-                self.weighted_as_they_are(&all[flat], &weights[rows], take);
+        let weights = self.samples.weights().map_or(&[][..], |w| &w[rows]);
+        match self.samples.values() {
+            Values::F64(all) if self.samples.all_count() => {
+                self.as_they_are(&all[flat], weights, take);
             }
-            (Values::F64(all), Some(weights)) => self.copied(&all[flat], &weights[rows], take),
-            (Values::F32(all), weights) => {
-                self.copied(&all[flat], weights.map_or(&[], |w| &w[rows]), take);
-            }
+            Values::F64(all) => self.copied(&all[flat], weights, take),
+            Values::F32(all) => self.copied(&all[flat], weights, take),
         }
     }
 
+    /// Where all rows count; `weights` may be empty.
     #[inline(always)]
-    fn as_they_are(&self, all: &[f64], mut take: impl FnMut(&[f64], &[f64])) {
+    fn as_they_are(&mut self, all: &[f64], weights: &[f64], mut take: impl FnMut(&[f64], &[f64])) {
+        let mut weights = weights.chunks(self.rows);
         for values in all.chunks(self.width()) {
-            take(values, &self.weights);
-        }
-    }
-
-    /// The same with weights, where all rows count.
-    #[inline(always)]
-    fn weighted_as_they_are(
-        &mut self,
-        all: &[f64],
-        weights: &[f64],
-        mut take: impl FnMut(&[f64], &[f64]),
-    ) {
-        for (values, weights) in all.chunks(self.width()).zip(weights.chunks(self.rows)) {
-            self.weigh(weights);
+            if let Some(weights) = weights.next() {
+                self.weigh(weights);
+            }
             take(values, &self.weights);
         }
     }
