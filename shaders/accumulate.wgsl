@@ -79,9 +79,10 @@ fn accumulate(
     let j = tile - i * (i + 1u) / 2u;
     //@ columns
 
-    // All of the workgroup goes through it equally often.
+    //@ first
+
+    // All of the workgroup goes through it equally often. Rows are read while others are still at those before.
     for (var start = 0u; start < segment.rows; start += ROWS) {
-        // Read while others are still at the rows before.
         //@ read
         workgroupBarrier();
         //@ bring
@@ -90,6 +91,7 @@ fn accumulate(
             //@ whiten
             workgroupBarrier();
         }
+        //@ next
         // Where it has no slice it takes the last one's, for nothing.
         //@ walk
     }

@@ -2,8 +2,8 @@
 //
 // Responsibilities and samples pass through workgroup memory, ROWS rows at a time; an invocation has eight
 // components (four where features have second moments) by four features of the sums, and slices of the rows share
-// out what invocations are left. Sums are of x - mu; the host whitens them. src/backend/gpu/generate.rs writes out what
-// is done with a few rows.
+// out what invocations are left. Sums are of x - mu; the host whitens them. Where a spherical component's mean is so near the
+// origin that it costs no digits, mu is taken off at the end. src/backend/gpu/generate.rs writes out what is done with a few rows.
 
 //@ constants
 
@@ -42,6 +42,7 @@ struct SomeFeatures {
 }
 var<workgroup> shares: array<SomeShares, ROWS / UNROLLED>;
 var<workgroup> features_of: array<SomeFeatures, ROWS / UNROLLED>;
+//@ totals
 // What invocations add up at the end.
 var<workgroup> trunk: array<vec4<f32>, WORKGROUP>;
 
@@ -55,8 +56,7 @@ fn accumulate_tiles(
     let segment = segment_of(group.z);
     let octets = (batch.n_components + 7u) / 8u;
     // The components and the four features whose sums this invocation has, and its slice of the rows.
-    let own_pack = lane % PACKS;
-    let own_quad = lane / PACKS % FEATURES;
+    //@ place
     let slice = lane / LANES;
     let own = 8u * (OCTETS * group.y + own_pack % OCTETS) + 4u * (own_pack / OCTETS);
     let quad = group.x * FEATURES + own_quad;
@@ -92,11 +92,8 @@ fn accumulate_tiles(
         //@ walk
     }
 
-    //@ slices
-
     let length = batch.partials_len / batch.n_components;
     let part = group.z * batch.n_components;
-    //@ partials
 
     // S0 and the squared distances: the invocations that made a pair add up.
     trunk[lane] = s0;
@@ -105,6 +102,7 @@ fn accumulate_tiles(
         for (var other = lane + PAIRS; other < WORKGROUP; other += PAIRS) {
             s0 += trunk[other];
         }
+        //@ total
     }
     workgroupBarrier();
     trunk[lane] = squares;
@@ -116,4 +114,10 @@ fn accumulate_tiles(
         let k = 8u * made_octet + half;
         //@ tails
     }
+    workgroupBarrier();
+
+    //@ slices
+
+    //@ moves
+    //@ partials
 }

@@ -32,6 +32,8 @@ fn statistics_registers(
 
     //@ product
 
+    //@ ahead
+
     for (var row = lane; row < block.rows; row += TAKEN) {
         //@ row
     }

@@ -31,13 +31,13 @@ CLASSES = {
     "compare": ("minmax", "fcmp"),
     "move, integer": ("mov", "int", "lane", "shfl", "other"),
     "constants": ("const",),
-    "load, store": ("vload", "vstore", "ldg", "ldg2", "ldg4", "stg", "local", "atom"),
-    "workgroup": ("lds", "sts"),
+    "load, store": ("vload", "vstore", "ldg", "ldg2", "ldg4", "stg", "stg2", "stg4", "local", "atom"),
+    "workgroup": ("lds", "lds2", "lds4", "sts", "sts2", "sts4"),
 }
 AMD_VECTOR = {"fma", "addmul", "trans", "f64", "minmax", "mov", "int", "lane", "lds", "vload", "vstore"}
 NVIDIA_SCALAR = {"branch", "bar", "nop"}
-# Numbers that a load has for each lane, if not one.
-WIDTHS = {"ldg2": 2, "ldg4": 4}
+# Numbers that a load or store has for each lane, if not one.
+WIDTHS = {f"{op}{n}": n for op in ("ldg", "stg", "lds", "sts") for n in (2, 4)}
 
 
 @dataclass
@@ -60,10 +60,13 @@ class Compiled:
         """From (its instructions where it is in no other loop and otherwise none, its instructions, whether it is innermost,
         whether it is in no other, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for
         what is left of its rounds, are as hot. Where invocations own components, scores and moments have a loop each, and a
-        round is one of both."""
-        owned = "-owned" in variant["name"]
+        round is one of both. Where a loop stands for components near the origin and one for others, it is the former, the shorter."""
+        owned, near = "-owned" in variant["name"], variant["hot"] == "near"
         hot = max((fma for _, _, is_leaf, _, fma in loops if is_leaf), default=0)
-        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.5 if owned else 0.9) * hot
+        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.4 if near else 0.5 if owned else 0.9) * hot
+        if near:
+            hot_ones = (own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma))
+            self.mix = min(hot_ones, key=lambda mix: sum(mix.values()), default=self.mix)
         if owned and sum(is_hot(is_leaf, fma) for _, _, is_leaf, _, fma in loops) == 2:
             self.mix = sum((own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma)), Counter())
         if loops:
@@ -124,7 +127,7 @@ def amd(program, file, variant):
                 is_top = m[1].endswith(" d1")
                 loops.append((vector if is_top else Counter(), vector, m[1].startswith("inner"), is_top, counts["fma"]))
             # Loops come the longest first.
-            if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "whole": "whole"}[variant["hot"]]):
+            if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "near": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
     return found
 
@@ -156,7 +159,7 @@ def nvidia(program, file, variant):
                     loops[-1] = (*loops[-1][:2], False, *loops[-1][3:])
                 loops.append((counts, counts, True, depth == 4, counts["ffma"]))
                 depths.append(depth)
-            rank = (depth if variant["hot"] == "inner" else 0, counts.get("ffma", 0), sum(counts.values()))
+            rank = (depth if variant["hot"] in ("inner", "near") else 0, counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
                 found[-1].mix, best = counts, rank
     return found
@@ -176,7 +179,8 @@ class Chip:
     other_lanes: int
     special_lanes: int
     local_bytes: int
-    # Whether moves and comparisons take a place of their own beside arithmetic.
+    # Whether moves and comparisons take a place of their own beside arithmetic. Such chips' programs count what is read in
+    # workgroup memory by its width, and pairs of neighbours that read the same place share it.
     beside: bool
     # Bytes that a load of one number takes in the path to the caches, all lanes together, a cycle and SIMD.
     load_bytes: int
@@ -187,13 +191,16 @@ class Chip:
         """Multiply-adds a second."""
         return self.simds * self.lanes * self.clock
 
-    def cycles(self, mix, wave):
-        """Cycles that instructions of a wave occupy each unit of a SIMD."""
+    def cycles(self, mix, wave, paired):
+        """Cycles that instructions of a wave occupy each unit of a SIMD, where so much of what is read in workgroup memory
+        pairs of neighbours have in common."""
         arithmetic = of(mix, "fma", "add, mul") * wave / self.lanes
         other = of(mix, "compare", "move, integer") * wave / self.other_lanes
         special = of(mix, "exp, log, rcp") * wave / self.special_lanes
+        numbers = lambda *ops: sum(mix[n] * WIDTHS.get(n, 1 if self.beside else 4) for op in ops for n in (op, f"{op}2", f"{op}4"))
+        shared = (1 - paired / 2 if self.beside else 1) * numbers("lds") + numbers("sts")
         memories = {
-            "workgroup memory": of(mix, "workgroup") * wave * 16 / self.local_bytes,
+            "workgroup memory": shared * wave * 4 / self.local_bytes,
             "loads": sum(mix[n] * WIDTHS.get(n, 1) for n in CLASSES["load, store"]) * wave * 4 / self.load_bytes,
         }
         if self.beside:
@@ -206,7 +213,7 @@ class Chip:
                  (step["invocations"] * step["trips"], kernel.others), (step["invocations"] * step["apart"], kernel.apart)]
         units = Counter()
         for times, mix in parts:
-            for unit, cycles in self.cycles(mix, kernel.wave).items():
+            for unit, cycles in self.cycles(mix, kernel.wave, step["paired"]).items():
                 units[unit] += times * cycles / kernel.wave
         unit = max(units, key=units.get)
         return units[unit] / (self.simds * self.clock), unit

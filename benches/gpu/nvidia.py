@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with loads of vectors kept whole, workgroup memory left as it is, and the
+"""nvidia.py NVIDIA_ISA.py ARGUMENT...: that script with vectors read and written whole, workgroup memory left as it is, and the
 parameters of a lone model as constants.
 
 Slang makes loads of single numbers of naga's `Load4`, at addresses that may wrap around in 32 bits, so that nvcc cannot join them
-again. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended. wgmm's
+again, and stores likewise. WGSL's vectors are aligned, and NVIDIA's own driver loads them at once: the CUDA C++ in between is mended. wgmm's
 pipelines ask for no zeros in workgroup memory (src/backend/gpu/stage.rs), so the HLSL has none. Uniform buffers are constant banks
 for NVIDIA's driver, and what stands at a place that compilers know there is an operand; Slang reads them like any memory.
 """
@@ -23,12 +23,17 @@ def loads(width):
 
 
 LOADS = {width: loads(width) for width in (4, 2)}
+# Likewise stores of vectors.
+STORES = re.compile(
+    r"(?P<buffer>[\w>-]+)\.Store\((?P<at>\w+),(?P<value>\w+)\.x\);\s*"
+    + r"\s*".join(rf"\w+\.Store\((?P=at) \+ {4 * n}U,(?P=value)\.{part}\);" for n, part in ((1, "y"), (2, "z"), (3, "w")))
+)
 
 
 def whole(text):
     for width, pattern in LOADS.items():
         text = pattern.sub(rf"\g<between>\g<to>(*(const float{width}*)((const char*)(\g<buffer>.data) + (\g<at>)))", text)
-    return text
+    return STORES.sub(r"*(uint4*)((char*)(\g<buffer>.data) + \g<at>) = \g<value>;", text)
 
 
 UNIFORM = re.compile(r"__ldg\(&globalParams_0->components_\d+->(components_\d+)\[int\(0\)\]\[int\((\d+)\)\]\)")
@@ -61,8 +66,9 @@ def main():
         return printed
 
     module.sh = sh
-    # Loads by their width.
-    module.CLASSES[:0] = [("ldg4", r"LDG\S*\.128"), ("ldg2", r"LDG\S*\.64\b")]
+    # What is read and written by its width.
+    widths = ((4, r"\.128"), (2, r"\.64\b"))
+    module.CLASSES[:0] = [(f"{op}{n}", rf"{op.upper()}\S*{bits}") for op in ("ldg", "stg", "lds", "sts") for n, bits in widths]
     sys.argv = [str(script), *sys.argv[2:]]
     module.main()
 

@@ -38,6 +38,40 @@ fn kernels_for_hardware_agree() {
     }
 }
 
+#[test]
+fn octets_of_components_agree() {
+    use CovarianceType::{Diag, Spherical};
+    let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
+    // One octet a workgroup, two and four; octets and features that are left over; fewer features than one four.
+    let shapes = [
+        (Spherical, 1, 30),
+        (Spherical, 5, 70),
+        (Spherical, 13, 20),
+        (Spherical, 33, 64),
+        (Spherical, 7, 3),
+        (Diag, 130, 9),
+        (Diag, 83, 40),
+    ];
+    for hardware in &cards {
+        for (n, (covariance_type, d, k)) in
+            [1, 63, 255, 256, 257, 700, 1513].into_iter().zip(shapes)
+        {
+            let model = components(d, k, covariance_type);
+            check_on(hardware, n, n % 2 == 1, &[model]);
+        }
+        // Some so narrow that their means are far from the origin, beside others in one octet and in octets of their own.
+        for every in [1, 2, 16] {
+            let mut model = components(6, 40, Spherical);
+            for k in (0..40).filter(|k| k / every % 2 == 0) {
+                model.factors[6 * k..6 * (k + 1)]
+                    .iter_mut()
+                    .for_each(|u| *u *= 16.0);
+            }
+            check_on(hardware, 1513, false, &[model]);
+        }
+    }
+}
+
 /// Someone's card, played by the processor.
 fn played(hardware: Hardware) -> Device {
     open(Options {

@@ -34,6 +34,7 @@ macro_rules! line {
 }
 
 pub(super) mod components;
+mod octets;
 mod owned;
 mod products;
 pub(super) mod steps;
@@ -42,8 +43,9 @@ mod triangles;
 mod unrolled;
 mod workgroup;
 
+pub(super) use octets::{score_panels, score_tiles};
 pub(super) use products::score_products;
-pub(super) use tiles::{accumulate_tiles, normalise_tiles, score_tiles};
+pub(super) use tiles::{accumulate_tiles, normalise_tiles};
 pub(super) use triangles::{accumulate, score_full};
 use unrolled::{Unrolled, accumulators, builtins, shared_memory, sums};
 pub(super) use workgroup::statistics_workgroup;
@@ -230,6 +232,7 @@ pub(super) fn statistics_registers(
             ("parameters", &unrolled.hoisted()),
             ("row", &unrolled.rows(rows_at_once)),
             ("product", product),
+            ("ahead", &unrolled.ahead(rows_at_once)),
             ("logs", logs),
             ("sums", &sums(&names, reduction)),
         ],
@@ -317,6 +320,7 @@ fn fill(template: &str, parts: &[(&str, &str)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Tiling;
     use super::*;
     use CovarianceType::{Diag, Full, Spherical, Tied};
 
@@ -350,7 +354,7 @@ mod tests {
         }
         assert!([5, 100].iter().all(|&d| is_filled(&score_full(d, 1))
             && is_filled(&score_products(d, 4))
-            && is_filled(&accumulate(d))));
+            && is_filled(&accumulate(d, Tiling::of(d)))));
         assert!(!is_filled(include_str!("../../../shaders/score_full.wgsl")));
     }
 

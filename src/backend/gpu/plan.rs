@@ -209,8 +209,10 @@ pub enum Regime {
         segment_rows: usize,
         /// Segments that scratch memory holds at once.
         segments_per_batch: usize,
-        /// How scores are made where factors are triangles.
+        /// How scores are made.
         scoring: Scoring,
+        /// How second moments of triangles are shared out.
+        tiling: Tiling,
     },
 }
 
@@ -327,7 +329,7 @@ impl Plan {
     /// The plan of the staged regime, which serves every shape: `None` as for [`Plan::new`].
     pub fn staged(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         let (k, q) = (shape.k, quads(shape.d));
-        let tiling = Tiling::of(shape.d);
+        let tiling = Tiling::on(shape.d, limits);
         let most_rows = match shape.is_diagonal() {
             true => LONGEST_RUN,
             false if shape.d > Tiling::MOST_FEATURES => return None,
@@ -389,6 +391,7 @@ impl Plan {
                 segment_rows,
                 segments_per_batch,
                 scoring: Scoring::of(shape, limits),
+                tiling,
             },
             sums_per_block: 4 * len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),

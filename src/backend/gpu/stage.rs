@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::generate;
 use super::groups::GroupRange;
 use super::layout::{ParameterLayout, SumLayout};
-use super::plan::{Reduction, Sharing, Tiles, UNIFORM_BYTES};
+use super::plan::{Reduction, Sharing, Tiles, Tiling, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -114,6 +114,7 @@ pub(super) enum StageKey {
     },
     Accumulate {
         d: usize,
+        tiling: Tiling,
         /// Whether there may be components whose rows are whitened.
         whitens: bool,
     },
@@ -122,6 +123,11 @@ pub(super) enum StageKey {
     },
     ScoreTiles {
         d: usize,
+    },
+    ScorePanels {
+        d: usize,
+        /// Of a workgroup.
+        octets: usize,
     },
     NormaliseTiles {
         d: usize,
@@ -160,6 +166,7 @@ impl StageKey {
             Self::Accumulate { .. } => "accumulate",
             Self::ScoreDiagonal { .. } => "score_diagonal",
             Self::ScoreTiles { .. } => "score_tiles",
+            Self::ScorePanels { .. } => "score_panels",
             Self::NormaliseTiles { .. } => "normalise_tiles",
             Self::AccumulateTiles { .. } => "accumulate_tiles",
             Self::ReducePartials => "reduce_partials",
@@ -213,11 +220,12 @@ impl StageKey {
             Self::ScoreFull { d, rows } => generate::score_full(d, rows),
             Self::ScoreProducts { d, components } => generate::score_products(d, components),
             Self::Responsibilities { d, .. } => generate::responsibilities(d),
-            Self::Accumulate { d, .. } => generate::accumulate(d),
+            Self::Accumulate { d, tiling, .. } => generate::accumulate(d, tiling),
             Self::ScoreDiagonal { d } => {
                 generate::staged(include_str!("../../../shaders/score_diagonal.wgsl"), d)
             }
             Self::ScoreTiles { d } => generate::score_tiles(d),
+            Self::ScorePanels { d, octets } => generate::score_panels(d, octets),
             Self::NormaliseTiles { d, .. } => generate::normalise_tiles(d),
             Self::AccumulateTiles { d, tiles } => generate::accumulate_tiles(d, tiles),
             Self::ReducePartials => generate::reduce_partials(),
@@ -267,7 +275,7 @@ impl StageKey {
             Self::Responsibilities { .. } => &[BATCH, Read, Write, Write, Write],
             Self::Accumulate { .. } => &[BATCH, Read, Read, Read, Write],
             Self::ScoreDiagonal { .. } => &[BATCH, Read, Read, Write],
-            Self::ScoreTiles { .. } => &[BATCH, Read, Read, Write],
+            Self::ScoreTiles { .. } | Self::ScorePanels { .. } => &[BATCH, Read, Read, Write],
             Self::NormaliseTiles { .. } => &[BATCH, Read, Read, Write, Write],
             Self::AccumulateTiles { .. } => &[BATCH, Read, Read, Read, Read, Write],
             Self::ReducePartials => &[BATCH, Read, Read, Write],

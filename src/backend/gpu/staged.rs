@@ -1,5 +1,5 @@
 //! The general path: `score_full` or `score_products`, `responsibilities`, `accumulate` and `reduce_partials` over segments of blocks.
-//! Where factors are diagonal, `score_tiles`, `normalise_tiles` and `accumulate_tiles` take the places of the first
+//! Where factors are diagonal, `score_tiles` or `score_panels`, `normalise_tiles` and `accumulate_tiles` take the places of the first
 //! three (`score_diagonal` that of `score_full` where responsibilities themselves are wanted). Nothing of a row is kept
 //! in between but its scores.
 //!
@@ -89,6 +89,7 @@ pub(super) struct Staged<'a> {
     segment_rows: usize,
     segments_per_batch: usize,
     scoring: Scoring,
+    tiling: Tiling,
 }
 
 /// Segments, each with the row of `sums` that it belongs to.
@@ -101,6 +102,7 @@ impl<'a> Staged<'a> {
             segment_rows,
             segments_per_batch,
             scoring,
+            tiling,
         } = plan.regime
         else {
             return None;
@@ -111,6 +113,7 @@ impl<'a> Staged<'a> {
             segment_rows,
             segments_per_batch,
             scoring,
+            tiling,
         })
     }
 
@@ -221,8 +224,13 @@ impl<'a> Staged<'a> {
             })
             .collect();
         let pieces = &pieces;
-        let (k, d) = (shape.k, shape.d);
-        let keys = statistics_stages(shape, self.scoring, self.samples.weighted, whitens);
+        let k = shape.k;
+        let keys = statistics_stages(
+            shape,
+            (self.scoring, self.tiling),
+            self.samples.weighted,
+            whitens,
+        );
         let stages = device.stages(&keys)?;
 
         let mut spans = Vec::new();
@@ -273,7 +281,7 @@ impl<'a> Staged<'a> {
         let score_groups = self.scoring.groups(self.segment_rows, k);
         let accumulate_groups = match shape.is_diagonal() {
             true => Tiles::of(shape).groups(shape),
-            false => [Tiling::of(d).groups, k],
+            false => [self.tiling.groups, k],
         };
         let [score_groups, accumulate_groups] =
             [score_groups, accumulate_groups].map(|groups| groups.map(|g| g as u32));
@@ -400,24 +408,27 @@ fn score(shape: Shape, scoring: Scoring) -> StageKey {
     match scoring {
         Scoring::Rows(rows) => StageKey::ScoreFull { d, rows },
         Scoring::Products(components) => StageKey::ScoreProducts { d, components },
-        Scoring::Tiles => StageKey::ScoreDiagonal { d },
+        Scoring::Tiles | Scoring::Panels(_) => StageKey::ScoreDiagonal { d },
     }
 }
 
 /// The stages of a pass in their order; `whitens` as for `accumulate`.
 pub(super) fn statistics_stages(
     shape: Shape,
-    scoring: Scoring,
+    (scoring, tiling): (Scoring, Tiling),
     weighted: bool,
     whitens: bool,
 ) -> [StageKey; 4] {
     let d = shape.d;
     let reduce = StageKey::ReducePartials;
-    if scoring == Scoring::Tiles {
+    if shape.is_diagonal() {
         let tiles = Tiles::of(shape);
         let accumulate = StageKey::AccumulateTiles { d, tiles };
         let normalise = StageKey::NormaliseTiles { d, weighted };
-        let score = StageKey::ScoreTiles { d };
+        let score = match scoring {
+            Scoring::Panels(octets) => StageKey::ScorePanels { d, octets },
+            _ => StageKey::ScoreTiles { d },
+        };
         [score, normalise, accumulate, reduce]
     } else {
         let responsibilities = StageKey::Responsibilities {
@@ -428,7 +439,7 @@ pub(super) fn statistics_stages(
         [
             score(shape, scoring),
             responsibilities,
-            StageKey::Accumulate { d, whitens },
+            StageKey::Accumulate { d, tiling, whitens },
             reduce,
         ]
     }

@@ -59,7 +59,7 @@ fn moved(stage: &str, bytes: &[usize], n: usize) -> usize {
         "merge_normalisers" => bytes[3] + 8 * n,
         // Of normalisers the first group's.
         "statistics_groups" => bytes[2] + 8 * n + bytes[5],
-        "score_full" | "score_products" | "score_tiles" => bytes[1] + bytes[3],
+        "score_full" | "score_products" | "score_tiles" | "score_panels" => bytes[1] + bytes[3],
         // Scores become roots of responsibilities.
         "responsibilities" => 2 * bytes[2],
         "normalise_tiles" => bytes[2],

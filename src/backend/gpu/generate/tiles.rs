@@ -9,62 +9,6 @@ use super::{PARTS, POWERS, fill, named, staged};
 /// Octets that an invocation of `normalise_tiles` reads at once: enough bytes under way, and few enough registers.
 const OCTETS_AT_ONCE: usize = 8;
 
-/// The text of `score_tiles` for D features.
-pub(in super::super) fn score_tiles(d: usize) -> String {
-    let [mut squares, mut runs, mut features, mut sums, mut scores] = [const { String::new() }; 5];
-    for part in 0..4 {
-        let feature = match d % 4 {
-            0 => format!("(4u * i + {part}u)"),
-            _ => format!("min(4u * i + {part}u, D - 1u)"),
-        };
-        line!(features, "let x{part} = samples[at + {feature} * stride];");
-    }
-    for c in 0..8 {
-        line!(squares, "var m{c} = vec4(0.0);");
-        line!(runs, "var run{c} = vec4(0.0);");
-        line!(sums, "m{c} += run{c};");
-        for name in ["mean", "remainder", "factor"] {
-            line!(features, "let {name}{c} = components[entry].{name}s[{c}];");
-        }
-        for (part, name) in PARTS.iter().enumerate() {
-            line!(
-                features,
-                "let y{c}_{part} = fma(vec4(factor{c}.{name}), x{part} - mean{c}.{name}, vec4(-remainder{c}.{name}));"
-            );
-            line!(features, "run{c} = fma(y{c}_{part}, y{c}_{part}, run{c});");
-        }
-        line!(
-            scores,
-            "let q{c} = components[first].means[{c}].x - HALF_LOG2_E * min(m{c}, vec4(FARTHEST));"
-        );
-    }
-    for (row, part) in PARTS.iter().enumerate() {
-        for half in 0..2 {
-            let q = [0, 1, 2, 3].map(|c| format!("q{}.{part}", 4 * half + c));
-            line!(
-                scores,
-                "scores[to + {}u] = vec4({});",
-                2 * row + half,
-                q.join(", ")
-            );
-        }
-    }
-    let text = include_str!("../../../../shaders/score_tiles.wgsl");
-    let parts = [
-        ("squares", squares),
-        ("runs", runs),
-        ("features", features),
-        ("sums", sums),
-        ("scores", scores),
-    ];
-    // Before the function of that name would be put in.
-    let text = fill(
-        text,
-        &parts.each_ref().map(|(name, part)| (*name, part.as_str())),
-    );
-    staged(&text, d)
-}
-
 /// The text of `normalise_tiles` for D features.
 pub(in super::super) fn normalise_tiles(d: usize) -> String {
     let [mut scores, mut powers] = [const { String::new() }; 2];
@@ -126,24 +70,32 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         Tiles::ROWS,
         tiles.unrolled()
     );
-    let mut sums = String::new();
     let mut names = Vec::new();
     for c in 0..pack {
-        line!(
-            sums,
-            "let mean{c} = components[means].means[owned % 8u + {c}u];"
-        );
         names.push(format!("s1_{c}"));
         if !spherical {
             names.push(format!("s2_{c}"));
         }
     }
+    let own_means = own_means(pack);
+    let mut sums = match spherical {
+        true => is_far(pack),
+        false => own_means.clone(),
+    };
     sums += &names.iter().fold(String::new(), |mut text, name| {
         line!(text, "var {name} = vec4(0.0);");
         text
     });
     let [reads, stores] = brought(tiles, spherical);
-    let walk = tile_walk(tiles.unrolled(), pack, spherical);
+    let unrolled = tiles.unrolled();
+    let walk = match spherical {
+        true => format!(
+            "if is_far {{\n{own_means}{}}} else {{\n{}}}\n",
+            tile_walk(unrolled, pack, Summed::Distances),
+            tile_walk(unrolled, pack, Summed::Features)
+        ),
+        false => tile_walk(unrolled, pack, Summed::Squares),
+    };
     let mut shared = String::new();
     if slices > 1 {
         for name in &names {
@@ -179,9 +131,21 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         );
         line!(tails, "}}");
     }
+    let [totals, total, moves] = match spherical {
+        true => [
+            "// S0 of the components of each pair.\nvar<workgroup> totals: array<vec4<f32>, PAIRS>;",
+            "totals[lane] = s0;",
+            &moved(pack),
+        ],
+        false => [""; 3],
+    };
     let text = fill(
         include_str!("../../../../shaders/accumulate_tiles.wgsl"),
         &[
+            ("place", own_place(tiles)),
+            ("totals", totals),
+            ("total", total),
+            ("moves", moves),
             ("sums", &sums),
             ("reads", &reads),
             ("stores", &stores),
@@ -259,8 +223,77 @@ fn where_bound(condition: Option<String>, statements: &str) -> String {
     text
 }
 
+/// Where an invocation's components and features are among those of its workgroup.
+fn own_place(tiles: Tiles) -> &'static str {
+    // Pairs of neighbours have the same components and every other one the same features, which some chips read once for
+    // both.
+    match 8 * tiles.octets / tiles.pack > 1 && tiles.features > 1 {
+        true => {
+            "let own_pack = lane / 2u % 2u + lane / 4u % (PACKS / 2u) * 2u;\n\
+             let own_quad = lane % 2u + lane / 4u / (PACKS / 2u) % (FEATURES / 2u) * 2u;"
+        }
+        false => "let own_pack = lane % PACKS;\nlet own_quad = lane / PACKS % FEATURES;",
+    }
+}
+
+/// Reads the means of an invocation's components.
+fn own_means(pack: usize) -> String {
+    (0..pack).fold(String::new(), |mut text, c| {
+        line!(
+            text,
+            "let mean{c} = components[means].means[owned % 8u + {c}u];"
+        );
+        text
+    })
+}
+
+/// How many standard deviations from the origin a mean may be for sums of features to serve: rounding of a sum of 256 is
+/// some 3e-7 of it, so that its segment's mean is off by 3e-6 of a standard deviation.
+const NEAR: f32 = 8.0;
+
+/// Whether one of an invocation's components is not that near.
+fn is_far(pack: usize) -> String {
+    (0..pack).fold("var is_far = false;\n".to_owned(), |mut text, c| {
+        line!(
+            text,
+            "is_far = is_far || any(abs(components[means].means[{c}] * components[means].factors[{c}]) > vec4({NEAR:?}));"
+        );
+        text
+    })
+}
+
+/// Takes the means off sums of features.
+fn moved(pack: usize) -> String {
+    let mut text = "if !is_far {\n".to_owned();
+    for half in 0..pack / 4 {
+        line!(
+            text,
+            "    let total{half} = totals[{half}u * PACKS + own_pack];"
+        );
+    }
+    for c in 0..pack {
+        let total = format!("total{}.{}", c / 4, PARTS[c % 4]);
+        line!(
+            text,
+            "    s1_{c} = fma(vec4(-{total}), components[means].means[{c}], s1_{c});"
+        );
+    }
+    text + "}"
+}
+
+/// What is summed of a row.
+#[derive(Clone, Copy, PartialEq)]
+enum Summed {
+    /// r x.
+    Features,
+    /// r (x - mu).
+    Distances,
+    /// That and its square.
+    Squares,
+}
+
 /// Adds the rows in workgroup memory, so many of them written out.
-fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
+fn tile_walk(unrolled: usize, pack: usize, summed: Summed) -> String {
     let mut text = String::new();
     line!(
         text,
@@ -279,8 +312,12 @@ fn tile_walk(unrolled: usize, pack: usize, spherical: bool) -> String {
         }
         for c in 0..pack {
             let r = format!("r{n}_{}.{}", c / 4, PARTS[c % 4]);
+            if summed == Summed::Features {
+                line!(text, "    s1_{c} = fma(vec4({r}), x{n}, s1_{c});");
+                continue;
+            }
             line!(text, "    let d{n}_{c} = x{n} - mean{c};");
-            if spherical {
+            if summed == Summed::Distances {
                 line!(text, "    s1_{c} = fma(vec4({r}), d{n}_{c}, s1_{c});");
             } else {
                 line!(text, "    let t{n}_{c} = {r} * d{n}_{c};");

@@ -77,8 +77,7 @@ fn unrolled_scores(d: usize, rows: usize) -> String {
 }
 
 /// The text of `accumulate` for D features.
-pub(in super::super) fn accumulate(d: usize) -> String {
-    let tiling = Tiling::of(d);
+pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
     let Tiling {
         edge,
         workgroup,
@@ -110,11 +109,18 @@ pub(in super::super) fn accumulate(d: usize) -> String {
         line!(rows_sum, "s1 += {row}.quarters[part][side];");
         line!(weights_sum, "s0 += {row}.quarters[0][0].x;");
     }
+    let read = |start| read(d, tiling.rounds(d), start);
+    let [first, here, next] = match tiling.ahead {
+        true => [read("0u"), String::new(), read("(start + ROWS)")],
+        false => [String::new(), read("start"), String::new()],
+    };
     let text = fill(
         include_str!("../../../../shaders/accumulate.wgsl"),
         &[
             ("columns", &declared),
-            ("read", &read(d, tiling.rounds(d))),
+            ("first", &(declared_rows(tiling.rounds(d)) + &first)),
+            ("read", &here),
+            ("next", &next),
             ("bring", &bring(tiling.rounds(d))),
             ("whiten", &whiten(tiling.rounds(d))),
             ("walk", &walk(tiling)),
@@ -127,8 +133,19 @@ pub(in super::super) fn accumulate(d: usize) -> String {
     staged(&text, d).replacen("@group(0)", &format!("{constants}\n@group(0)"), 1)
 }
 
-/// Reads four features of four rows, so many times.
-fn read(d: usize, rounds: usize) -> String {
+/// Declares what is read of rows.
+fn declared_rows(rounds: usize) -> String {
+    let mut text = String::new();
+    for n in 0..rounds {
+        for name in ["root", "x", "y", "v", "w"] {
+            line!(text, "var {name}_{n} = vec4(0.0);");
+        }
+    }
+    text
+}
+
+/// Reads four features of four rows from `start` on, so many times.
+fn read(d: usize, rounds: usize, start: &str) -> String {
     let mut text = String::new();
     for n in 0..rounds {
         // Beyond D any finite number does.
@@ -137,6 +154,7 @@ fn read(d: usize, rounds: usize) -> String {
             false => format!("min({part}u, D - 1u - 4u * used)"),
         };
         let holes = [
+            ("start", start.to_owned()),
             ("n", n.to_string()),
             ("1", feature(1)),
             ("2", feature(2)),

@@ -163,19 +163,65 @@ impl Unrolled {
         text
     }
 
-    /// What is done with `row` and, where it is not alone, with others: all stand in one run of instructions, so that
-    /// their reads wait together.
-    pub(super) fn rows(&self, at_once: usize) -> String {
-        let mut text = "let at = block.first + row;\n".to_owned() + &self.row(false);
-        if at_once > 1 {
-            text = format!("{{\n{text}}}\n");
+    /// Declares what is read ahead, where an invocation takes several rows at once, and reads the first rows.
+    pub(super) fn ahead(&self, at_once: usize) -> String {
+        if at_once == 1 {
+            return String::new();
         }
-        for n in 1..at_once {
+        let mut text = String::new();
+        for (n, j) in (0..at_once).flat_map(|n| (0..self.columns()).map(move |j| (n, j))) {
+            line!(text, "var ahead{n}_{j} = 0.0;");
+        }
+        text + &self.read_ahead(at_once, "lane")
+    }
+
+    /// Reads the rows from `first` on. Rows that the block lacks are its last one.
+    fn read_ahead(&self, at_once: usize, first: &str) -> String {
+        let mut text = String::new();
+        for n in 0..at_once {
+            line!(
+                text,
+                "{{\n    let at = block.first + min({first} + {n}u * WORKGROUP, block.rows - 1u);"
+            );
+            for j in 0..self.columns() {
+                line!(
+                    text,
+                    "    ahead{n}_{j} = samples[at + {j}u * rows_per_block];"
+                );
+            }
+            line!(text, "}}");
+        }
+        text
+    }
+
+    /// Numbers of a row.
+    fn columns(&self) -> usize {
+        self.d + usize::from(self.weighted)
+    }
+
+    /// What is done with `row` and, where it is not alone, with others: all stand in one run of instructions, so that
+    /// their reads wait together, while those before are at work.
+    pub(super) fn rows(&self, at_once: usize) -> String {
+        let mut text = String::new();
+        if at_once == 1 {
+            line!(text, "let at = block.first + row;");
+            text += &self.row();
+        } else {
+            for (n, j) in (0..at_once).flat_map(|n| (0..self.columns()).map(move |j| (n, j))) {
+                line!(text, "let now{n}_{j} = ahead{n}_{j};");
+            }
+            text += &self.read_ahead(at_once, "(row + TAKEN)");
+        }
+        for n in (0..at_once).filter(|_| at_once > 1) {
+            line!(text, "{{");
+            for j in 0..self.d {
+                line!(text, "let x{j} = now{n}_{j};");
+            }
             // A row that the block lacks is its last one, without weight.
-            line!(text, "{{\n    let next = row + {n}u * WORKGROUP;");
-            line!(text, "let counts = next < block.rows;");
-            line!(text, "let at = block.first + min(next, block.rows - 1u);");
-            text += &self.row(true);
+            if n > 0 {
+                line!(text, "let counts = row + {n}u * WORKGROUP < block.rows;");
+            }
+            text += &self.row_of(&format!("now{n}_{}", self.d), n > 0);
             line!(text, "}}");
         }
         if !self.weighted {
@@ -190,16 +236,21 @@ impl Unrolled {
         text
     }
 
-    /// What is done with one row where all components are at hand, and it perhaps `counts`.
-    fn row(&self, is_masked: bool) -> String {
+    /// What is done with one row where all components are at hand.
+    fn row(&self) -> String {
+        let weight = format!("samples[at + {}u * rows_per_block]", self.d);
+        self.features() + &self.row_of(&weight, false)
+    }
+
+    /// The same where its features are read and its weight is such; perhaps it `counts`.
+    fn row_of(&self, weight: &str, is_masked: bool) -> String {
         let masked = |value: &str, otherwise: &str| match is_masked {
             true => format!("select({otherwise}, {value}, counts)"),
             false => value.to_owned(),
         };
-        let mut text = self.features() + &self.softmax();
+        let mut text = self.softmax();
         if self.weighted {
-            let weight = format!("samples[at + {}u * rows_per_block]", self.d);
-            line!(text, "let weight = {};", masked(&weight, "0.0"));
+            line!(text, "let weight = {};", masked(weight, "0.0"));
             line!(
                 text,
                 "tops += weight * top;\nlogs += weight * log2_of(sum);"

@@ -14,6 +14,9 @@ pub enum Scoring {
     Products(usize),
     /// `score_tiles`, where factors are diagonal: four rows of a segment, eight components.
     Tiles,
+    /// `score_panels`: the same under so many octets of components a workgroup, where each parameter is a load like any
+    /// other.
+    Panels(usize),
 }
 
 impl Scoring {
@@ -26,10 +29,13 @@ impl Scoring {
 
     /// The kernel for a shape.
     pub const fn of(shape: Shape, limits: &DeviceLimits) -> Self {
-        if shape.is_diagonal() {
-            return Self::Tiles;
-        }
         let Shape { d, k, .. } = shape;
+        if shape.is_diagonal() {
+            return match limits.scalar_reads || limits.software {
+                true => Self::Tiles,
+                false => Self::Panels(Self::components(k.div_ceil(8))),
+            };
+        }
         let is_better = match limits.scalar_reads {
             true => d > Self::MOST_UNROLLED,
             false => d >= Self::LEAST_FEATURES,
@@ -43,7 +49,17 @@ impl Scoring {
         }
     }
 
-    /// How many components of the same rows share a workgroup: each read of a sample from beyond the multiprocessor
+    /// Invocations of a workgroup of `score_panels`.
+    pub const fn panels_workgroup(octets: usize) -> usize {
+        if octets < 2 { 64 } else { 32 * octets }
+    }
+
+    /// Fours of features that are in its workgroup memory at once: those of rows take half of it.
+    pub const fn panels_chunk(octets: usize) -> usize {
+        128 * octets / Self::panels_workgroup(octets)
+    }
+
+    /// How many components, or octets of them, of the same rows share a workgroup: each read of a sample from beyond the multiprocessor
     /// serves so many, while at most an eighth of all places is beyond K.
     const fn components(k: usize) -> usize {
         if 8 * (k.next_multiple_of(4) - k) <= k {
@@ -59,7 +75,7 @@ impl Scoring {
     pub const fn rows(self) -> usize {
         match self {
             Self::Rows(rows) => rows,
-            Self::Products(_) | Self::Tiles => 4,
+            Self::Products(_) | Self::Tiles | Self::Panels(_) => 4,
         }
     }
 
@@ -72,6 +88,10 @@ impl Scoring {
                 [rows.div_ceil(4 * lanes), k.div_ceil(components)]
             }
             Self::Tiles => [1, k.div_ceil(8)],
+            Self::Panels(octets) => {
+                let lanes = Self::panels_workgroup(octets) / octets;
+                [rows.div_ceil(4 * lanes), k.div_ceil(8 * octets)]
+            }
         }
     }
 
@@ -79,7 +99,7 @@ impl Scoring {
     pub const fn alignment(self) -> usize {
         match self {
             // Each row by itself: other kernels make responsibilities there.
-            Self::Tiles => 1,
+            Self::Tiles | Self::Panels(_) => 1,
             _ => self.rows(),
         }
     }

@@ -12,7 +12,7 @@ pub const MOST_ALIVE_OF_NVIDIA: usize = 228;
 /// number was fetched anew for each row.
 const CONSTANTS_AT_HAND: usize = 1536;
 /// Registers of a multiprocessor of NVIDIA's, for want of others' numbers, and of an invocation beside the numbers that are alive.
-const REGISTERS: usize = 64 << 10;
+pub(super) const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;

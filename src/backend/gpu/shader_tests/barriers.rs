@@ -30,6 +30,7 @@ fn barriers_stand_in_no_branch_and_no_loop() {
             key,
             StageKey::AccumulateTiles { .. }
                 | StageKey::ScoreProducts { .. }
+                | StageKey::ScorePanels { .. }
                 | StageKey::StatisticsWorkgroup { .. }
                 | StageKey::MStepTriangles { .. }
         );

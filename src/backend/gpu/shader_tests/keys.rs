@@ -1,12 +1,12 @@
 //! A representative set of all texts that can be generated.
 
 use super::super::plan::{
-    DeviceLimits, MStep, Plan, SampleLayout, Scoring, Sharing, fits_registers, models_per_dispatch,
-    rows_at_once,
+    DeviceLimits, MStep, Plan, SampleLayout, Sharing, Tiles, Tiling, fits_registers,
+    models_per_dispatch, rows_at_once,
 };
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
-use super::super::{staged, walk};
+use super::super::walk;
 use super::reduction;
 use crate::mixture::CovarianceType::{self, Diag, Full, Spherical, Tied};
 
@@ -203,9 +203,14 @@ pub(super) fn keys() -> Vec<StageKey> {
         keys.push(StageKey::MergeNormalisers { d, weighted: true });
         // Fewer features have their sums in registers.
         if d >= 10 {
-            keys.extend([false, true].map(|whitens| StageKey::Accumulate { d, whitens }));
+            for limits in [DeviceLimits::CARD, DeviceLimits::NVIDIA] {
+                let tiling = Tiling::on(d, &limits);
+                let accumulate = |whitens| StageKey::Accumulate { d, tiling, whitens };
+                keys.extend([false, true].map(accumulate));
+            }
         }
         keys.push(StageKey::ScoreTiles { d });
+        keys.extend([1, 2, 4].map(|octets| StageKey::ScorePanels { d, octets }));
         keys.push(StageKey::NormaliseTiles { d, weighted: true });
         for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
             let shape = Shape {
@@ -213,8 +218,8 @@ pub(super) fn keys() -> Vec<StageKey> {
                 d,
                 k,
             };
-            let scoring = Scoring::of(shape, &DeviceLimits::CARD);
-            keys.push(staged::statistics_stages(shape, scoring, false, false)[2]);
+            let tiles = Tiles::of(shape);
+            keys.push(StageKey::AccumulateTiles { d, tiles });
         }
     }
     keys.extend(step_keys());

@@ -75,8 +75,10 @@ pub(super) fn name(key: StageKey) -> String {
             let name = format!("{}-d{d}", key.stem());
             name + also(weighted, "-weighted") + also(each_row, "-rows")
         }
-        StageKey::Accumulate { d, whitens } => {
-            format!("{}-d{d}", key.stem()) + also(whitens, "-whitens")
+        StageKey::Accumulate { d, tiling, whitens } => {
+            format!("{}-d{d}", key.stem())
+                + also(tiling.ahead, "-ahead")
+                + also(whitens, "-whitens")
         }
         StageKey::ScoreFull { d, .. }
         | StageKey::ScoreDiagonal { d }
@@ -90,6 +92,7 @@ pub(super) fn name(key: StageKey) -> String {
                     fewer => format!("-k{fewer}"),
                 }
         }
+        StageKey::ScorePanels { d, octets } => format!("{}-d{d}-o{octets}", key.stem()),
         StageKey::NormaliseTiles { d, weighted } => {
             format!("{}-d{d}", key.stem()) + also(weighted, "-weighted")
         }

@@ -63,8 +63,11 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::ScoreProducts { .. } => Some(2 * (4 + 16 + 1 + 4 * 4 + 4 * 4 * 16)),
         // Some rows of a square tile, two sides of vec4s read for each. Where all are written out, four features of four
         // rows beside them: five reads, the mean, roots, S1 and S0, four writes.
-        StageKey::Accumulate { d, whitens: false } => {
-            let tiling = Tiling::of(d);
+        StageKey::Accumulate {
+            d,
+            tiling,
+            whitens: false,
+        } => {
             let four = Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2);
             Some(match tiling.is_written_out() {
                 true => tiling.turns() * four + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
@@ -74,16 +77,33 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
         // of features; x - mu, whitening, the square.
         StageKey::ScoreTiles { .. } => Some(4 + 3 * 8 + 3 * 4 * 4 * 8),
+        // Twice that, with parameters from workgroup memory.
+        StageKey::ScorePanels { .. } => Some(2 * (4 + 3 * 8 + 3 * 4 * 4 * 8)),
         // A feature of four points and eight centres, read by fours: the difference and its square.
         StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
-        // Four features of some components: features and responsibilities by fours; x - mu, S1, and for second
-        // moments r (x - mu) and its product.
+        // Four features of some components: features and responsibilities by fours; S1, and for second moments x - mu,
+        // r (x - mu) and its product.
         StageKey::AccumulateTiles { tiles, .. } => {
             let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
-            let operations = if spherical { 2 } else { 4 };
+            let operations = if spherical { 1 } else { 4 };
             Some(tiles.unrolled() * (1 + tiles.pack / 4 + operations * 4 * tiles.pack))
         }
         _ => None,
+    }
+}
+
+/// How much of what invocations read in workgroup memory pairs of neighbours read at the same place.
+pub(super) fn paired(key: StageKey) -> f64 {
+    match key {
+        // Parameters of a component whose rows they have.
+        StageKey::ScoreProducts { .. } => 1.0,
+        // The rows of a slice, of which they have components.
+        StageKey::StatisticsWorkgroup { sharing, .. } if sharing.owners > 0 => 1.0,
+        // Three parameters of eight components, beside features of four rows that each has to itself.
+        StageKey::ScorePanels { .. } => 24.0 / 28.0,
+        // Features, beside responsibilities of each one's components.
+        StageKey::AccumulateTiles { tiles, .. } => 1.0 / (1 + tiles.pack / 4) as f64,
+        _ => 0.0,
     }
 }
 
@@ -229,25 +249,31 @@ impl Problem {
             Regime::Staged {
                 segment_rows,
                 scoring,
+                tiling,
                 ..
             } => {
                 let len = shape.staged_len();
                 let partials = n.div_ceil(segment_rows) * len * 16;
                 let [score, normalise, accumulate, _] =
-                    staged::statistics_stages(shape, scoring, false, false);
+                    staged::statistics_stages(shape, (scoring, tiling), false, false);
                 let samples = 4 * n * d;
                 if shape.is_diagonal() {
                     let tiles = Tiles::of(shape);
                     let (octets, scores) = (k.div_ceil(8), 4 * n * k.next_multiple_of(8));
                     let lanes = tiles.groups(shape).iter().product::<usize>() * tiles.workgroup;
                     let rows = tiles.slices * tiles.unrolled();
+                    // Fours of features that are written out, and of what stands around them: a run of squares, or what is
+                    // in workgroup memory.
+                    let (at_once, chunk) = match scoring {
+                        Scoring::Panels(octets) => (2, Scoring::panels_chunk(octets)),
+                        _ => (1, 8),
+                    };
                     vec![
                         step(
                             score,
-                            n / 4 * octets * quads(d),
+                            n / 4 * octets * quads(d).div_ceil(at_once),
                             samples + scores,
-                            // Runs of eight vec4s of features.
-                            (n / 4 * octets, quads(d).div_ceil(8)),
+                            (n / 4 * octets, quads(d).div_ceil(chunk)),
                         ),
                         // Four invocations a row, with 32 components at once.
                         step(normalise, n * octets.div_ceil(16) * 4, scores, (4 * n, 0)),
@@ -262,7 +288,6 @@ impl Problem {
                         },
                     ]
                 } else {
-                    let tiling = Tiling::of(d);
                     let scores = 4 * n * k;
                     let lanes = k * tiling.groups * tiling.workgroup;
                     // The hot loop takes four rows of a slice, or where they are written out all between two barriers.
@@ -279,7 +304,7 @@ impl Problem {
                     let blocks = quads(d) / 4;
                     let chunks: usize = (1..=blocks).map(|block| block.div_ceil(2)).sum();
                     let score_step = match scoring {
-                        Scoring::Rows(_) | Scoring::Tiles => {
+                        Scoring::Rows(_) | Scoring::Tiles | Scoring::Panels(_) => {
                             step(score, invocations, samples + scores, (0, 0))
                         }
                         Scoring::Products(_) => step(

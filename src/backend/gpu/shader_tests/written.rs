@@ -1,9 +1,9 @@
 //! The texts, as files for other compilers.
 
-use super::super::plan::{DeviceLimits, Tiling};
+use super::super::plan::{DeviceLimits, Tiles};
 use super::super::stage::StageKey;
 use super::names::name;
-use super::problems::{PROBLEMS, Step, minimum};
+use super::problems::{PROBLEMS, Step, minimum, paired};
 use super::{directx, keys, parse, specialise};
 
 /// `benches/gpu/check` names the folder; otherwise it is gone with the test.
@@ -44,10 +44,17 @@ fn shaders_are_written_for_other_compilers() {
             "hot": match key {
                 StageKey::ScoreFull { .. } | StageKey::LogNormalisers { .. } => "whole",
                 // Otherwise all rows between two barriers are written out.
-                StageKey::Accumulate { d, .. } if !Tiling::of(d).is_written_out() => "inner",
+                StageKey::Accumulate { tiling, .. } if !tiling.is_written_out() => "inner",
+                // The loop for components near the origin, not the one for others.
+                StageKey::AccumulateTiles { tiles, .. }
+                    if tiles.pack == Tiles::PACK_OF_SPHERICAL =>
+                {
+                    "near"
+                }
                 StageKey::ScoreProducts { .. }
                 | StageKey::AccumulateTiles { .. }
-                | StageKey::ScoreTiles { .. } => "inner",
+                | StageKey::ScoreTiles { .. }
+                | StageKey::ScorePanels { .. } => "inner",
                 // Otherwise all of a slice is written out.
                 StageKey::StatisticsWorkgroup { sharing, .. } if sharing.rounds() > 1 => "inner",
                 _ => "loop",
@@ -75,6 +82,7 @@ fn shaders_are_written_for_other_compilers() {
                 "invocations": s.invocations,
                 "trips": s.trips,
                 "apart": s.apart,
+                "paired": paired(s.key),
             })
         };
         let [integrated, card, nvidia] = steps
