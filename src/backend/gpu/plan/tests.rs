@@ -82,8 +82,15 @@ fn dispatches_and_bindings_keep_within_limits() {
 
 #[test]
 fn tilings_keep_most_invocations_busy() {
-    for d in 10..=128 {
-        let tiling = Tiling::of(d);
+    for (d, limits) in (10..=128).flat_map(|d| [(d, WEBGPU), (d, DeviceLimits::NVIDIA)]) {
+        let tiling = Tiling::on(d, &limits);
+        assert_eq!(tiling.edge, Tiling::of(d).edge);
+        // A slice's columns fit where the rows were.
+        let places = tiling.rows / 4 * d.div_ceil(tiling.edge);
+        assert!(
+            tiling.slices == 1 || places >= tiling.lanes,
+            "D={d}: {tiling:?}"
+        );
         let (tiles, vec4s) = (tiling.tiles(d), tiling.vec4s(d));
         let share = (tiles * tiling.slices) as f64 / (tiling.workgroup * tiling.groups) as f64;
         assert!(share > 0.7, "D={d}: {tiling:?}");

@@ -114,10 +114,12 @@ impl Tiling {
         let brings = self.vec4s(d) <= self.workgroup;
         let most = if brings { fit / whole } else { 0 };
         let least = if self.ahead { 1 } else { most.max(1) };
-        (least..=most).map(move |turns| Self {
+        let tilings = (least..=most).map(move |turns| Self {
             rows: turns * whole,
             ..self
-        })
+        });
+        // Slices add up where the rows were.
+        tilings.filter(move |tiling| tiling.slices == 1 || tiling.fits(d) > 0)
     }
 
     /// vec4s of a row, filled up to whole tiles.
@@ -139,8 +141,12 @@ impl Tiling {
 
     /// Slices whose tiles, four columns of them, fit workgroup memory together.
     pub const fn shares(self, d: usize) -> usize {
-        let shares = self.rows / 4 * d.div_ceil(self.edge) / self.lanes;
-        if shares == 0 { 1 } else { shares }
+        let fits = self.fits(d);
+        if fits == 0 { 1 } else { fits }
+    }
+
+    const fn fits(self, d: usize) -> usize {
+        self.rows / 4 * d.div_ceil(self.edge) / self.lanes
     }
 
     /// Fours of rows that an invocation takes between two barriers.
