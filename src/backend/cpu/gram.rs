@@ -126,7 +126,8 @@ impl<T: Real> Gram<'_, T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let (d, width) = (self.d, M * Vector::<S, T>::LEN);
+                let lanes = Vector::<S, T>::LEN;
+                let (d, width) = (self.d, M * lanes);
                 let zero = splat::<S, T>(simd, T::from_f64(0.0));
                 let mut sums = [zero; R];
                 let mut squares = [[zero; R]; R];
@@ -143,7 +144,7 @@ impl<T: Real> Gram<'_, T> {
                         }
                         for i in 0..R {
                             let product = r * features[i];
-                            store::<S, T>(product, &mut t[i * width..(i + 1) * width], m);
+                            store::<S, T>(product, t, m * R + i);
                             sums[i] += product;
                             for j in 0..R {
                                 if j <= i {
@@ -155,10 +156,11 @@ impl<T: Real> Gram<'_, T> {
                 }
                 for i in 0..R {
                     add::<S, T>(simd, sums[i], moments.first, first + i);
+                    let at = triangle::at(first + i, first) - moments.start;
+                    let to = &mut moments.second[at * lanes..(at + i + 1) * lanes];
                     for j in 0..R {
                         if j <= i {
-                            let at = triangle::at(first + i, first + j) - moments.start;
-                            add::<S, T>(simd, squares[i][j], moments.second, at);
+                            add::<S, T>(simd, squares[i][j], to, j);
                         }
                     }
                 }
@@ -179,29 +181,32 @@ impl<T: Real> Gram<'_, T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let (d, width) = (self.d, M * Vector::<S, T>::LEN);
+                let lanes = Vector::<S, T>::LEN;
+                let (d, width) = (self.d, M * lanes);
                 let zero = splat::<S, T>(simd, T::from_f64(0.0));
                 let mut products = [[zero; C]; R];
-                for p in 0..self.y.len() / (d * width) {
-                    let t = &t[p * R * width..(p + 1) * R * width];
-                    let y = &self.y[(p * d + column) * width..(p * d + column + C) * width];
-                    for m in 0..M {
-                        let mut features = [zero; C];
+                // Vector by vector: of a panel's loads unrolled some would be done too early, and sums spilled for them.
+                for v in 0..self.y.len() / (d * lanes) {
+                    let t = &t[v * R * lanes..(v + 1) * R * lanes];
+                    let at = (v / M * d + column) * width + v % M * lanes;
+                    let y = &self.y[at..at + (C - 1) * width + lanes];
+                    let mut features = [zero; C];
+                    for j in 0..C {
+                        features[j] = load::<S, T>(simd, &y[j * width..j * width + lanes], 0);
+                    }
+                    for i in 0..R {
+                        let t = load::<S, T>(simd, t, i);
                         for j in 0..C {
-                            features[j] = load::<S, T>(simd, &y[j * width..(j + 1) * width], m);
-                        }
-                        for i in 0..R {
-                            let t = load::<S, T>(simd, &t[i * width..(i + 1) * width], m);
-                            for j in 0..C {
-                                products[i][j] = t.mul_add(features[j], products[i][j]);
-                            }
+                            products[i][j] = t.mul_add(features[j], products[i][j]);
                         }
                     }
                 }
                 for i in 0..R {
+                    // Checked once a row: with more the loop would not unroll, and sums would stand in memory.
+                    let at = triangle::at(row + i, column) - moments.start;
+                    let to = &mut moments.second[at * lanes..(at + C) * lanes];
                     for j in 0..C {
-                        let at = triangle::at(row + i, column + j) - moments.start;
-                        add::<S, T>(simd, products[i][j], moments.second, at);
+                        add::<S, T>(simd, products[i][j], to, j);
                     }
                 }
             },
