@@ -26,8 +26,10 @@ pub fn sum_strands<E: Send>(
     zero: &[Statistics],
     add: impl Fn(&mut dyn Iterator<Item = usize>, &mut [Statistics]) -> Result<(), E> + Sync,
 ) -> Result<Vec<Statistics>, E> {
+    // One by one: threads that got the shorter strands take some of the others' when they are done.
     let partials: Vec<Vec<Statistics>> = (0..strands)
         .into_par_iter()
+        .with_max_len(1)
         .map(|s| {
             let mut sums = zero.to_vec();
             add(&mut (s..blocks.len()).step_by(strands), &mut sums)?;

@@ -124,16 +124,14 @@ impl<T: Real> Prepared<T> {
                 plain.iter().map(slot).collect()
             },
             shifts,
-            factors: (0..if shape == Shape::Tied { 1 } else { k })
-                .flat_map(|k| in_order_of_use(components.kept_factor(k), d, shape))
-                .map(|u| {
-                    if u.abs() < T::NEGLIGIBLE {
-                        T::from_f64(0.0)
-                    } else {
-                        T::from_f64(u)
-                    }
-                })
-                .collect(),
+            factors: {
+                let count = if shape == Shape::Tied { 1 } else { k };
+                let mut factors = Vec::with_capacity(count * triangle::packed_len(d));
+                for k in 0..count {
+                    push_in_order_of_use(components.kept_factor(k), d, shape, &mut factors);
+                }
+                factors
+            },
             log_constants: log_constants
                 .iter()
                 .map(|c| T::from_f64((c - reference) * std::f64::consts::LOG2_E))
@@ -285,18 +283,20 @@ pub(super) fn row_blocks(d: usize, most: usize) -> impl Iterator<Item = (usize, 
     (0..blocks).map(move |b| (start(b), start(b + 1) - start(b)))
 }
 
-/// A factor in the order in which a shape reads it.
-fn in_order_of_use(factor: &[f64], d: usize, shape: Shape) -> Vec<f64> {
+/// Appends a factor, rounded, in the order in which a shape reads it.
+fn push_in_order_of_use<T: Real>(factor: &[f64], d: usize, shape: Shape, to: &mut Vec<T>) {
+    let number = |u: f64| T::from_f64(if u.abs() < T::NEGLIGIBLE { 0.0 } else { u });
     match shape {
-        Shape::Fused { .. } | Shape::Diagonal => factor.to_vec(),
+        Shape::Fused { .. } | Shape::Diagonal => to.extend(factor.iter().map(|u| number(*u))),
         // Per block of rows, column by column.
-        Shape::Tiled | Shape::Tied => row_blocks(d, WHITENED_ROWS)
-            .flat_map(|(start, rows)| {
-                (0..start + rows).flat_map(move |j| {
-                    (start.max(j)..start + rows).map(move |i| factor[triangle::at(i, j)])
-                })
-            })
-            .collect(),
+        Shape::Tiled | Shape::Tied => {
+            for (start, rows) in row_blocks(d, WHITENED_ROWS) {
+                let end = start + rows;
+                for j in 0..end {
+                    to.extend((start.max(j)..end).map(|i| number(factor[triangle::at(i, j)])));
+                }
+            }
+        }
     }
 }
 
