@@ -9,11 +9,7 @@ use super::vectors::{Vector, load, load_all, splat, store, store_all};
 use crate::mixture::triangle;
 
 /// The most features of a block.
-const MOST_ROWS: usize = 5;
-/// The most blocks whose products r y are kept while blocks of columns go by.
-pub(super) const BLOCKS_OF_A_BAND: usize = 3;
-/// The most features of a band.
-pub(super) const BAND: usize = BLOCKS_OF_A_BAND * MOST_ROWS;
+pub(super) const BLOCK: usize = 5;
 
 /// One component's responsibilities × weight and coordinates, or rows as they are, of D features and all panels. Responsibilities of panel p
 /// begin at `p * stride`.
@@ -38,79 +34,39 @@ pub(super) struct Moments<'a, T> {
 /// Features that are worked at once: first and number of each block. There are the sums, and one vector each of a
 /// block's factors: C R + C + R + 1 registers.
 #[inline(always)]
-fn blocks<S: Simd>(d: usize) -> impl Iterator<Item = (usize, usize)> {
-    row_blocks(d, if Registers::<S>::ARE_32 { MOST_ROWS } else { 3 })
-}
-
-/// Some neighbouring blocks of features.
-#[derive(Clone, Copy)]
-pub(super) struct Band {
-    first_block: usize,
-    blocks: usize,
-    pub(super) first: usize,
-    pub(super) features: usize,
-}
-
-/// All bands, of at most so many blocks.
-#[inline(always)]
-pub(super) fn bands<S: Simd>(d: usize, most: usize) -> impl Iterator<Item = Band> {
-    let mut blocks = blocks::<S>(d).enumerate();
-    std::iter::from_fn(move || {
-        let (first_block, (first, features)) = blocks.next()?;
-        let others = blocks.by_ref().take(most - 1);
-        let features = others.fold(features, |all, (_, (_, features))| all + features);
-        Some(Band {
-            first_block,
-            blocks: most,
-            first,
-            features,
-        })
-    })
+pub(super) fn blocks<S: Simd>(d: usize) -> impl Iterator<Item = (usize, usize)> {
+    row_blocks(d, if Registers::<S>::ARE_32 { BLOCK } else { 3 })
 }
 
 impl<T: Real> Gram<'_, T> {
-    /// Adds the moments of the features of a band with these and all before: blocks of columns are the outer loop, so that
-    /// what is loaded of one serves all blocks of the band. `t` is scratch for the products r y of the
-    /// band.
+    /// Adds the moments of the features of a block with these and all before. `t` is scratch for their products r y.
     #[inline(always)]
     pub(super) fn add<S: Simd, const M: usize>(
         &self,
         simd: S,
-        band: Band,
+        (first, rows): (usize, usize),
         t: &mut [T],
         moments: &mut Moments<'_, T>,
     ) {
-        let count = self.y.len() / self.d;
-        let of_band = || blocks::<S>(self.d).skip(band.first_block).take(band.blocks);
-        let products = |i: usize, rows: usize| {
-            let at = (i - band.first) * count;
-            at..at + rows * count
-        };
-        for (i, rows) in of_band() {
-            let t = &mut t[products(i, rows)];
-            macro_rules! diagonal {
-                ($($r:literal)*) => {
-                    match rows {
-                        $($r => self.diagonal_tile::<S, $r, M>(simd, i, t, moments),)*
-                        _ => unreachable!("blocks have at most {MOST_ROWS} rows"),
+        macro_rules! diagonal {
+            ($($r:literal)*) => {
+                match rows {
+                    $($r => self.diagonal_tile::<S, $r, M>(simd, first, t, moments),)*
+                    _ => unreachable!("blocks have at most {BLOCK} rows"),
+                }
+            };
+        }
+        diagonal!(1 2 3 4 5);
+        for (column, columns) in blocks::<S>(self.d).take_while(|(column, _)| *column < first) {
+            macro_rules! tile {
+                ($($r:literal $c:literal)*) => {
+                    match (rows, columns) {
+                        $(($r, $c) => self.tile::<S, $r, $c, M>(simd, first, column, t, moments),)*
+                        _ => unreachable!("blocks differ by at most one row"),
                     }
                 };
             }
-            diagonal!(1 2 3 4 5);
-        }
-        for (j, columns) in blocks::<S>(self.d) {
-            for (i, rows) in of_band().filter(|(i, _)| *i > j) {
-                let t = &t[products(i, rows)];
-                macro_rules! tile {
-                    ($($r:literal $c:literal)*) => {
-                        match (rows, columns) {
-                            $(($r, $c) => self.tile::<S, $r, $c, M>(simd, i, j, t, moments),)*
-                            _ => unreachable!("blocks differ by at most one row"),
-                        }
-                    };
-                }
-                tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
-            }
+            tile!(1 1 1 2 2 1 2 2 2 3 3 2 3 3 3 4 4 3 4 4 4 5 5 4 5 5);
         }
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::prelude::*;
 
-use super::gram::{BAND, BLOCKS_OF_A_BAND, Gram, Moments, bands, responsibilities};
+use super::gram::{BLOCK, Gram, Moments, blocks, responsibilities};
 use super::lane_sums::LaneSums;
 use super::plan::TILE_ROWS;
 use super::prepared::Prepared;
@@ -154,8 +154,8 @@ fn add_totals<S: Simd, T: Real, const M: usize>(
     scratch.y.reserve(unused);
     let first = scratch.y.first_mut(unused);
     first.fill(T::from_f64(0.0));
-    scratch.t.reserve(TILE_ROWS * BAND);
-    let t = scratch.t.first_mut(TILE_ROWS * BAND);
+    scratch.t.reserve(TILE_ROWS * BLOCK);
+    let t = scratch.t.first_mut(TILE_ROWS * BLOCK);
     let (_, second) = lane_sums.of(0);
     let mut moments = Moments {
         first,
@@ -169,7 +169,7 @@ fn add_totals<S: Simd, T: Real, const M: usize>(
         stride: width,
         y: z,
     };
-    for band in bands::<S>(d, BLOCKS_OF_A_BAND) {
-        gram.add::<S, M>(simd, band, t, &mut moments);
+    for block in blocks::<S>(d) {
+        gram.add::<S, M>(simd, block, t, &mut moments);
     }
 }

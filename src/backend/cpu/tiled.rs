@@ -5,7 +5,7 @@ use fearless_simd::prelude::*;
 
 use super::ahead::STEP;
 use super::diagonal::COMPONENTS;
-use super::gram::{BAND, BLOCKS_OF_A_BAND, Gram, Moments, bands, responsibilities};
+use super::gram::{BLOCK, Gram, Moments, blocks, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
 use super::plan::{Plan, TILE_ROWS};
 use super::prepared::{Prepared, Shape};
@@ -105,18 +105,12 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
     if !plan.kept && model.stored > 0 {
         scratch.y.reserve(count * d);
     }
-    scratch.t.reserve(TILE_ROWS * BAND);
-    let t = scratch.t.first_mut(TILE_ROWS * BAND);
+    scratch.t.reserve(TILE_ROWS * BLOCK);
+    let t = scratch.t.first_mut(TILE_ROWS * BLOCK);
     let q = scratch.q.first_mut(k * count);
     let scale = scratch.scale.first_mut(count);
-    // Sums that go to f64 before the next component's do so band by band. Of few rows that is often: a band's sums should
-    // still be in the first-level cache then.
-    let by_bands = !lane_sums.kept && !model.second_moments_are_pooled();
-    let of_a_band = if by_bands && count <= TILE_ROWS {
-        1
-    } else {
-        BLOCKS_OF_A_BAND
-    };
+    // Sums that go to f64 before the next component's do so block by block, from the first-level cache.
+    let by_blocks = !lane_sums.kept && !model.second_moments_are_pooled();
     for component in 0..k {
         let (first, second) = lane_sums.of(component);
         let (s0, s1) = first.split_at_mut(Vector::<S, T>::LEN);
@@ -139,13 +133,13 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
                     y
                 }
             };
-            for band in bands::<S>(d, of_a_band) {
-                let numbers = triangle::packed_len(band.first)
-                    ..triangle::packed_len(band.first + band.features);
+            for block in blocks::<S>(d) {
+                let (start, features) = block;
+                let numbers = triangle::packed_len(start)..triangle::packed_len(start + features);
                 let mut moments = Moments {
                     first: &mut *s1,
                     second: &mut *second,
-                    start: if by_bands { numbers.start } else { 0 },
+                    start: if by_blocks { numbers.start } else { 0 },
                 };
                 for (part, y) in y.chunks(TILE_ROWS * d).enumerate() {
                     let gram = Gram {
@@ -154,14 +148,14 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
                         stride: k * width,
                         y,
                     };
-                    gram.add::<S, M>(simd, band, t, &mut moments);
+                    gram.add::<S, M>(simd, block, t, &mut moments);
                 }
-                if by_bands {
+                if by_blocks {
                     flush_second(simd, second, model, component, numbers, unit, sums);
                 }
             }
         }
-        if by_bands {
+        if by_blocks {
             flush_first(simd, first, model, component, unit, sums);
         } else if !lane_sums.kept {
             lane_sums.flush(simd, model, component, unit, sums);
