@@ -23,8 +23,9 @@ pub(super) struct Block<T> {
     rows: usize,
     /// As in [`super::rows::Rows::x`].
     pub(super) x: Aligned<T>,
-    /// As in [`super::rows::Rows::weights`], and their exact sum over every [`WEIGHED`] rows.
-    pub(super) weights: Option<(Aligned<T>, Vec<f64>)>,
+    /// As in [`super::rows::Rows::weights`], and their exact sum. It stands here because whatever has to be fetched from
+    /// elsewhere block by block is waited for: that was a hundredth of a pass.
+    pub(super) weights: Option<(Aligned<T>, f64)>,
 }
 
 impl<T: Real> Held<T> {
@@ -101,17 +102,17 @@ impl<T: Real> Block<T> {
             };
         }
         let mut weights = Aligned::zeros(padded);
-        let mut totals = Vec::new();
+        let mut total = 0.0;
         let starts = rows.clone().step_by(WEIGHED);
         for (start, weights) in starts.zip(weights.first_mut(padded).chunks_mut(WEIGHED)) {
             let rows = start..rows.end.min(start + WEIGHED);
-            totals.push(loader.fill_weights(simd, rows, weights));
+            total += loader.fill_weights(simd, rows, weights);
         }
         clear_weightless(weights.part(0..padded), d, panel, x.first_mut(padded * d));
         Self {
             rows: padded,
             x,
-            weights: Some((weights, totals)),
+            weights: Some((weights, total)),
         }
     }
 }

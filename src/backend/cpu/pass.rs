@@ -118,29 +118,27 @@ impl<T: Real> Pass<'_, T> {
                 Some(held) => Some(held.block(simd, self.loader, self.blocks, block, by_rows)),
                 None => None,
             };
+            let held_weights = held.and_then(|held| held.weights.as_ref());
+            let mut total = held_weights.map_or(0.0, |(_, total)| *total);
             for start in rows.clone().step_by(chunk) {
                 let end = (start + chunk).min(rows.end);
                 let padded = (end - start).next_multiple_of(panel);
                 let uniform = self.loader.samples().weights().is_none() && padded == end - start;
                 let own_weights = weights.first_mut(padded);
                 let within = start - rows.start..start - rows.start + padded;
-                let held_weights = held.and_then(|held| held.weights.as_ref());
-                let (weights, total) = match held_weights {
-                    _ if uniform => (None, padded as f64),
-                    Some((weights, totals)) => (
-                        Some(weights.part(within.clone())),
-                        totals[within.start / WEIGHED..(end - rows.start).div_ceil(WEIGHED)]
-                            .iter()
-                            .sum(),
-                    ),
+                let weights = match held_weights {
+                    _ if uniform => {
+                        total += padded as f64;
+                        None
+                    }
+                    Some((weights, _)) => Some(weights.part(within.clone())),
                     None => {
-                        let mut total = 0.0;
                         let parts = own_weights.chunks_mut(WEIGHED);
                         for (start, weights) in (start..end).step_by(WEIGHED).zip(parts) {
                             let rows = start..end.min(start + WEIGHED);
                             total += self.loader.fill_weights(simd, rows, weights);
                         }
-                        (Some(&*own_weights), total)
+                        Some(&*own_weights)
                     }
                 };
                 let mut rows_here = Rows {
@@ -194,14 +192,19 @@ impl<T: Real> Pass<'_, T> {
                     }
                     rows_here.ahead = Ahead::default();
                     let (log_likelihood, log_largest) = likelihoods.finish(unit);
-                    sums.log_likelihood += log_likelihood + model.reference * total;
+                    sums.log_likelihood += log_likelihood;
                     sums.log_largest += log_largest;
-                    sums.weight += total;
                     if tired && lane_sums.kept {
                         for k in 0..model.k {
                             lane_sums.flush(simd, model, k, unit, sums);
                         }
                     }
+                }
+            }
+            for ((model, mask), sums) in self.models.iter().zip(sums.iter_mut()) {
+                if wanted(mask, block) {
+                    sums.log_likelihood += model.reference * total;
+                    sums.weight += total;
                 }
             }
         }

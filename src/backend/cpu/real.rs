@@ -19,8 +19,12 @@ pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default 
     fn from_f64(x: f64) -> Self;
     /// Widens, exactly.
     fn to_f64(self) -> f64;
-    /// 2ˣ for x ≤ 0: within 1 ulp, and exactly [`Real::TINY`] below its logarithm, so that no denormal is met.
-    fn exp2<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
+    /// 2ˣ for x ≤ 0: within 1 ulp, and exactly [`Real::TINY`] below its logarithm, so that no denormal is met. Term by term
+    /// of all vectors: of one after the other a processor cannot look ahead far enough to fill its units.
+    fn exp2<S: Simd, const M: usize, const C: usize>(
+        simd: S,
+        x: [[Vector<S, Self>; M]; C],
+    ) -> [[Vector<S, Self>; M]; C];
     /// log₂ x for normal x > 0, within 2 ulp of the larger of it and 1.
     fn log2<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
     /// 1 / x for normal x > 0, within 1 ulp; exact for powers of two.
@@ -159,15 +163,34 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-        let x = x.max(S::f32s::splat(simd, -64.0));
-        let shifted = x + SHIFTER_F32;
-        let f = x - (shifted - SHIFTER_F32);
-        let mut p = S::f32s::splat(simd, EXP2_F32[6]);
-        for c in EXP2_F32[..6].iter().rev() {
-            p = p.mul_add(f, S::f32s::splat(simd, *c));
+    fn exp2<S: Simd, const M: usize, const C: usize>(
+        simd: S,
+        mut x: [[S::f32s; M]; C],
+    ) -> [[S::f32s; M]; C] {
+        let mut p = [[S::f32s::splat(simd, EXP2_F32[6]); M]; C];
+        let mut shifted = x;
+        for c in 0..C {
+            for m in 0..M {
+                let at_least = x[c][m].max(S::f32s::splat(simd, -64.0));
+                shifted[c][m] = at_least + SHIFTER_F32;
+                x[c][m] = at_least - (shifted[c][m] - SHIFTER_F32);
+            }
         }
-        S::f32s::from_bits(p.to_bits() + (shifted.to_bits() << 23))
+        for term in EXP2_F32[..6].iter().rev() {
+            let term = S::f32s::splat(simd, *term);
+            for c in 0..C {
+                for m in 0..M {
+                    p[c][m] = p[c][m].mul_add(x[c][m], term);
+                }
+            }
+        }
+        for c in 0..C {
+            for m in 0..M {
+                let exponent = shifted[c][m].to_bits() << 23;
+                p[c][m] = S::f32s::from_bits(p[c][m].to_bits() + exponent);
+            }
+        }
+        p
     }
 
     #[inline(always)]
@@ -236,15 +259,34 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn exp2<S: Simd>(simd: S, x: S::f64s) -> S::f64s {
-        let x = x.max(S::f64s::splat(simd, -128.0));
-        let shifted = x + SHIFTER_F64;
-        let f = x - (shifted - SHIFTER_F64);
-        let mut p = S::f64s::splat(simd, EXP2_F64[11]);
-        for c in EXP2_F64[..11].iter().rev() {
-            p = p.mul_add(f, S::f64s::splat(simd, *c));
+    fn exp2<S: Simd, const M: usize, const C: usize>(
+        simd: S,
+        mut x: [[S::f64s; M]; C],
+    ) -> [[S::f64s; M]; C] {
+        let mut p = [[S::f64s::splat(simd, EXP2_F64[11]); M]; C];
+        let mut shifted = x;
+        for c in 0..C {
+            for m in 0..M {
+                let at_least = x[c][m].max(S::f64s::splat(simd, -128.0));
+                shifted[c][m] = at_least + SHIFTER_F64;
+                x[c][m] = at_least - (shifted[c][m] - SHIFTER_F64);
+            }
         }
-        S::f64s::from_bits(p.to_bits() + (shifted.to_bits() << 52))
+        for term in EXP2_F64[..11].iter().rev() {
+            let term = S::f64s::splat(simd, *term);
+            for c in 0..C {
+                for m in 0..M {
+                    p[c][m] = p[c][m].mul_add(x[c][m], term);
+                }
+            }
+        }
+        for c in 0..C {
+            for m in 0..M {
+                let exponent = shifted[c][m].to_bits() << 52;
+                p[c][m] = S::f64s::from_bits(p[c][m].to_bits() + exponent);
+            }
+        }
+        p
     }
 
     #[inline(always)]
@@ -299,7 +341,8 @@ mod tests {
 
     #[inline(always)]
     fn exp2_of<S: Simd, T: Real>(simd: S, x: f64) -> f64 {
-        T::exp2(simd, Vector::<S, T>::splat(simd, T::from_f64(x))).as_slice()[0].to_f64()
+        let x = Vector::<S, T>::splat(simd, T::from_f64(x));
+        T::exp2(simd, [[x]])[0][0].as_slice()[0].to_f64()
     }
 
     #[inline(always)]

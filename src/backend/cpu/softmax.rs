@@ -39,15 +39,40 @@ pub(super) fn softmax<S: Simd, T: Real, const M: usize>(
         largest.iter_mut().for_each(|l| *l = l.max(lowest));
     }
     let mut sum = [splat::<S, T>(simd, T::from_f64(0.0)); M];
-    for q in q.chunks_exact_mut(panel) {
-        let mut e = load_all::<S, T, M>(simd, q);
-        for m in 0..M {
-            e[m] = T::exp2(simd, e[m] - largest[m]);
-            sum[m] += e[m];
-        }
-        store_all::<S, T, M>(e, q);
+    // Two components at a time: as many independent vectors as it takes to wait for none.
+    let mut pairs = q.chunks_exact_mut(2 * panel);
+    for q in &mut pairs {
+        relative::<S, T, M, 2>(simd, q, &largest, &mut sum);
+    }
+    let rest = pairs.into_remainder();
+    if !rest.is_empty() {
+        relative::<S, T, M, 1>(simd, rest, &largest, &mut sum);
     }
     Densities { largest, sum }
+}
+
+/// The same of C components, which are added to `sum`.
+#[inline(always)]
+fn relative<S: Simd, T: Real, const M: usize, const C: usize>(
+    simd: S,
+    q: &mut [T],
+    largest: &[Vector<S, T>; M],
+    sum: &mut [Vector<S, T>; M],
+) {
+    let panel = M * Vector::<S, T>::LEN;
+    let mut e = [*largest; C];
+    for c in 0..C {
+        e[c] = load_all::<S, T, M>(simd, &q[c * panel..]);
+        for m in 0..M {
+            e[c][m] -= largest[m];
+        }
+    }
+    for (c, e) in T::exp2(simd, e).into_iter().enumerate() {
+        for m in 0..M {
+            sum[m] += e[m];
+        }
+        store_all::<S, T, M>(e, &mut q[c * panel..]);
+    }
 }
 
 /// The row-wise largest of `q[component][row]`.
