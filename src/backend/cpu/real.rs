@@ -2,7 +2,7 @@
 
 use fearless_simd::{SimdFloatElement, prelude::*};
 
-use super::vectors::{Vector, load, store};
+use super::vectors::{Vector, load, splat, store};
 
 /// Two vectors of f64, which hold as many numbers as one of f32.
 pub(super) type Pair<S> = [<S as Simd>::f64s; 2];
@@ -11,6 +11,12 @@ pub(super) type Pair<S> = [<S as Simd>::f64s; 2];
 pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default {
     /// What [`Real::exp2`] gives for everything far below: 2⁻⁶⁴ (f32) or 2⁻¹²⁸ (f64).
     const TINY: Self;
+    /// Its logarithm to base 2.
+    const LOG2_TINY: Self;
+    /// 1.5 · 2^mantissa: adding it rounds to an integer that then stands in the low bits.
+    const SHIFTER: Self;
+    /// 2^f for |f| ≤ ½ by Remez, degree 6 (f32) or 11 (f64): the last term and those before it.
+    const EXP2: (Self, &'static [Self]);
     /// Log densities below it stand for minus infinity.
     const LOWEST: Self;
     /// Entries of factors below it count for nothing; as denormals they would cost a hundred times their share.
@@ -19,12 +25,41 @@ pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default 
     fn from_f64(x: f64) -> Self;
     /// Widens, exactly.
     fn to_f64(self) -> f64;
+    /// x 2ⁿ for the integer n in the low bits of `shifted`.
+    fn times_power<S: Simd>(x: Vector<S, Self>, shifted: Vector<S, Self>) -> Vector<S, Self>;
     /// 2ˣ for x ≤ 0: within 1 ulp, and exactly [`Real::TINY`] below its logarithm, so that no denormal is met. Term by term
     /// of all vectors: of one after the other a processor cannot look ahead far enough to fill its units.
+    #[inline(always)]
     fn exp2<S: Simd, const M: usize, const C: usize>(
         simd: S,
-        x: [[Vector<S, Self>; M]; C],
-    ) -> [[Vector<S, Self>; M]; C];
+        mut x: [[Vector<S, Self>; M]; C],
+    ) -> [[Vector<S, Self>; M]; C] {
+        let number = |value: Self| splat::<S, Self>(simd, value);
+        let (shifter, mut shifted) = (number(Self::SHIFTER), x);
+        for c in 0..C {
+            for m in 0..M {
+                let at_least = x[c][m].max(number(Self::LOG2_TINY));
+                shifted[c][m] = at_least + shifter;
+                x[c][m] = at_least - (shifted[c][m] - shifter);
+            }
+        }
+        let (last, others) = Self::EXP2;
+        let mut p = [[number(last); M]; C];
+        for term in others.iter().rev() {
+            let term = number(*term);
+            for c in 0..C {
+                for m in 0..M {
+                    p[c][m] = p[c][m].mul_add(x[c][m], term);
+                }
+            }
+        }
+        for c in 0..C {
+            for m in 0..M {
+                p[c][m] = Self::times_power(p[c][m], shifted[c][m]);
+            }
+        }
+        p
+    }
     /// log₂ x for normal x > 0, within 2 ulp of the larger of it and 1.
     fn log2<S: Simd>(simd: S, x: Vector<S, Self>) -> Vector<S, Self>;
     /// 1 / x for normal x > 0, within 1 ulp; exact for powers of two.
@@ -66,46 +101,6 @@ pub(super) fn split(x: f64) -> (f64, f64) {
     let mantissa = bits & ((1 << 52) - 1) | (1023 << 52);
     (exponent as f64, f64::from_bits(mantissa))
 }
-
-/// 2^f for |f| ≤ ½ by Remez, degree 6.
-#[expect(
-    clippy::approx_constant,
-    reason = "coefficients as Remez gave them, ln 2 rounded among them"
-)]
-const EXP2_F32: [f32; 7] = [
-    1.0,
-    0.693_147_2,
-    0.240_226_47,
-    0.055_503_29,
-    0.009_618_489,
-    0.001_339_993_1,
-    0.000_153_458_33,
-];
-
-/// 2^f for |f| ≤ ½ by Remez, degree 11.
-#[expect(
-    clippy::approx_constant,
-    clippy::excessive_precision,
-    reason = "coefficients as Remez gave them, ln 2 rounded among them"
-)]
-const EXP2_F64: [f64; 12] = [
-    1.0,
-    0.693_147_180_559_945_29,
-    0.240_226_506_959_101_55,
-    0.055_504_108_664_819_918,
-    0.009_618_129_107_588_337_1,
-    0.001_333_355_814_679_012,
-    0.000_154_035_304_625_114_4,
-    1.525_273_348_978_799_7e-5,
-    1.321_543_309_111_147_1e-6,
-    1.017_819_810_877_755_6e-7,
-    7.074_105_359_801_098_3e-9,
-    4.435_269_214_488_551_8e-10,
-];
-
-/// 1.5 · 2^mantissa: adding it rounds to an integer that then stands in the low bits.
-const SHIFTER_F32: f32 = 12_582_912.0;
-const SHIFTER_F64: f64 = 6_755_399_441_055_744.0;
 
 /// log₂(1 + x) / x on [√½ − 1, √2 − 1] by Remez, degree 7: log₂ is within 1e-7, 4e-10 on average.
 const LOG2_F32: [f32; 8] = [
@@ -149,6 +144,23 @@ const SQRT_HALF_F64: i64 = std::f64::consts::FRAC_1_SQRT_2.to_bits().cast_signed
 
 impl Real for f32 {
     const TINY: Self = f32::from_bits((127 - 64) << 23);
+    const LOG2_TINY: Self = -64.0;
+    const SHIFTER: Self = 12_582_912.0;
+    #[expect(
+        clippy::approx_constant,
+        reason = "coefficients as Remez gave them, ln 2 rounded among them"
+    )]
+    const EXP2: (Self, &'static [Self]) = (
+        0.000_153_458_33,
+        &[
+            1.0,
+            0.693_147_2,
+            0.240_226_47,
+            0.055_503_29,
+            0.009_618_489,
+            0.001_339_993_1,
+        ],
+    );
     const LOWEST: Self = -2e30;
     const NEGLIGIBLE: f64 = 1e-30;
 
@@ -163,34 +175,8 @@ impl Real for f32 {
     }
 
     #[inline(always)]
-    fn exp2<S: Simd, const M: usize, const C: usize>(
-        simd: S,
-        mut x: [[S::f32s; M]; C],
-    ) -> [[S::f32s; M]; C] {
-        let mut p = [[S::f32s::splat(simd, EXP2_F32[6]); M]; C];
-        let mut shifted = x;
-        for c in 0..C {
-            for m in 0..M {
-                let at_least = x[c][m].max(S::f32s::splat(simd, -64.0));
-                shifted[c][m] = at_least + SHIFTER_F32;
-                x[c][m] = at_least - (shifted[c][m] - SHIFTER_F32);
-            }
-        }
-        for term in EXP2_F32[..6].iter().rev() {
-            let term = S::f32s::splat(simd, *term);
-            for c in 0..C {
-                for m in 0..M {
-                    p[c][m] = p[c][m].mul_add(x[c][m], term);
-                }
-            }
-        }
-        for c in 0..C {
-            for m in 0..M {
-                let exponent = shifted[c][m].to_bits() << 23;
-                p[c][m] = S::f32s::from_bits(p[c][m].to_bits() + exponent);
-            }
-        }
-        p
+    fn times_power<S: Simd>(x: S::f32s, shifted: S::f32s) -> S::f32s {
+        S::f32s::from_bits(x.to_bits() + (shifted.to_bits() << 23))
     }
 
     #[inline(always)]
@@ -245,6 +231,29 @@ impl Real for f32 {
 
 impl Real for f64 {
     const TINY: Self = f64::from_bits((1023 - 128) << 52);
+    const LOG2_TINY: Self = -128.0;
+    const SHIFTER: Self = 6_755_399_441_055_744.0;
+    #[expect(
+        clippy::approx_constant,
+        clippy::excessive_precision,
+        reason = "coefficients as Remez gave them, ln 2 rounded among them"
+    )]
+    const EXP2: (Self, &'static [Self]) = (
+        4.435_269_214_488_551_8e-10,
+        &[
+            1.0,
+            0.693_147_180_559_945_29,
+            0.240_226_506_959_101_55,
+            0.055_504_108_664_819_918,
+            0.009_618_129_107_588_337_1,
+            0.001_333_355_814_679_012,
+            0.000_154_035_304_625_114_4,
+            1.525_273_348_978_799_7e-5,
+            1.321_543_309_111_147_1e-6,
+            1.017_819_810_877_755_6e-7,
+            7.074_105_359_801_098_3e-9,
+        ],
+    );
     const LOWEST: Self = -1e300;
     const NEGLIGIBLE: f64 = 1e-290;
 
@@ -259,34 +268,8 @@ impl Real for f64 {
     }
 
     #[inline(always)]
-    fn exp2<S: Simd, const M: usize, const C: usize>(
-        simd: S,
-        mut x: [[S::f64s; M]; C],
-    ) -> [[S::f64s; M]; C] {
-        let mut p = [[S::f64s::splat(simd, EXP2_F64[11]); M]; C];
-        let mut shifted = x;
-        for c in 0..C {
-            for m in 0..M {
-                let at_least = x[c][m].max(S::f64s::splat(simd, -128.0));
-                shifted[c][m] = at_least + SHIFTER_F64;
-                x[c][m] = at_least - (shifted[c][m] - SHIFTER_F64);
-            }
-        }
-        for term in EXP2_F64[..11].iter().rev() {
-            let term = S::f64s::splat(simd, *term);
-            for c in 0..C {
-                for m in 0..M {
-                    p[c][m] = p[c][m].mul_add(x[c][m], term);
-                }
-            }
-        }
-        for c in 0..C {
-            for m in 0..M {
-                let exponent = shifted[c][m].to_bits() << 52;
-                p[c][m] = S::f64s::from_bits(p[c][m].to_bits() + exponent);
-            }
-        }
-        p
+    fn times_power<S: Simd>(x: S::f64s, shifted: S::f64s) -> S::f64s {
+        S::f64s::from_bits(x.to_bits() + (shifted.to_bits() << 52))
     }
 
     #[inline(always)]
