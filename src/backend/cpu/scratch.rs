@@ -23,7 +23,7 @@ pub(super) struct Scratch<T> {
     /// those whose are of whitened coordinates.
     pub(super) plain: Vec<usize>,
     pub(super) whitened: Vec<usize>,
-    /// Products r y of a band of features, `t[panel][feature][row]`.
+    /// Products r y of a block of features, `t[vector][feature][row]`.
     pub(super) t: Aligned<T>,
 }
 
