@@ -35,6 +35,8 @@ CLASSES = {
     "workgroup": ("lds", "lds2", "lds4", "sts", "sts2", "sts4"),
 }
 AMD_VECTOR = {"fma", "addmul", "trans", "f64", "minmax", "mov", "int", "lane", "lds", "vload", "vstore"}
+# What stands in the names of kernels for chips without scalar reads alone.
+ONLY_NVIDIA = ("-owned", "-ahead", "score_panels")
 NVIDIA_SCALAR = {"branch", "bar", "nop"}
 # Numbers that a load or store has for each lane, if not one.
 WIDTHS = {f"{op}{n}": n for op in ("ldg", "stg", "lds", "sts") for n in (2, 4)}
@@ -98,8 +100,7 @@ def output(command):
 
 
 def amd(program, file, variant):
-    if "-owned" in variant["name"]:
-        # For chips without scalar reads.
+    if any(word in variant["name"] for word in ONLY_NVIDIA):
         return []
     constants = [x for name, value in variant["constants"].items() for x in ("--const", f"{name}={value}")]
     text = output(program + [str(file), "--entry", variant["entry"], "--chips", AMD_CHIPS, "--checks", "wgpu",

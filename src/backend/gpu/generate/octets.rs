@@ -42,9 +42,9 @@ fn feature(d: usize, part: usize) -> String {
 
 /// The text of `score_panels` for D features, of so many octets of components in a workgroup.
 pub(in super::super) fn score_panels(d: usize, octets: usize) -> String {
-    let workgroup = Scoring::panels_workgroup(octets);
-    let (lanes, chunk) = (workgroup / octets, Scoring::panels_chunk(octets));
-    let [ahead, read, bring] = panels(lanes, chunk, octets);
+    let (lanes, chunk) = (Scoring::PANEL_LANES, Scoring::PANEL_CHUNK);
+    let workgroup = octets * lanes;
+    let [ahead, read, bring] = panels(octets);
     let mut features = String::new();
     for (n, part) in (0..WRITTEN).flat_map(|n| (0..4).map(move |part| (n, part))) {
         line!(
@@ -82,9 +82,10 @@ pub(in super::super) fn score_panels(d: usize, octets: usize) -> String {
 }
 
 /// What brings features and parameters into workgroup memory: declarations with the first reads, the next reads, the rest.
-fn panels(lanes: usize, chunk: usize, octets: usize) -> [String; 3] {
-    let parameters = PARAMETERS * chunk;
-    let (features, parts) = (4 * chunk / octets, parameters.div_ceil(lanes));
+fn panels(octets: usize) -> [String; 3] {
+    let (lanes, chunk) = (Scoring::PANEL_LANES, Scoring::PANEL_CHUNK);
+    let (features, parts) = (4 * chunk / octets, PARAMETERS * chunk / lanes);
+    const { assert!((PARAMETERS * Scoring::PANEL_CHUNK).is_multiple_of(Scoring::PANEL_LANES)) };
     let [mut declared, mut bring] = [const { String::new() }; 2];
     for n in 0..features {
         line!(declared, "var x{n} = vec4(0.0);");
@@ -97,13 +98,10 @@ fn panels(lanes: usize, chunk: usize, octets: usize) -> [String; 3] {
     for n in 0..parts {
         line!(declared, "var u{n} = vec4(0.0);");
         let at = format!("({}u + lane)", n * lanes);
-        let store = format!(
+        line!(
+            bring,
             "panels[panel].some[{at} / (PARAMETERS * WRITTEN)].quads[{at} / PARAMETERS % WRITTEN].parameters[{at} % PARAMETERS] = u{n};"
         );
-        match parameters.is_multiple_of(lanes) {
-            true => line!(bring, "{store}"),
-            false => line!(bring, "if {at} < {parameters}u {{\n    {store}\n}}"),
-        }
     }
     let read = |start: &str| {
         let mut text = "{\n".to_owned();

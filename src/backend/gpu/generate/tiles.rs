@@ -77,8 +77,8 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
             names.push(format!("s2_{c}"));
         }
     }
-    let own_means = own_means(pack);
-    let mut sums = match spherical {
+    let (own_means, looks) = (own_means(pack), tiles.looks_for_far());
+    let mut sums = match looks {
         true => is_far(pack),
         false => own_means.clone(),
     };
@@ -88,13 +88,15 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
     });
     let [reads, stores] = brought(tiles, spherical);
     let unrolled = tiles.unrolled();
-    let walk = match spherical {
-        true => format!(
+    let walk = |summed| tile_walk(unrolled, pack, summed);
+    let walk = match (spherical, looks) {
+        (true, true) => format!(
             "if is_far {{\n{own_means}{}}} else {{\n{}}}\n",
-            tile_walk(unrolled, pack, Summed::Distances),
-            tile_walk(unrolled, pack, Summed::Features)
+            walk(Summed::Distances),
+            walk(Summed::Features)
         ),
-        false => tile_walk(unrolled, pack, Summed::Squares),
+        (true, false) => walk(Summed::Distances),
+        (false, _) => walk(Summed::Squares),
     };
     let mut shared = String::new();
     if slices > 1 {
@@ -131,7 +133,7 @@ pub(in super::super) fn accumulate_tiles(d: usize, tiles: Tiles) -> String {
         );
         line!(tails, "}}");
     }
-    let [totals, total, moves] = match spherical {
+    let [totals, total, moves] = match looks {
         true => [
             "// S0 of the components of each pair.\nvar<workgroup> totals: array<vec4<f32>, PAIRS>;",
             "totals[lane] = s0;",

@@ -31,9 +31,10 @@ impl Scoring {
     pub const fn of(shape: Shape, limits: &DeviceLimits) -> Self {
         let Shape { d, k, .. } = shape;
         if shape.is_diagonal() {
-            return match limits.scalar_reads || limits.software {
+            let octets = Self::components(k.div_ceil(8));
+            return match limits.scalar_reads || limits.software || octets == 1 {
                 true => Self::Tiles,
-                false => Self::Panels(Self::components(k.div_ceil(8))),
+                false => Self::Panels(octets),
             };
         }
         let is_better = match limits.scalar_reads {
@@ -49,15 +50,10 @@ impl Scoring {
         }
     }
 
-    /// Invocations of a workgroup of `score_panels`.
-    pub const fn panels_workgroup(octets: usize) -> usize {
-        if octets < 2 { 64 } else { 32 * octets }
-    }
-
+    /// Invocations of an octet in `score_panels`.
+    pub const PANEL_LANES: usize = 32;
     /// Fours of features that are in its workgroup memory at once: those of rows take half of it.
-    pub const fn panels_chunk(octets: usize) -> usize {
-        128 * octets / Self::panels_workgroup(octets)
-    }
+    pub const PANEL_CHUNK: usize = 4;
 
     /// How many components, or octets of them, of the same rows share a workgroup: each read of a sample from beyond the multiprocessor
     /// serves so many, while at most an eighth of all places is beyond K.
@@ -88,10 +84,7 @@ impl Scoring {
                 [rows.div_ceil(4 * lanes), k.div_ceil(components)]
             }
             Self::Tiles => [1, k.div_ceil(8)],
-            Self::Panels(octets) => {
-                let lanes = Self::panels_workgroup(octets) / octets;
-                [rows.div_ceil(4 * lanes), k.div_ceil(8 * octets)]
-            }
+            Self::Panels(octets) => [rows.div_ceil(4 * Self::PANEL_LANES), k.div_ceil(8 * octets)],
         }
     }
 

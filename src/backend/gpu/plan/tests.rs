@@ -457,6 +457,18 @@ fn scores_are_products_where_parameters_are_loads() {
     let all = [1, 2, 3, 5, 7, 8, 13, 15, 16, 64].map(components);
     let wanted = [1, 2, 1, 1, 1, 4, 2, 4, 4, 4].map(Scoring::Products);
     assert_eq!(all, wanted);
+    let octets = |k, limits| Scoring::of(shape(Diag, 64, k), limits);
+    assert_eq!(
+        [5, 20, 40, 64, 1024].map(|k| octets(k, nvidia)),
+        [
+            Scoring::Tiles,
+            Scoring::Tiles,
+            Scoring::Tiles,
+            Scoring::Panels(4),
+            Scoring::Panels(4)
+        ]
+    );
+    assert_eq!(octets(64, &DeviceLimits::CARD), Scoring::Tiles);
     assert_eq!(
         [8, 100].map(|d| of(d, &SOFTWARE)),
         [Scoring::Rows(2), Scoring::Rows(1)]

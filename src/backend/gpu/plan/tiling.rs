@@ -245,6 +245,11 @@ impl Tiles {
         }
     }
 
+    /// Whether invocations look for means so near the origin that they are taken off at the end: it costs what some rows do.
+    pub const fn looks_for_far(self) -> bool {
+        self.pack == Self::PACK_OF_SPHERICAL && self.slices == 1
+    }
+
     /// How many rows are written out.
     pub const fn unrolled(self) -> usize {
         let rows = Self::ROWS / self.slices;

@@ -210,7 +210,7 @@ pub(super) fn keys() -> Vec<StageKey> {
             }
         }
         keys.push(StageKey::ScoreTiles { d });
-        keys.extend([1, 2, 4].map(|octets| StageKey::ScorePanels { d, octets }));
+        keys.extend([2, 4].map(|octets| StageKey::ScorePanels { d, octets }));
         keys.push(StageKey::NormaliseTiles { d, weighted: true });
         for (k, spherical) in [(3, false), (3, true), (20, false), (1024, d % 2 == 0)] {
             let shape = Shape {

@@ -81,11 +81,15 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         StageKey::ScorePanels { .. } => Some(2 * (4 + 3 * 8 + 3 * 4 * 4 * 8)),
         // A feature of four points and eight centres, read by fours: the difference and its square.
         StageKey::Nearest => Some(1 + 2 + 2 * 4 * 8),
-        // Four features of some components: features and responsibilities by fours; S1, and for second moments x - mu,
-        // r (x - mu) and its product.
+        // Four features of some components: features and responsibilities by fours; x - mu where it is not taken off at the
+        // end, S1, and for second moments r (x - mu) and its product.
         StageKey::AccumulateTiles { tiles, .. } => {
             let spherical = tiles.pack == Tiles::PACK_OF_SPHERICAL;
-            let operations = if spherical { 1 } else { 4 };
+            let operations = match spherical {
+                true if tiles.looks_for_far() => 1,
+                true => 2,
+                false => 4,
+            };
             Some(tiles.unrolled() * (1 + tiles.pack / 4 + operations * 4 * tiles.pack))
         }
         _ => None,
@@ -265,7 +269,7 @@ impl Problem {
                     // Fours of features that are written out, and of what stands around them: a run of squares, or what is
                     // in workgroup memory.
                     let (at_once, chunk) = match scoring {
-                        Scoring::Panels(octets) => (2, Scoring::panels_chunk(octets)),
+                        Scoring::Panels(_) => (2, Scoring::PANEL_CHUNK),
                         _ => (1, 8),
                     };
                     vec![

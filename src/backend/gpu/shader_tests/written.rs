@@ -1,6 +1,6 @@
 //! The texts, as files for other compilers.
 
-use super::super::plan::{DeviceLimits, Tiles};
+use super::super::plan::DeviceLimits;
 use super::super::stage::StageKey;
 use super::names::name;
 use super::problems::{PROBLEMS, Step, minimum, paired};
@@ -46,11 +46,7 @@ fn shaders_are_written_for_other_compilers() {
                 // Otherwise all rows between two barriers are written out.
                 StageKey::Accumulate { tiling, .. } if !tiling.is_written_out() => "inner",
                 // The loop for components near the origin, not the one for others.
-                StageKey::AccumulateTiles { tiles, .. }
-                    if tiles.pack == Tiles::PACK_OF_SPHERICAL =>
-                {
-                    "near"
-                }
+                StageKey::AccumulateTiles { tiles, .. } if tiles.looks_for_far() => "near",
                 StageKey::ScoreProducts { .. }
                 | StageKey::AccumulateTiles { .. }
                 | StageKey::ScoreTiles { .. }
