@@ -81,7 +81,7 @@ fn accumulate(
 
     //@ first
 
-    // All of the workgroup goes through it equally often. Rows are read while others are still at those before.
+    // All of the workgroup goes through it equally often. Rows are read while others are still at those before, or ahead of the walk.
     for (var start = 0u; start < segment.rows; start += ROWS) {
         //@ read
         workgroupBarrier();

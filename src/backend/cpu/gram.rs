@@ -31,8 +31,8 @@ pub(super) struct Moments<'a, T> {
     pub(super) start: usize,
 }
 
-/// Features that are worked at once: first and number of each block. There are the sums, and one vector each of a
-/// block's factors: C R + C + R + 1 registers.
+/// Features that are worked at once: first and number of each block. There are the sums, one vector each of a block's
+/// columns and one product r y: C R + C + 1 registers.
 #[inline(always)]
 pub(super) fn blocks<S: Simd>(d: usize) -> impl Iterator<Item = (usize, usize)> {
     row_blocks(d, if Registers::<S>::ARE_32 { BLOCK } else { 3 })

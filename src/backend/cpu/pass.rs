@@ -127,11 +127,11 @@ impl<T: Real> Pass<'_, T> {
                 let own_weights = weights.first_mut(padded);
                 let within = start - rows.start..start - rows.start + padded;
                 let weights = match held_weights {
-                    _ if uniform => {
+                    Some((weights, _)) => Some(weights.part(within.clone())),
+                    None if uniform => {
                         total += padded as f64;
                         None
                     }
-                    Some((weights, _)) => Some(weights.part(within.clone())),
                     None => {
                         let parts = own_weights.chunks_mut(WEIGHED);
                         for (start, weights) in (start..end).step_by(WEIGHED).zip(parts) {

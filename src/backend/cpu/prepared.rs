@@ -126,7 +126,8 @@ impl<T: Real> Prepared<T> {
             shifts,
             factors: {
                 let count = if shape == Shape::Tied { 1 } else { k };
-                let mut factors = Vec::with_capacity(count * triangle::packed_len(d));
+                let mut factors =
+                    Vec::with_capacity(count * components.covariance_type.factor_len(d));
                 for k in 0..count {
                     push_in_order_of_use(components.kept_factor(k), d, shape, &mut factors);
                 }

@@ -28,7 +28,7 @@ pub use tiling::{Tiles, Tiling};
 const MOST_ALIVE_ALONE: usize = 150;
 /// The most parameters of a group there, which no other component's coordinates stand beside.
 const MOST_GROUP_PARAMETERS: usize = 240;
-/// Scratch memory for whitened coordinates and responsibilities, bytes.
+/// Scratch memory for scores and what becomes of them, bytes.
 pub const SCRATCH_BYTES: u64 = 64 << 20;
 /// How many times that a card has for scores and sums of segments: fewer, longer dispatches leave its multiprocessors idle less
 /// often at their ends. On an H100 four times took 7 % off a step of D = 128 K = 1,024.
@@ -344,7 +344,7 @@ impl Plan {
         let parameter_bytes = (shape.staged_parameters_len() * 16) as u64;
         // Decided without the limits: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
-            // `score_tiles` takes four at a time.
+            // `score_tiles` and `score_panels` take four at a time.
             rows @ 0..64 => rows / 4 * 4,
             rows => (rows / 64 * 64)
                 .min(most_rows)

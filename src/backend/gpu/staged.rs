@@ -14,7 +14,7 @@
 //! | `components` | K × (constant, mean, remainder, factor), vec4s | host |
 //! | `spans` | [`Span`] | host |
 //! | `scores` | segments × K × rows, f32: scores, then roots of responsibilities (or these) | `score_full`, `score_products` or `score_diagonal`, `responsibilities` |
-//! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` |
+//! | | the same by octets: segments × ⌈K/8⌉ × rows, two vec4s: scores | `score_tiles` or `score_panels` |
 //! | `normalisers` | segments × rows, vec2s | `normalise_tiles` |
 //! | `logs`, `densities` | segments × workgroups, segments × rows, vec2s | `responsibilities` or `normalise_tiles` |
 //! | `tiles`, in the shaders `partials` | segments × [`Shape::staged_len`], vec4s | `accumulate` or `accumulate_tiles` |
@@ -30,7 +30,7 @@ use super::buffers::Pool;
 use super::device::Device;
 use super::outcome::Outcome;
 use super::parameters::Parameters;
-use super::plan::{Plan, Regime, SEGMENTS, Scoring, Tiles, Tiling};
+use super::plan::{Plan, Regime, SCRATCH_BYTES, SEGMENTS, Scoring, Tiles, Tiling};
 use super::recording::{Dispatch, Recording, Submission};
 use super::samples::AtHand;
 use super::shape::Shape;
@@ -305,6 +305,11 @@ impl<'a> Staged<'a> {
         Ok(recording.dispatches)
     }
 
+    /// Segments whose responsibilities come back at once.
+    fn most_read_back(&self, k: usize) -> usize {
+        (SCRATCH_BYTES as usize / (4 * k * self.segment_rows)).max(1)
+    }
+
     /// Log densities (nats) and responsibilities of consecutive rows, without weights.
     pub fn responsibilities(
         &self,
@@ -328,7 +333,7 @@ impl<'a> Staged<'a> {
             let mut before = (start - within.start) % self.scoring.alignment();
             let segments: Vec<Segment> = self
                 .pieces(b, start - within.start - before..end - within.start)
-                .take(self.segments_per_batch)
+                .take(self.segments_per_batch.min(self.most_read_back(k)))
                 .collect();
             let recording =
                 self.evaluate(device, pool, (parameters.shape, &tiled), b, &segments)?;

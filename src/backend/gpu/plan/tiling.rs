@@ -23,8 +23,8 @@ const WAITING: [usize; 3] = [121, 109, 100];
 /// What it adds that segments have half as many rows as they may, in hundredths: more sums are written and read again.
 const SHORT: usize = 5;
 
-/// How `accumulate` shares out the tiles of a component: a function of D and of whether there are scalar reads. The tiles
-/// themselves depend on D alone.
+/// How `accumulate` shares out the tiles of a component: a function of D and of whether parameters are loads like any
+/// other. The tiles themselves depend on D alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tiling {
     /// Features of a tile, 4 or 8.
