@@ -65,7 +65,7 @@ class Compiled:
         round is one of both. Where a loop stands for components near the origin and one for others, it is the former, the shorter."""
         owned, near = "-owned" in variant["name"], variant["hot"] == "near"
         hot = max((fma for _, _, is_leaf, _, fma in loops if is_leaf), default=0)
-        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.4 if near else 0.5 if owned else 0.9) * hot
+        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.5 if owned else 0.9) * hot
         if near:
             hot_ones = (own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma))
             self.mix = min(hot_ones, key=lambda mix: sum(mix.values()), default=self.mix)

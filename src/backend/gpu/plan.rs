@@ -81,6 +81,13 @@ pub struct DeviceLimits {
     pub most_alive: usize,
 }
 
+impl DeviceLimits {
+    /// Whether each parameter is a load like any other: neither a scalar unit nor a processor reads what is the same for all.
+    pub const fn parameters_are_loads(&self) -> bool {
+        !self.scalar_reads && !self.software
+    }
+}
+
 #[cfg(test)]
 impl DeviceLimits {
     /// Those that every WebGPU adapter has, no subgroups.
@@ -250,10 +257,10 @@ impl Plan {
         let binds = !shape.is_diagonal() || limits.max_storage_buffers >= TILE_BUFFERS;
         let staged = || Self::staged(layout, shape, limits).filter(|_| binds);
         // Groups' parameters are constants, of which cards without scalars have few at hand.
-        match limits.scalar_reads || limits.software {
-            true if groups.is_some() => grouped(),
-            true => staged(),
-            false => staged().or_else(grouped),
+        match limits.parameters_are_loads() {
+            false if groups.is_some() => grouped(),
+            false => staged(),
+            true => staged().or_else(grouped),
         }
     }
 
@@ -360,9 +367,9 @@ impl Plan {
         let most = limits.max_workgroups as usize;
         let segment_bytes = bytes_per_row * segment_rows as u64;
         let times = if limits.discrete { CARD_SCRATCH } else { 1 };
-        let scratch = (times * SCRATCH_BYTES).min(limits.max_binding_bytes.max(SCRATCH_BYTES));
-        let segments_per_batch = (scratch / segment_bytes)
-            .min((times * PARTIALS_BYTES).min(limits.max_binding_bytes) / partial_bytes)
+        let room = |bytes: u64| (times * bytes).min(limits.max_binding_bytes);
+        let segments_per_batch = (room(SCRATCH_BYTES) / segment_bytes)
+            .min(room(PARTIALS_BYTES) / partial_bytes)
             .max(1)
             .min(SEGMENTS.min(most) as u64) as usize;
         let groups = [k, len.div_ceil(64)];

@@ -200,19 +200,32 @@ impl Unrolled {
     }
 
     /// What is done with `row` and, where it is not alone, with others: all stand in one run of instructions, so that
-    /// their reads wait together, while those before are at work.
+    /// their reads wait together.
     pub(super) fn rows(&self, at_once: usize) -> String {
-        let mut text = String::new();
-        if at_once == 1 {
-            line!(text, "let at = block.first + row;");
-            text += &self.row();
-        } else {
-            for (n, j) in (0..at_once).flat_map(|n| (0..self.columns()).map(move |j| (n, j))) {
-                line!(text, "let now{n}_{j} = ahead{n}_{j};");
-            }
-            text += &self.read_ahead(at_once, "(row + TAKEN)");
+        let mut text = match at_once {
+            1 => "let at = block.first + row;\n".to_owned() + &self.row(),
+            _ => self.rows_ahead(at_once),
+        };
+        if !self.weighted {
+            // The product's exponent is taken out each time, so that it stays in [1, 2).
+            line!(text, "let bits = bitcast<u32>(product);");
+            line!(text, "exponents += bits >> 23u;");
+            line!(
+                text,
+                "product = bitcast<f32>((bits & 0x7fffffu) | 0x3f800000u);"
+            );
         }
-        for n in (0..at_once).filter(|_| at_once > 1) {
+        text
+    }
+
+    /// What is done with several rows that were read before, while the next ones are read.
+    fn rows_ahead(&self, at_once: usize) -> String {
+        let mut text = String::new();
+        for (n, j) in (0..at_once).flat_map(|n| (0..self.columns()).map(move |j| (n, j))) {
+            line!(text, "let now{n}_{j} = ahead{n}_{j};");
+        }
+        text += &self.read_ahead(at_once, "(row + TAKEN)");
+        for n in 0..at_once {
             line!(text, "{{");
             for j in 0..self.d {
                 line!(text, "let x{j} = now{n}_{j};");
@@ -223,15 +236,6 @@ impl Unrolled {
             }
             text += &self.row_of(&format!("now{n}_{}", self.d), n > 0);
             line!(text, "}}");
-        }
-        if !self.weighted {
-            // The product's exponent is taken out each time, so that it stays in [1, 2).
-            line!(text, "let bits = bitcast<u32>(product);");
-            line!(text, "exponents += bits >> 23u;");
-            line!(
-                text,
-                "product = bitcast<f32>((bits & 0x7fffffu) | 0x3f800000u);"
-            );
         }
         text
     }

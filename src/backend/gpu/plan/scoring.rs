@@ -32,9 +32,9 @@ impl Scoring {
         let Shape { d, k, .. } = shape;
         if shape.is_diagonal() {
             let octets = Self::components(k.div_ceil(8));
-            return match limits.scalar_reads || limits.software || octets == 1 {
-                true => Self::Tiles,
-                false => Self::Panels(octets),
+            return match limits.parameters_are_loads() && octets > 1 {
+                true => Self::Panels(octets),
+                false => Self::Tiles,
             };
         }
         let is_better = match limits.scalar_reads {

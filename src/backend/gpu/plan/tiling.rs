@@ -70,9 +70,9 @@ impl Tiling {
     /// The same tiles as a device shares them out.
     pub fn on(d: usize, limits: &DeviceLimits) -> Self {
         let of = Self::of(d);
-        match limits.scalar_reads || limits.software {
-            true => of,
-            false => Self::with_edge(d, of.edge, true).unwrap_or(of),
+        match limits.parameters_are_loads() {
+            true => Self::with_edge(d, of.edge, true).unwrap_or(of),
+            false => of,
         }
     }
 
