@@ -188,6 +188,11 @@ impl Components {
         &self.factors[k * length..(k + 1) * length]
     }
 
+    /// Whether all components have the same factor: of tied covariances a noise component has one of its own.
+    pub fn share_a_factor(&self) -> bool {
+        (1..self.len()).all(|k| self.kept_factor(k) == self.kept_factor(0))
+    }
+
     /// Replaces the factor of component `k` by a packed triangle, diagonal where covariances are.
     pub fn set_factor(&mut self, k: usize, factor: &[f64]) {
         let length = self.covariance_type.factor_len(self.n_features);

@@ -1,10 +1,12 @@
 //! The fused shape: few features, full or tied covariances, all sums in the first-level cache. Densities,
-//! responsibilities and sums of one panel after the other.
+//! responsibilities and sums of one panel after the other: sums of rows as they are where all components allow it
+//! ([`super::monomials`]), else of whitened coordinates.
 
 use fearless_simd::prelude::*;
 
 use super::ahead::STEP;
 use super::lane_sums::LaneSums;
+use super::monomials;
 use super::pass::write_shares;
 use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
@@ -15,16 +17,16 @@ use super::vectors::{Vector, load, load_all, splat, store, store_all};
 
 /// Calls `$f` for the number of features at hand: up to four of them go by whole panels of M vectors, more by HALF.
 macro_rules! by_features {
-    ($d:expr, $f:ident::<$s:ident, $t:ident>($m:ident, $half:ident) $arguments:tt) => {
+    ($d:expr, $f:ident::<$s:ident, $t:ident $(, $plain:literal)?>($m:ident, $half:ident) $arguments:tt) => {
         match $d {
-            1 => $f::<$s, $t, 1, $m> $arguments,
-            2 => $f::<$s, $t, 2, $m> $arguments,
-            3 => $f::<$s, $t, 3, $m> $arguments,
-            4 => $f::<$s, $t, 4, $m> $arguments,
-            5 => $f::<$s, $t, 5, $half> $arguments,
-            6 => $f::<$s, $t, 6, $half> $arguments,
-            7 => $f::<$s, $t, 7, $half> $arguments,
-            8 => $f::<$s, $t, 8, $half> $arguments,
+            1 => $f::<$s, $t, 1, $m $(, $plain)?> $arguments,
+            2 => $f::<$s, $t, 2, $m $(, $plain)?> $arguments,
+            3 => $f::<$s, $t, 3, $m $(, $plain)?> $arguments,
+            4 => $f::<$s, $t, 4, $m $(, $plain)?> $arguments,
+            5 => $f::<$s, $t, 5, $half $(, $plain)?> $arguments,
+            6 => $f::<$s, $t, 6, $half $(, $plain)?> $arguments,
+            7 => $f::<$s, $t, 7, $half $(, $plain)?> $arguments,
+            8 => $f::<$s, $t, 8, $half $(, $plain)?> $arguments,
             _ => unreachable!("the fused shape has at most {FUSED_FEATURES} features"),
         }
     };
@@ -41,10 +43,27 @@ pub(super) fn statistics_of<S: Simd, T: Real, const M: usize, const HALF: usize>
     lane_sums: &mut LaneSums<T>,
     likelihoods: &mut Likelihoods<S>,
 ) {
-    by_features!(
-        model.d,
-        statistics::<S, T>(M, HALF)(simd, model, rows, panel, scratch, lane_sums, likelihoods)
-    );
+    macro_rules! statistics {
+        ($plain:literal) => {
+            by_features!(
+                model.d,
+                statistics::<S, T, $plain>(M, HALF)(
+                    simd,
+                    model,
+                    rows,
+                    panel,
+                    scratch,
+                    lane_sums,
+                    likelihoods
+                )
+            )
+        };
+    }
+    if model.stored == 0 {
+        statistics!(true);
+    } else {
+        statistics!(false);
+    }
 }
 
 /// Log densities (nats) and responsibilities of the rows of `x`.
@@ -89,7 +108,7 @@ fn responsibilities<S: Simd, T: Real, const D: usize, const M: usize>(
             for (part, (log_densities, shares)) in parts {
                 let (p, at) = (part * width / panel, part * width % panel);
                 let x = &x[p * panel * D + at..];
-                let largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
+                let largest = whitened::<S, T, D, M, false>(simd, model, x, panel, y, q);
                 let densities = softmax::<S, T, M>(simd, q, largest);
                 write_shares(simd, model, densities, q, log_densities, shares);
             }
@@ -97,9 +116,10 @@ fn responsibilities<S: Simd, T: Real, const D: usize, const M: usize>(
     );
 }
 
-/// Adds the statistics of all rows to the lane sums: D features, M vectors at a time.
+/// Adds the statistics of all rows to the lane sums: D features, M vectors at a time. Moments are of rows as they are if
+/// PLAIN.
 #[inline(never)]
-fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
+fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: bool>(
     simd: S,
     model: &Prepared<T>,
     rows: Rows<'_, T>,
@@ -112,7 +132,11 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
         #[inline(always)]
         || {
             let width = M * Vector::<S, T>::LEN;
-            let (coordinates, densities) = (model.k * D * width, model.k * width);
+            let densities = model.k * width;
+            let coordinates = if PLAIN { 0 } else { D * densities };
+            let monomials = D * (D + 3) / 2 * width;
+            scratch.t.reserve(monomials);
+            let monomials = scratch.t.first_mut(monomials);
             scratch.y.reserve(2 * coordinates);
             scratch.q.reserve(2 * densities);
             let (mut y, mut next_y) = scratch
@@ -125,9 +149,9 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
             let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
             let (mut next, mut within) = (0, 0);
             for start in (0..rows.x.len() / D).step_by(width) {
+                let x = &rows.x[next + within..];
                 if start == 0 || !ahead {
-                    let x = &rows.x[next + within..];
-                    largest = whitened::<S, T, D, M>(simd, model, x, panel, y, q);
+                    largest = whitened::<S, T, D, M, PLAIN>(simd, model, x, panel, y, q);
                 }
                 let densities = softmax::<S, T, M>(simd, q, largest);
                 if start.is_multiple_of(STEP) {
@@ -146,19 +170,35 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
                 let goes_on = ahead && next < rows.x.len();
                 if goes_on {
                     let x = &rows.x[next + within..];
-                    largest = whitened::<S, T, D, M>(simd, model, x, panel, next_y, next_q);
+                    largest = whitened::<S, T, D, M, PLAIN>(simd, model, x, panel, next_y, next_q);
                 }
-                match rows.weights {
+                let weights = rows
+                    .weights
+                    .map(|weights| load_all::<S, T, M>(simd, &weights[start..]));
+                match &weights {
                     None => likelihoods.add(&densities),
                     Some(weights) => {
-                        let weights = load_all::<S, T, M>(simd, &weights[start..]);
-                        likelihoods.add_weighted(simd, &densities, &scale, &weights);
+                        likelihoods.add_weighted(simd, &densities, &scale, weights);
                         for m in 0..M {
                             scale[m] *= weights[m];
                         }
                     }
                 }
-                accumulate::<S, T, D, M>(simd, model, &Scale::new(scale), y, q, lane_sums);
+                let scale = Scale::new(scale);
+                if PLAIN {
+                    monomials::make::<S, T, D, M>(simd, x, panel, monomials);
+                    monomials::add::<S, T, D, M>(
+                        simd,
+                        model,
+                        monomials,
+                        &scale,
+                        weights.as_ref(),
+                        q,
+                        lane_sums,
+                    );
+                } else {
+                    accumulate::<S, T, D, M>(simd, model, &scale, y, q, lane_sums);
+                }
                 if goes_on {
                     std::mem::swap(&mut y, &mut next_y);
                     std::mem::swap(&mut q, &mut next_q);
@@ -168,10 +208,10 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize>(
     );
 }
 
-/// Whitened coordinates y and log densities q of M vectors of rows, and the row-wise largest of q. `x` begins at the
-/// first of them.
+/// Log densities q of M vectors of rows, their whitened coordinates y unless PLAIN, and the row-wise largest of q. `x` begins
+/// at the first of them.
 #[inline(always)]
-fn whitened<S: Simd, T: Real, const D: usize, const M: usize>(
+fn whitened<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: bool>(
     simd: S,
     model: &Prepared<T>,
     x: &[T],
@@ -185,15 +225,22 @@ fn whitened<S: Simd, T: Real, const D: usize, const M: usize>(
         *feature = load_all(simd, &x[j * panel..]);
     }
     if model.centred {
-        whiten::<S, T, D, M, true>(simd, model, &features, y, q)
+        whiten::<S, T, D, M, PLAIN, true>(simd, model, &features, y, q)
     } else {
-        whiten::<S, T, D, M, false>(simd, model, &features, y, q)
+        whiten::<S, T, D, M, PLAIN, false>(simd, model, &features, y, q)
     }
 }
 
-/// Whitened coordinates y and log densities q of all components; the row-wise largest of q.
+/// Log densities q of all components, whitened coordinates y unless PLAIN; the row-wise largest of q.
 #[inline(always)]
-fn whiten<S: Simd, T: Real, const D: usize, const M: usize, const CENTRED: bool>(
+fn whiten<
+    S: Simd,
+    T: Real,
+    const D: usize,
+    const M: usize,
+    const PLAIN: bool,
+    const CENTRED: bool,
+>(
     simd: S,
     model: &Prepared<T>,
     x: &[[Vector<S, T>; M]; D],
@@ -204,15 +251,14 @@ fn whiten<S: Simd, T: Real, const D: usize, const M: usize, const CENTRED: bool>
     let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
     let zero = splat::<S, T>(simd, T::from_f64(0.0));
     let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
-    let components = model
-        .factors
-        .chunks_exact(D * (D + 1) / 2)
-        .zip(model.biases.chunks_exact(D))
-        .zip(model.means.chunks_exact(D))
-        .zip(&model.log_constants);
-    for ((((u, bias), mean), constant), (y, q)) in
-        components.zip(y.chunks_exact_mut(D * width).zip(q.chunks_exact_mut(width)))
-    {
+    let components = (model.side_by_side).chunks_exact(1 + D + D + D * (D + 1) / 2);
+    let mut coordinates = y.chunks_exact_mut(D * width);
+    for (parameters, q) in components.zip(q.chunks_exact_mut(width)) {
+        let (constant, parameters) = (parameters[0], &parameters[1..]);
+        let (bias, parameters) = parameters.split_at(D);
+        let (mean, u) = parameters.split_at(D);
+        let constant = splat::<S, T>(simd, constant);
+        let y = coordinates.next().unwrap_or_default();
         let mut centred = *x;
         if CENTRED {
             for j in 0..D {
@@ -220,7 +266,7 @@ fn whiten<S: Simd, T: Real, const D: usize, const M: usize, const CENTRED: bool>
                 centred[j].iter_mut().for_each(|x| *x -= mean);
             }
         }
-        let mut squares = [zero; M];
+        let mut squares = [if PLAIN { constant } else { zero }; M];
         for i in 0..D {
             let mut sums = [splat::<S, T>(simd, bias[i]); M];
             for j in 0..D {
@@ -232,13 +278,18 @@ fn whiten<S: Simd, T: Real, const D: usize, const M: usize, const CENTRED: bool>
                 }
             }
             for m in 0..M {
-                squares[m] = sums[m].mul_add(sums[m], squares[m]);
+                // Of coordinates times what makes their squares log densities.
+                let other = if PLAIN { -sums[m] } else { sums[m] };
+                squares[m] = other.mul_add(sums[m], squares[m]);
             }
-            store_all::<S, T, M>(sums, &mut y[i * width..]);
+            if !PLAIN {
+                store_all::<S, T, M>(sums, &mut y[i * width..]);
+            }
         }
-        let constant = splat::<S, T>(simd, *constant);
         for m in 0..M {
-            squares[m] = squares[m].mul_add(half, constant);
+            if !PLAIN {
+                squares[m] = squares[m].mul_add(half, constant);
+            }
             largest[m] = largest[m].max(squares[m]);
         }
         store_all::<S, T, M>(squares, q);

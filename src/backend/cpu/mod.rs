@@ -13,6 +13,7 @@ mod lane_sums;
 mod level;
 mod loops;
 mod moments;
+mod monomials;
 mod pass;
 mod plan;
 mod prepared;

@@ -104,6 +104,10 @@ impl<T: Real> Pass<'_, T> {
         for ((model, _), lane_sums) in self.models.iter().zip(lane_sums.iter_mut()) {
             lane_sums.prepare(model, lanes);
         }
+        // Until all rows were seen: what ends them takes as long as some panels.
+        let mut likelihoods: Vec<Likelihoods<S>> = (self.models.iter())
+            .map(|(model, _)| Likelihoods::new(simd, model.k, M))
+            .collect();
         x.reserve(chunk * d);
         weights.reserve(chunk);
         let wanted =
@@ -167,7 +171,7 @@ impl<T: Real> Pass<'_, T> {
                         continue;
                     }
                     let (sums, lane_sums) = (&mut sums[m], &mut lane_sums[m]);
-                    let mut likelihoods = Likelihoods::new(simd, model.k, M);
+                    let likelihoods = &mut likelihoods[m];
                     let unit = self.loader.weight_unit();
                     match model.shape {
                         Shape::Fused { .. } => fused::statistics_of::<S, T, M, HALF>(
@@ -177,7 +181,7 @@ impl<T: Real> Pass<'_, T> {
                             panel,
                             scratch,
                             lane_sums,
-                            &mut likelihoods,
+                            likelihoods,
                         ),
                         _ => tiled::statistics::<S, T, M>(
                             simd,
@@ -186,14 +190,11 @@ impl<T: Real> Pass<'_, T> {
                             unit,
                             scratch,
                             lane_sums,
-                            &mut likelihoods,
+                            likelihoods,
                             sums,
                         ),
                     }
                     rows_here.ahead = Ahead::default();
-                    let (log_likelihood, log_largest) = likelihoods.finish(unit);
-                    sums.log_likelihood += log_likelihood;
-                    sums.log_largest += log_largest;
                     if tired && lane_sums.kept {
                         for k in 0..model.k {
                             lane_sums.flush(simd, model, k, unit, sums);
@@ -207,6 +208,11 @@ impl<T: Real> Pass<'_, T> {
                     sums.weight += total;
                 }
             }
+        }
+        for (likelihoods, sums) in likelihoods.into_iter().zip(sums) {
+            let (log_likelihood, log_largest) = likelihoods.finish(self.loader.weight_unit());
+            sums.log_likelihood += log_likelihood;
+            sums.log_largest += log_largest;
         }
     }
 }

@@ -115,7 +115,7 @@ impl<S: Simd, T: Real, const M: usize> Scale<S, T, M> {
     }
 }
 
-/// Running sums of log-likelihoods over a chunk of rows, to base 2.
+/// Running sums of log-likelihoods, to base 2.
 pub(super) struct Likelihoods<S: Simd> {
     k: usize,
     /// Σ w × largest log density.

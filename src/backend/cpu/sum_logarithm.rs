@@ -9,6 +9,7 @@ use super::real::Real;
 use super::vectors::{Vector, splat};
 
 /// log₂ s = (s − K/s) p(s + K/s − centre) + ½ log₂ K on 1 ≤ s ≤ K. The terms of p are Remez', for the least error of log₂ s.
+/// A centre keeps rounding small where K is not; where it is, an operation is saved.
 struct Terms<const N: usize> {
     k: f64,
     half_log2_k: f64,
@@ -20,29 +21,28 @@ struct Terms<const N: usize> {
 const FOUR_F32: Terms<5> = Terms {
     k: 4.0,
     half_log2_k: 1.0,
-    centre: 4.5,
+    centre: 0.0,
     terms: [
-        0.346_358_95,
-        -0.027_275_318_2,
-        0.002_571_691_24,
-        -0.000_260_297_499,
-        2.654_811_76e-5,
+        0.555_780_66,
+        -0.075_910_430_9,
+        0.009_311_313_57,
+        -0.000_738_165_057,
+        2.654_819_68e-5,
     ],
 };
 
-/// Up to eight components in f32, within 2e-9 but for rounding.
-const EIGHT_F32: Terms<7> = Terms {
+/// Up to eight components in f32, within 4e-8 but for rounding.
+const EIGHT_F32: Terms<6> = Terms {
     k: 8.0,
     half_log2_k: 1.5,
     centre: 7.25,
     terms: [
-        0.233_500_657,
-        -0.012_167_039_1,
-        0.000_757_015_399,
-        -5.037_606_72e-5,
-        3.479_195_58e-6,
-        -2.496_990_83e-7,
-        1.630_082_33e-8,
+        0.233_500_66,
+        -0.012_167_012_4,
+        0.000_756_978_802,
+        -5.043_114_23e-5,
+        3.529_207_93e-6,
+        -2.283_456_44e-7,
     ],
 };
 
@@ -87,8 +87,9 @@ const EIGHT_F64: Terms<13> = Terms {
     ],
 };
 
-/// log₂ of sums of K relative densities, the largest of them 1, whose reciprocals are `inverses`: within 2 ulp of the larger
-/// of 1 and ½ log₂ K for few components, within those of [`Real::log2`] for more.
+/// log₂ of sums of K relative densities, the largest of them 1, whose reciprocals are `inverses`. For few components within
+/// 3 ulp of the larger of 1 and ½ log₂ K in f32, less than the log densities beside them are off, and 2 ulp in f64; for more
+/// within those of [`Real::log2`].
 #[inline(always)]
 pub(super) fn log2_of_sums<S: Simd, T: Real, const M: usize>(
     simd: S,
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithms_of_sums_are_within_two_ulp() {
+    fn logarithms_of_sums_are_right() {
         for level in level::all() {
             for k in 1..=10 {
                 let size = (0.5 * (k as f64).log2()).max(1.0);
@@ -172,7 +173,7 @@ mod tests {
                     let exact = s.log2();
                     let size = size.max(if k > 8 { exact } else { 0.0 });
                     assert!(
-                        (single - exact).abs() <= 2.0 * size * f64::from(f32::EPSILON),
+                        (single - exact).abs() <= 3.0 * size * f64::from(f32::EPSILON),
                         "{k} components, {s}: {single}"
                     );
                     assert!(
