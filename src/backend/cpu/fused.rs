@@ -172,13 +172,11 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
                     let x = &rows.x[next + within..];
                     largest = whitened::<S, T, D, M, PLAIN>(simd, model, x, panel, next_y, next_q);
                 }
-                let weights = rows
-                    .weights
-                    .map(|weights| load_all::<S, T, M>(simd, &weights[start..]));
-                match &weights {
+                match rows.weights {
                     None => likelihoods.add(&densities),
                     Some(weights) => {
-                        likelihoods.add_weighted(simd, &densities, &scale, weights);
+                        let weights = load_all::<S, T, M>(simd, &weights[start..]);
+                        likelihoods.add_weighted(simd, &densities, &scale, &weights);
                         for m in 0..M {
                             scale[m] *= weights[m];
                         }
@@ -192,7 +190,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
                         model,
                         monomials,
                         &scale,
-                        weights.as_ref(),
+                        rows.weights.map(|weights| &weights[start..]),
                         q,
                         lane_sums,
                     );

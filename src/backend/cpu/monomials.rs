@@ -42,7 +42,7 @@ pub(super) fn add<S: Simd, T: Real, const D: usize, const M: usize>(
     model: &Prepared<T>,
     monomials: &[T],
     scale: &Scale<S, T, M>,
-    weights: Option<&[Vector<S, T>; M]>,
+    weights: Option<&[T]>,
     q: &[T],
     lane_sums: &mut LaneSums<T>,
 ) {
@@ -79,21 +79,17 @@ pub(super) fn add<S: Simd, T: Real, const D: usize, const M: usize>(
 #[inline(always)]
 fn add_totals<S: Simd, T: Real, const D: usize, const M: usize>(
     simd: S,
-    weights: Option<&[Vector<S, T>; M]>,
+    weights: Option<&[T]>,
     monomials: &[T],
     second: &mut [T],
 ) {
+    let weights = match weights {
+        None => [splat::<S, T>(simd, T::from_f64(1.0)); M],
+        Some(weights) => load_all(simd, weights),
+    };
     let products = monomials.chunks_exact(M * Vector::<S, T>::LEN).skip(D);
     for (at, product) in products.enumerate() {
-        let product = load_all::<S, T, M>(simd, product);
-        let mut sum = load::<S, T>(simd, second, at);
-        for m in 0..M {
-            sum = match weights {
-                None => sum + product[m],
-                Some(weights) => weights[m].mul_add(product[m], sum),
-            };
-        }
-        store::<S, T>(sum, second, at);
+        multiply_add::<S, T, M>(simd, &weights, &load_all(simd, product), second, at);
     }
 }
 
