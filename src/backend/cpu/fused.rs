@@ -6,7 +6,7 @@ use fearless_simd::prelude::*;
 
 use super::ahead::STEP;
 use super::lane_sums::LaneSums;
-use super::monomials;
+use super::monomials::{self, Features};
 use super::pass::write_shares;
 use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
@@ -134,9 +134,9 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
             let width = M * Vector::<S, T>::LEN;
             let densities = model.k * width;
             let coordinates = if PLAIN { 0 } else { D * densities };
-            let monomials = D * (D + 3) / 2 * width;
-            scratch.t.reserve(monomials);
-            let monomials = scratch.t.first_mut(monomials);
+            let products = if PLAIN { D * (D + 1) / 2 * width } else { 0 };
+            scratch.t.reserve(products);
+            let products = scratch.t.first_mut(products);
             scratch.y.reserve(2 * coordinates);
             scratch.q.reserve(2 * densities);
             let (mut y, mut next_y) = scratch
@@ -161,7 +161,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
                 for scale in &mut scale {
                     *scale = T::reciprocal(simd, *scale);
                 }
-                // The next rows' coordinates, while these rows' reciprocals are waited for.
+                // The next rows' log densities, while these rows' reciprocals are waited for.
                 within += width;
                 if within == panel {
                     within = 0;
@@ -184,11 +184,13 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
                 }
                 let scale = Scale::new(scale);
                 if PLAIN {
-                    monomials::make::<S, T, D, M>(simd, x, panel, monomials);
+                    let features = Features { x, panel };
+                    features.multiply::<S, D, M>(simd, products);
                     monomials::add::<S, T, D, M>(
                         simd,
                         model,
-                        monomials,
+                        features,
+                        products,
                         &scale,
                         rows.weights.map(|weights| &weights[start..]),
                         q,
@@ -222,7 +224,9 @@ fn whitened<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: bool>
     for (j, feature) in features.iter_mut().enumerate() {
         *feature = load_all(simd, &x[j * panel..]);
     }
-    if model.centred {
+    // Components whose rows are summed as they are lie near the origin.
+    debug_assert!(!(PLAIN && model.centred));
+    if !PLAIN && model.centred {
         whiten::<S, T, D, M, PLAIN, true>(simd, model, &features, y, q)
     } else {
         whiten::<S, T, D, M, PLAIN, false>(simd, model, &features, y, q)
@@ -250,13 +254,11 @@ fn whiten<
     let zero = splat::<S, T>(simd, T::from_f64(0.0));
     let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
     let components = (model.side_by_side).chunks_exact(1 + D + D + D * (D + 1) / 2);
-    let mut coordinates = y.chunks_exact_mut(D * width);
-    for (parameters, q) in components.zip(q.chunks_exact_mut(width)) {
+    for (component, (parameters, q)) in components.zip(q.chunks_exact_mut(width)).enumerate() {
         let (constant, parameters) = (parameters[0], &parameters[1..]);
         let (bias, parameters) = parameters.split_at(D);
         let (mean, u) = parameters.split_at(D);
         let constant = splat::<S, T>(simd, constant);
-        let y = coordinates.next().unwrap_or_default();
         let mut centred = *x;
         if CENTRED {
             for j in 0..D {
@@ -264,7 +266,7 @@ fn whiten<
                 centred[j].iter_mut().for_each(|x| *x -= mean);
             }
         }
-        let mut squares = [if PLAIN { constant } else { zero }; M];
+        let mut squares = [zero; M];
         for i in 0..D {
             let mut sums = [splat::<S, T>(simd, bias[i]); M];
             for j in 0..D {
@@ -276,18 +278,14 @@ fn whiten<
                 }
             }
             for m in 0..M {
-                // Of coordinates times what makes their squares log densities.
-                let other = if PLAIN { -sums[m] } else { sums[m] };
-                squares[m] = other.mul_add(sums[m], squares[m]);
+                squares[m] = sums[m].mul_add(sums[m], squares[m]);
             }
             if !PLAIN {
-                store_all::<S, T, M>(sums, &mut y[i * width..]);
+                store_all::<S, T, M>(sums, &mut y[(component * D + i) * width..]);
             }
         }
         for m in 0..M {
-            if !PLAIN {
-                squares[m] = squares[m].mul_add(half, constant);
-            }
+            squares[m] = squares[m].mul_add(half, constant);
             largest[m] = largest[m].max(squares[m]);
         }
         store_all::<S, T, M>(squares, q);

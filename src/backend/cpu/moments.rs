@@ -2,7 +2,7 @@
 //!
 //! No coordinates have to be stored and read again or made twice, and what is loaded is the same for all components. Once the
 //! rows are summed, U and b take the moments to those of y, in double. Rounding counts by κ² instead of κ in units of y, so
-//! it is for components of moderate κ. Where covariances are tied, rows whitened without a mean, z = U x, take the place of x.
+//! it is for components of moderate κ. In the tied shape rows whitened without a mean, z = U x, take the place of x.
 
 use rayon::prelude::*;
 
@@ -34,7 +34,7 @@ pub(super) fn are_plain(
         Shape::Tied => return vec![spread <= SPREAD; k],
         Shape::Diagonal => true,
         Shape::Tiled => components.covariance_type == CovarianceType::Full,
-        // Components of one factor may be summed together.
+        // Tied covariances as far as all components have one: noise has none.
         Shape::Fused { .. } => {
             components.covariance_type == CovarianceType::Full || components.share_a_factor()
         }
@@ -67,7 +67,6 @@ pub(super) fn to_coordinates<T: Real>(
     // y = U x + b, where kernels may have taken the mean off first.
     let bias = |k: usize| -> Vec<f64> {
         let mut bias = widened(model.bias(k));
-        bias.iter_mut().for_each(|b| *b /= model.unit);
         if model.centred {
             let mean = components.apply_factor(k, &widened(model.mean(k)));
             bias.iter_mut().zip(mean).for_each(|(b, m)| *b -= m);
@@ -172,6 +171,7 @@ mod tests {
             (1, 6, 777),
             (2, 4, 1_500),
             (2, 5, 33_001),
+            (2, 30, 2_500),
             (3, 1, 500),
             (4, 7, 2_000),
             (5, 2, 1_111),
@@ -184,6 +184,11 @@ mod tests {
                 let fused = Prepared::<f64>::new(&components, 8, n);
                 assert!(matches!(fused.shape, Shape::Fused { .. }), "{d} {k}");
                 assert_agreement(&components, n, 0);
+                if k > 2 {
+                    let mut components = components;
+                    components.weights[1] = 0.0;
+                    assert_agreement(&components, n, 0);
+                }
             }
         }
     }

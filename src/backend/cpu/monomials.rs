@@ -1,5 +1,5 @@
-//! Sums of rows as they are in the fused shape ([`super::moments`]): features and their products are made once a panel, and
-//! each sum of each component is one of r times one of them.
+//! Sums of rows as they are in the fused shape ([`super::moments`]): products of features are made once a panel, and each
+//! sum of each component is one of r times a feature or a product.
 
 use fearless_simd::prelude::*;
 
@@ -9,27 +9,39 @@ use super::real::Real;
 use super::softmax::Scale;
 use super::vectors::{Vector, load, load_all, splat, store};
 
-/// Writes the D features of M vectors of rows, which begin `panel` numbers apart, and the products of all pairs of them, a
-/// triangle by rows.
-#[inline(always)]
-pub(super) fn make<S: Simd, T: Real, const D: usize, const M: usize>(
-    simd: S,
-    x: &[T],
-    panel: usize,
-    monomials: &mut [T],
-) {
-    let width = M * Vector::<S, T>::LEN;
-    let monomials = &mut monomials[..D * (D + 3) / 2 * width];
-    for m in 0..M {
-        let mut features = [splat::<S, T>(simd, T::from_f64(0.0)); D];
-        for i in 0..D {
-            features[i] = load::<S, T>(simd, &x[i * panel..i * panel + width], m);
-            store::<S, T>(features[i], monomials, i * M + m);
-        }
-        for i in 0..D {
-            for j in 0..=i {
-                let at = D + i * (i + 1) / 2 + j;
-                store::<S, T>(features[i] * features[j], monomials, at * M + m);
+/// M vectors of rows: features begin `panel` numbers apart.
+#[derive(Clone, Copy)]
+pub(super) struct Features<'a, T> {
+    pub(super) x: &'a [T],
+    pub(super) panel: usize,
+}
+
+impl<T: Real> Features<'_, T> {
+    #[inline(always)]
+    fn load<S: Simd, const M: usize>(&self, simd: S, feature: usize) -> [Vector<S, T>; M] {
+        load_all(simd, &self.x[feature * self.panel..])
+    }
+
+    /// Writes the products of all pairs of D features, a triangle by rows.
+    #[inline(always)]
+    pub(super) fn multiply<S: Simd, const D: usize, const M: usize>(
+        &self,
+        simd: S,
+        products: &mut [T],
+    ) {
+        let width = M * Vector::<S, T>::LEN;
+        let products = &mut products[..D * (D + 1) / 2 * width];
+        for m in 0..M {
+            let mut features = [splat::<S, T>(simd, T::from_f64(0.0)); D];
+            for i in 0..D {
+                let feature = &self.x[i * self.panel..i * self.panel + width];
+                features[i] = load::<S, T>(simd, feature, m);
+            }
+            for i in 0..D {
+                for j in 0..=i {
+                    let at = i * (i + 1) / 2 + j;
+                    store::<S, T>(features[i] * features[j], products, at * M + m);
+                }
             }
         }
     }
@@ -37,10 +49,12 @@ pub(super) fn make<S: Simd, T: Real, const D: usize, const M: usize>(
 
 /// Adds the moments of M vectors of rows, whose relative densities are `q`.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "what a panel consists of")]
 pub(super) fn add<S: Simd, T: Real, const D: usize, const M: usize>(
     simd: S,
     model: &Prepared<T>,
-    monomials: &[T],
+    features: Features<'_, T>,
+    products: &[T],
     scale: &Scale<S, T, M>,
     weights: Option<&[T]>,
     q: &[T],
@@ -54,40 +68,40 @@ pub(super) fn add<S: Simd, T: Real, const D: usize, const M: usize>(
     let mut pairs = q[..k * M * lanes].chunks_exact(2 * M * lanes);
     let mut firsts = firsts[..k * first].chunks_exact_mut(2 * first);
     if model.second_moments_are_pooled() {
-        add_totals::<S, T, D, M>(simd, weights, monomials, &mut seconds[..second]);
+        add_totals::<S, T, M>(simd, weights, products, &mut seconds[..second]);
         for (q, first) in (&mut pairs).zip(&mut firsts) {
-            add_some::<S, T, 2, D, M>(simd, monomials, scale, q, first, None);
+            add_some::<S, T, 2, D, M>(simd, features, products, scale, q, first, None);
         }
         let (q, first) = (pairs.remainder(), firsts.into_remainder());
         if !q.is_empty() {
-            add_some::<S, T, 1, D, M>(simd, monomials, scale, q, first, None);
+            add_some::<S, T, 1, D, M>(simd, features, products, scale, q, first, None);
         }
     } else {
         let mut seconds = seconds[..k * second].chunks_exact_mut(2 * second);
         for (q, (first, second)) in (&mut pairs).zip((&mut firsts).zip(&mut seconds)) {
-            add_some::<S, T, 2, D, M>(simd, monomials, scale, q, first, Some(second));
+            add_some::<S, T, 2, D, M>(simd, features, products, scale, q, first, Some(second));
         }
         let (q, first) = (pairs.remainder(), firsts.into_remainder());
         if !q.is_empty() {
             let second = seconds.into_remainder();
-            add_some::<S, T, 1, D, M>(simd, monomials, scale, q, first, Some(second));
+            add_some::<S, T, 1, D, M>(simd, features, products, scale, q, first, Some(second));
         }
     }
 }
 
 /// Adds Σ w x xᵀ: a row's responsibilities add up to its weight.
 #[inline(always)]
-fn add_totals<S: Simd, T: Real, const D: usize, const M: usize>(
+fn add_totals<S: Simd, T: Real, const M: usize>(
     simd: S,
     weights: Option<&[T]>,
-    monomials: &[T],
+    products: &[T],
     second: &mut [T],
 ) {
     let weights = match weights {
         None => [splat::<S, T>(simd, T::from_f64(1.0)); M],
         Some(weights) => load_all(simd, weights),
     };
-    let products = monomials.chunks_exact(M * Vector::<S, T>::LEN).skip(D);
+    let products = products.chunks_exact(M * Vector::<S, T>::LEN);
     for (at, product) in products.enumerate() {
         multiply_add::<S, T, M>(simd, &weights, &load_all(simd, product), second, at);
     }
@@ -97,7 +111,8 @@ fn add_totals<S: Simd, T: Real, const D: usize, const M: usize>(
 #[inline(always)]
 fn add_some<S: Simd, T: Real, const C: usize, const D: usize, const M: usize>(
     simd: S,
-    monomials: &[T],
+    features: Features<'_, T>,
+    products: &[T],
     scale: &Scale<S, T, M>,
     q: &[T],
     first: &mut [T],
@@ -111,15 +126,14 @@ fn add_some<S: Simd, T: Real, const C: usize, const D: usize, const M: usize>(
         r[c].iter().for_each(|r| sum += *r);
         store::<S, T>(sum, first, c * (1 + D));
     }
-    let mut monomials = monomials.chunks_exact(width);
-    for (i, x) in (&mut monomials).take(D).enumerate() {
-        let x = load_all::<S, T, M>(simd, x);
+    for i in 0..D {
+        let x = features.load::<S, M>(simd, i);
         for c in 0..C {
             multiply_add::<S, T, M>(simd, &r[c], &x, first, c * (1 + D) + 1 + i);
         }
     }
     if let Some(second) = second {
-        for (at, product) in monomials.enumerate() {
+        for (at, product) in products.chunks_exact(width).enumerate() {
             let product = load_all::<S, T, M>(simd, product);
             for c in 0..C {
                 let at = c * (D * (D + 1) / 2) + at;

@@ -48,8 +48,6 @@ pub(super) struct Prepared<T> {
     pub(super) d: usize,
     /// Whether y = U (x − mean) + bias, not U x + bias.
     pub(super) centred: bool,
-    /// What kernels' coordinates are of y: U and biases are so many times theirs.
-    pub(super) unit: f64,
     /// K × D means, rounded.
     pub(super) means: Vec<T>,
     /// K × D: −U (μ − rounded mean) if centred, −U μ if not, rounded.
@@ -63,10 +61,9 @@ pub(super) struct Prepared<T> {
     pub(super) stored: usize,
     /// K × D: what rounding the biases left out.
     shifts: Vec<f64>,
-    /// K factors U (one in the tied shape), each [`Self::factor_len`] numbers: triangles by rows (fused), by blocks of rows (tiled) or
-    /// diagonals.
+    /// K factors U (one in the tied shape), each [`Self::factor_len`] numbers: triangles by blocks of rows or diagonals.
     pub(super) factors: Vec<T>,
-    /// Of the fused shape once more, component by component: log constant, biases, mean and factor.
+    /// In the fused shape, instead: log constant, biases, mean and triangle by rows of one component after the other.
     pub(super) side_by_side: Vec<T>,
     /// K log constants to base 2, less the reference.
     pub(super) log_constants: Vec<T>,
@@ -82,12 +79,6 @@ impl<T: Real> Prepared<T> {
         let centred = spread > FOLDED;
         let shape = shape::<T>(components, lanes, centred);
         let plain = moments::are_plain(components, shape, spread, rows);
-        let stored = plain.iter().filter(|plain| !**plain).count();
-        // Where coordinates serve for squares alone these are to be log densities to base 2.
-        let unit = match shape {
-            Shape::Fused { .. } if stored == 0 => (0.5 * std::f64::consts::LOG2_E).sqrt(),
-            _ => 1.0,
-        };
         let means: Vec<T> = components.means.iter().map(|m| T::from_f64(*m)).collect();
         let mut exact = Vec::with_capacity(k * d);
         for component in 0..k {
@@ -107,26 +98,13 @@ impl<T: Real> Prepared<T> {
             let whitened = components.apply_factor(component, &left);
             exact.extend(whitened.into_iter().map(|y| -y));
         }
-        let biases: Vec<T> = exact.iter().map(|b| T::from_f64(unit * b)).collect();
+        let biases: Vec<T> = exact.iter().map(|b| T::from_f64(*b)).collect();
         let shifts = exact
             .iter()
             .zip(&biases)
-            .map(|(exact, rounded)| exact - rounded.to_f64() / unit)
+            .map(|(exact, rounded)| exact - rounded.to_f64())
             .collect();
-        let count = if shape == Shape::Tied { 1 } else { k };
-        let length = components.covariance_type.factor_len(d);
-        let mut factors = Vec::with_capacity(count * length);
-        for k in 0..count {
-            let factor: Vec<f64> = components.kept_factor(k).iter().map(|u| unit * u).collect();
-            push_in_order_of_use(&factor, d, shape, &mut factors);
-        }
-        let mut log_constants = components.log_constants();
-        if unit != 1.0 {
-            for (component, constant) in log_constants.iter_mut().enumerate() {
-                let rounded = &factors[component * length..(component + 1) * length];
-                *constant += log_growth(components.kept_factor(component), rounded, unit, d);
-            }
-        }
+        let log_constants = components.log_constants();
         let reference = log_constants
             .iter()
             .copied()
@@ -135,15 +113,26 @@ impl<T: Real> Prepared<T> {
             .iter()
             .map(|c| T::from_f64((c - reference) * std::f64::consts::LOG2_E))
             .collect();
-        let mut side_by_side = Vec::new();
-        if let Shape::Fused { .. } = shape {
-            for component in 0..k {
-                let features = component * d..(component + 1) * d;
-                side_by_side.push(log_constants[component]);
-                side_by_side.extend_from_slice(&biases[features.clone()]);
-                side_by_side.extend_from_slice(&means[features]);
-                let factor = component * length..(component + 1) * length;
-                side_by_side.extend_from_slice(&factors[factor]);
+        let (mut factors, mut side_by_side) = (Vec::new(), Vec::new());
+        match shape {
+            Shape::Fused { .. } => {
+                for component in 0..k {
+                    let features = component * d..(component + 1) * d;
+                    side_by_side.push(log_constants[component]);
+                    side_by_side.extend_from_slice(&biases[features.clone()]);
+                    side_by_side.extend_from_slice(&means[features]);
+                    let factor = components.kept_factor(component);
+                    push_in_order_of_use(factor, d, shape, &mut side_by_side);
+                }
+            }
+            Shape::Tied => {
+                push_in_order_of_use(components.kept_factor(0), d, shape, &mut factors);
+            }
+            Shape::Tiled | Shape::Diagonal => {
+                for component in 0..k {
+                    let factor = components.kept_factor(component);
+                    push_in_order_of_use(factor, d, shape, &mut factors);
+                }
             }
         }
         Self {
@@ -155,8 +144,7 @@ impl<T: Real> Prepared<T> {
             means,
             biases,
             zeros: vec![T::from_f64(0.0); d],
-            unit,
-            stored,
+            stored: plain.iter().filter(|plain| !**plain).count(),
             slots: {
                 let mut next = 0..;
                 let slot = |plain: &bool| if *plain { None } else { next.next() };
@@ -310,16 +298,6 @@ pub(super) fn row_blocks(d: usize, most: usize) -> impl Iterator<Item = (usize, 
     let blocks = d.div_ceil(most);
     let start = move |b: usize| b * d / blocks;
     (0..blocks).map(move |b| (start(b), start(b + 1) - start(b)))
-}
-
-/// What rounding a factor times `unit` added to the logarithm of its determinant: densities are to integrate to 1, so that
-/// the log-likelihood is off by what they are off in the second order alone.
-fn log_growth<T: Real>(factor: &[f64], rounded: &[T], unit: f64, d: usize) -> f64 {
-    (0..d)
-        .map(|i| triangle::at(i, i))
-        .filter(|at| factor[*at] != 0.0 && rounded[*at].to_f64() != 0.0)
-        .map(|at| (rounded[at].to_f64() / (unit * factor[at])).ln())
-        .sum()
 }
 
 /// Appends a factor, rounded, in the order in which a shape reads it.

@@ -23,7 +23,8 @@ pub(super) struct Scratch<T> {
     /// those whose are of whitened coordinates.
     pub(super) plain: Vec<usize>,
     pub(super) whitened: Vec<usize>,
-    /// Products r y of a block of features, `t[vector][feature][row]`.
+    /// Products r y of a block of features, `t[vector][feature][row]`; in the fused shape those of features with each other,
+    /// `t[product][row]`.
     pub(super) t: Aligned<T>,
 }
 

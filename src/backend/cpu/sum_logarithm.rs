@@ -9,7 +9,7 @@ use super::real::Real;
 use super::vectors::{Vector, splat};
 
 /// log₂ s = (s − K/s) p(s + K/s − centre) + ½ log₂ K on 1 ≤ s ≤ K. The terms of p are Remez', for the least error of log₂ s.
-/// A centre keeps rounding small where K is not; where it is, an operation is saved.
+/// A centre keeps rounding small; for few components in f32 an operation is saved instead.
 struct Terms<const N: usize> {
     k: f64,
     half_log2_k: f64,
