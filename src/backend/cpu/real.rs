@@ -27,8 +27,9 @@ pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default 
     fn to_f64(self) -> f64;
     /// x 2ⁿ for the integer n in the low bits of `shifted`.
     fn times_power<S: Simd>(x: Vector<S, Self>, shifted: Vector<S, Self>) -> Vector<S, Self>;
-    /// 2ˣ for x ≤ 0: within 1.5 ulp (f32, less than what x is off makes of it) or 1 (f64), and exactly [`Real::TINY`] below its logarithm, so that no denormal is met. Term by term
-    /// of all vectors: of one after the other a processor cannot look ahead far enough to fill its units.
+    /// 2ˣ for x ≤ 0: within 1.5 ulp (f32, less than what x is off makes of it) or 2 (f64), and exactly [`Real::TINY`] below its
+    /// logarithm, so that no denormal is met. Term by term of all vectors: of one after the other a processor cannot look
+    /// ahead far enough to fill its units.
     #[inline(always)]
     fn exp2<S: Simd, const M: usize, const C: usize>(
         simd: S,
