@@ -73,15 +73,22 @@ const SOFTWARE_WORK: f64 = 4e9;
 /// On a thread of the pool, so that with one thread all work is its own and its processor time right to the microsecond.
 fn main() {
     let asked = |name: &str| std::env::args().any(|a| a == name);
+    let sizes: Vec<usize> = std::env::args()
+        .skip(1)
+        .filter_map(|a| a.parse().ok())
+        .collect();
+    let wanted = |case: Case| {
+        sizes.first().is_none_or(|d| *d == case.d) && sizes.get(1).is_none_or(|k| *k == case.k)
+    };
     rayon::scope(|_| {
         if asked("weights") {
-            pairs::weights();
+            pairs::weights(wanted);
         } else if asked("precision") {
             pairs::precision();
         } else if asked("costs") {
             costs::print();
         } else if !asked("threads") {
-            print_table();
+            print_table(wanted);
         }
     });
     // Pools of their own.
@@ -90,11 +97,7 @@ fn main() {
     }
 }
 
-fn print_table() {
-    let only: Vec<usize> = std::env::args()
-        .skip(1)
-        .filter_map(|a| a.parse().ok())
-        .collect();
+fn print_table(wanted: impl Fn(Case) -> bool) {
     let only_cpu = std::env::args().any(|a| a == "cpu");
     let only_gpu = std::env::args().any(|a| a == "gpu");
     let floors = floors::measure();
@@ -111,8 +114,7 @@ fn print_table() {
     );
     for case in if only_gpu { &GPU_CASES[..] } else { &CASES[..] } {
         let case = *case;
-        let Case { d, k, .. } = case;
-        if only.first().is_some_and(|x| *x != d) || only.get(1).is_some_and(|x| *x != k) {
+        if !wanted(case) {
             continue;
         }
         let (samples, components, map) = problem(case);

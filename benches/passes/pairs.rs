@@ -65,13 +65,13 @@ fn settled_pass(cpu: &mut Cpu<'_>, components: &Components) -> f64 {
     passes.sum::<f64>() / PASSES as f64
 }
 
-/// Weighted rows beside rows that all count once.
-pub(crate) fn weights() {
+/// Weighted rows beside rows that all count once, of the cases that are `wanted`.
+pub(crate) fn weights(wanted: impl Fn(Case) -> bool) {
     println!(
         "{:>9} {:>3} {:>4}  {:<15}  {:<4} {:>9} {:>11} {:>8}",
         "N", "D", "K", "covariances", "type", "ms/pass", "weighted ms", "ratio"
     );
-    for case in CASES {
+    for case in CASES.into_iter().filter(|case| wanted(*case)) {
         let (samples, mut components, map) = problem(case);
         let (heavy, mut heavy_components, heavy_map) = problem(weighted(case));
         for precision in [Precision::F32, Precision::F64] {

@@ -6,13 +6,14 @@ use fearless_simd::prelude::*;
 
 use super::ahead::STEP;
 use super::lane_sums::LaneSums;
+use super::likelihoods::Likelihoods;
 use super::monomials::{self, Features};
 use super::pass::write_shares;
 use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
 use super::rows::Rows;
 use super::scratch::Scratch;
-use super::softmax::{Likelihoods, Scale, softmax};
+use super::softmax::{Scale, softmax};
 use super::vectors::{Vector, load, load_all, splat, store, store_all};
 
 /// Calls `$f` for the number of features at hand: up to four of them go by whole panels of M vectors, more by HALF.
@@ -41,7 +42,7 @@ pub(super) fn statistics_of<S: Simd, T: Real, const M: usize, const HALF: usize>
     panel: usize,
     scratch: &mut Scratch<T>,
     lane_sums: &mut LaneSums<T>,
-    likelihoods: &mut Likelihoods<S>,
+    likelihoods: &mut Likelihoods<S, T>,
 ) {
     macro_rules! statistics {
         ($plain:literal) => {
@@ -126,7 +127,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
     panel: usize,
     scratch: &mut Scratch<T>,
     lane_sums: &mut LaneSums<T>,
-    likelihoods: &mut Likelihoods<S>,
+    likelihoods: &mut Likelihoods<S, T>,
 ) {
     simd.vectorize(
         #[inline(always)]
@@ -173,7 +174,7 @@ fn statistics<S: Simd, T: Real, const D: usize, const M: usize, const PLAIN: boo
                     largest = whitened::<S, T, D, M, PLAIN>(simd, model, x, panel, next_y, next_q);
                 }
                 match rows.weights {
-                    None => likelihoods.add(&densities),
+                    None => likelihoods.add(simd, &densities),
                     Some(weights) => {
                         let weights = load_all::<S, T, M>(simd, &weights[start..]);
                         likelihoods.add_weighted(simd, &densities, &scale, &weights);

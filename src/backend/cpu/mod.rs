@@ -11,6 +11,7 @@ mod gram;
 mod held;
 mod lane_sums;
 mod level;
+mod likelihoods;
 mod loops;
 mod moments;
 mod monomials;

@@ -8,12 +8,13 @@ use super::ahead::Ahead;
 use super::held::Held;
 use super::lane_sums::{LaneSums, RUN};
 use super::level::Registers;
+use super::likelihoods::Likelihoods;
 use super::plan::{Plan, TILE_ROWS};
 use super::prepared::{FUSED_FEATURES, Prepared, Shape};
 use super::real::Real;
 use super::rows::{CHUNK, Loader, Rows, WEIGHED, clear_weightless};
 use super::scratch::Workspace;
-use super::softmax::{Densities, Likelihoods, Scale, largest_of, softmax};
+use super::softmax::{Densities, Scale, largest_of, softmax};
 use super::vectors::{Vector, load_all, store_all};
 use super::{fused, tiled};
 use crate::backend::{BlockMask, Statistics, SummationBlocks};
@@ -105,7 +106,7 @@ impl<T: Real> Pass<'_, T> {
             lane_sums.prepare(model, lanes);
         }
         // Until all rows were seen: what ends them takes as long as some panels.
-        let mut likelihoods: Vec<Likelihoods<S>> = (self.models.iter())
+        let mut likelihoods: Vec<Likelihoods<S, T>> = (self.models.iter())
             .map(|(model, _)| Likelihoods::new(simd, model.k, M))
             .collect();
         x.reserve(chunk * d);
@@ -210,7 +211,7 @@ impl<T: Real> Pass<'_, T> {
             }
         }
         for (likelihoods, sums) in likelihoods.into_iter().zip(sums) {
-            let (log_likelihood, log_largest) = likelihoods.finish(self.loader.weight_unit());
+            let (log_likelihood, log_largest) = likelihoods.finish(simd, self.loader.weight_unit());
             sums.log_likelihood += log_likelihood;
             sums.log_largest += log_largest;
         }

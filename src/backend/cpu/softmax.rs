@@ -1,11 +1,8 @@
-//! From log densities to responsibilities and log-likelihoods, a panel of rows at a time.
-
-use std::f64::consts::LN_2;
+//! From log densities to responsibilities, a panel of rows at a time.
 
 use fearless_simd::prelude::*;
 
-use super::real::{Pair, Real, split};
-use super::sum_logarithm::log2_of_sums;
+use super::real::Real;
 use super::vectors::{Vector, load_all, splat, store_all};
 
 /// Of some rows: the largest log density to base 2, and the sum of densities relative to it.
@@ -112,101 +109,5 @@ impl<S: Simd, T: Real, const M: usize> Scale<S, T, M> {
             r[m] = e[m].mul_add(self.scale[m], self.tiny[m]);
         }
         r
-    }
-}
-
-/// Running sums of log-likelihoods, to base 2.
-pub(super) struct Likelihoods<S: Simd> {
-    k: usize,
-    /// Σ w × largest log density.
-    largest: Pair<S>,
-    /// Σ w log of the sums, weighted rows.
-    logs: Pair<S>,
-    /// Products of the sums of rows of weight 1, and the powers of two that were taken out of them.
-    products: Pair<S>,
-    exponents: f64,
-    /// How many panels the products may still take before they leave f64.
-    room: usize,
-    capacity: usize,
-}
-
-impl<S: Simd> Likelihoods<S> {
-    /// For K components and panels of `vectors` vectors.
-    #[inline(always)]
-    pub(super) fn new(simd: S, k: usize, vectors: usize) -> Self {
-        let (zero, one) = (S::f64s::splat(simd, 0.0), S::f64s::splat(simd, 1.0));
-        // A sum is at most K (1 + tiny), so a panel's product of them at most 2^bits.
-        let bits = vectors * (usize::BITS - k.leading_zeros()) as usize;
-        let capacity = (1000 / bits).max(1);
-        Self {
-            k,
-            largest: [zero; 2],
-            logs: [zero; 2],
-            products: [one; 2],
-            exponents: 0.0,
-            room: capacity,
-            capacity,
-        }
-    }
-
-    /// Adds rows of weight 1.
-    #[inline(always)]
-    pub(super) fn add<T: Real, const M: usize>(&mut self, densities: &Densities<S, T, M>) {
-        let (mut largest, mut product) = (densities.largest[0], densities.sum[0]);
-        for m in 1..M {
-            largest += densities.largest[m];
-            product *= densities.sum[m];
-        }
-        T::add_to(largest, &mut self.largest);
-        T::multiply_to(product, &mut self.products);
-        self.room -= 1;
-        if self.room == 0 {
-            self.room = self.capacity;
-            self.take_exponents();
-        }
-    }
-
-    /// Adds weighted rows, whose sums have the reciprocals `inverses`.
-    #[inline(always)]
-    pub(super) fn add_weighted<T: Real, const M: usize>(
-        &mut self,
-        simd: S,
-        densities: &Densities<S, T, M>,
-        inverses: &[Vector<S, T>; M],
-        weights: &[Vector<S, T>; M],
-    ) {
-        let log2 = log2_of_sums::<S, T, M>(simd, self.k, &densities.sum, inverses);
-        let (mut largest, mut logs) = (densities.largest[0] * weights[0], log2[0] * weights[0]);
-        for m in 1..M {
-            largest = densities.largest[m].mul_add(weights[m], largest);
-            logs = log2[m].mul_add(weights[m], logs);
-        }
-        T::add_to(largest, &mut self.largest);
-        T::add_to(logs, &mut self.logs);
-    }
-
-    #[inline(always)]
-    fn take_exponents(&mut self) {
-        for product in &mut self.products {
-            for product in product.as_mut_slice() {
-                let (exponent, mantissa) = split(*product);
-                self.exponents += exponent;
-                *product = mantissa;
-            }
-        }
-    }
-
-    /// Σ w (log density) less the reference, and Σ w log of the largest responsibility, nats. Weights are in `unit`.
-    #[inline(always)]
-    pub(super) fn finish(mut self, unit: f64) -> (f64, f64) {
-        self.take_exponents();
-        let sum =
-            |pair: &Pair<S>| -> f64 { pair.iter().map(|v| v.as_slice().iter().sum::<f64>()).sum() };
-        let product: f64 = (self.products.iter())
-            .map(|v| v.as_slice().iter().product::<f64>())
-            .product();
-        let logs = unit * sum(&self.logs) + self.exponents + product.log2();
-        let largest = unit * sum(&self.largest);
-        ((largest + logs) * LN_2, -logs * LN_2)
     }
 }

@@ -7,12 +7,13 @@ use super::ahead::STEP;
 use super::diagonal::COMPONENTS;
 use super::gram::{BLOCK, Gram, Moments, blocks, responsibilities};
 use super::lane_sums::{LaneSums, flush_first, flush_second};
+use super::likelihoods::Likelihoods;
 use super::plan::{Plan, TILE_ROWS};
 use super::prepared::{Prepared, Shape};
 use super::real::Real;
 use super::rows::Rows;
 use super::scratch::Scratch;
-use super::softmax::{Likelihoods, largest_of, softmax};
+use super::softmax::{largest_of, softmax};
 use super::vectors::{Vector, load_all, splat, store_all};
 use super::whiten::whiten;
 use super::{diagonal, tied};
@@ -32,7 +33,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
     unit: f64,
     scratch: &mut Scratch<T>,
     lane_sums: &mut LaneSums<T>,
-    likelihoods: &mut Likelihoods<S>,
+    likelihoods: &mut Likelihoods<S, T>,
     sums: &mut Statistics,
 ) {
     let (d, k, width) = (model.d, model.k, M * Vector::<S, T>::LEN);
@@ -61,7 +62,7 @@ pub(super) fn statistics<S: Simd, T: Real, const M: usize>(
                 *inverse = T::reciprocal(simd, *inverse);
             }
             match rows.weights {
-                None => likelihoods.add(&densities),
+                None => likelihoods.add(simd, &densities),
                 Some(weights) => {
                     let weights = load_all::<S, T, M>(simd, &weights[first..]);
                     likelihoods.add_weighted(simd, &densities, &inverses, &weights);
