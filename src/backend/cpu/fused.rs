@@ -251,7 +251,10 @@ fn whiten<
     q: &mut [T],
 ) -> [Vector<S, T>; M] {
     let width = M * Vector::<S, T>::LEN;
-    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
+    let half = splat::<S, T>(
+        simd,
+        T::from_f64(-0.5 * std::f64::consts::LOG2_E * T::STEPS),
+    );
     let zero = splat::<S, T>(simd, T::from_f64(0.0));
     let mut largest = [splat::<S, T>(simd, T::LOWEST); M];
     let components = (model.side_by_side).chunks_exact(1 + D + D + D * (D + 1) / 2);

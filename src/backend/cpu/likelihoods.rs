@@ -31,7 +31,7 @@ pub(super) struct Likelihoods<S: Simd, T: Real> {
 
 /// Sums of a few panels.
 struct Narrow<S: Simd, T: Real> {
-    /// Σ w × largest log density.
+    /// Σ w × largest log density, in steps.
     largest: Vector<S, T>,
     /// Σ w log of the sums, weighted rows.
     logs: Vector<S, T>,
@@ -151,7 +151,7 @@ impl<S: Simd, T: Real> Likelihoods<S, T> {
             .map(|v| v.as_slice().iter().product::<f64>())
             .product();
         let logs = unit * sum(&wide.logs) + wide.exponents + product.log2();
-        let largest = unit * sum(&wide.largest);
+        let largest = unit * sum(&wide.largest) / T::STEPS;
         ((largest + logs) * LN_2, -logs * LN_2)
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn exponentials(values: &mut [f64]) {
 #[inline(always)]
 fn exponentials_of<S: Simd>(simd: S, values: &mut [f64]) {
     for values in values.chunks_exact_mut(S::f64s::LEN) {
-        let x = S::f64s::from_slice(simd, values) * std::f64::consts::LOG2_E;
+        let x =
+            S::f64s::from_slice(simd, values) * (std::f64::consts::LOG2_E * <f64 as Real>::STEPS);
         <f64 as Real>::exp2(simd, [[x]])[0][0].store_slice(values);
     }
 }

@@ -330,7 +330,7 @@ pub(super) fn write_shares<S: Simd, T: Real, const M: usize>(
         let (m, lane) = (n / lanes, n % lanes);
         let largest = densities.largest[m].as_slice()[lane].to_f64();
         let sum = densities.sum[m].as_slice()[lane].to_f64();
-        *log_density = largest * std::f64::consts::LN_2 + model.reference + sum.ln();
+        *log_density = largest / T::STEPS * std::f64::consts::LN_2 + model.reference + sum.ln();
         for (c, share) in shares[n * model.k..(n + 1) * model.k]
             .iter_mut()
             .enumerate()

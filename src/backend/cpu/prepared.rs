@@ -65,7 +65,7 @@ pub(super) struct Prepared<T> {
     pub(super) factors: Vec<T>,
     /// In the fused shape, instead: log constant, biases, mean and triangle by rows of one component after the other.
     pub(super) side_by_side: Vec<T>,
-    /// K log constants to base 2, less the reference.
+    /// K log constants to base 2 in steps, less the reference.
     pub(super) log_constants: Vec<T>,
     /// The largest log constant, nats: added back in f64.
     pub(super) reference: f64,
@@ -111,7 +111,7 @@ impl<T: Real> Prepared<T> {
             .fold(f64::NEG_INFINITY, f64::max);
         let log_constants: Vec<T> = log_constants
             .iter()
-            .map(|c| T::from_f64((c - reference) * std::f64::consts::LOG2_E))
+            .map(|c| T::from_f64((c - reference) * std::f64::consts::LOG2_E * T::STEPS))
             .collect();
         let (mut factors, mut side_by_side) = (Vec::new(), Vec::new());
         match shape {

@@ -5,13 +5,13 @@ use fearless_simd::prelude::*;
 use super::real::Real;
 use super::vectors::{Vector, load_all, splat, store_all};
 
-/// Of some rows: the largest log density to base 2, and the sum of densities relative to it.
+/// Of some rows: the largest log density, to base 2 in steps ([`Real::STEPS`]), and the sum of densities relative to it.
 pub(super) struct Densities<S: Simd, T: Real, const M: usize> {
     pub(super) largest: [Vector<S, T>; M],
     pub(super) sum: [Vector<S, T>; M],
 }
 
-/// Turns log densities to base 2, `q[component][row]`, into densities relative to the row's largest.
+/// Turns log densities to base 2 in steps, `q[component][row]`, into densities relative to the row's largest.
 ///
 /// They are at least [`Real::TINY`], which [`Scale`] takes off again.
 #[inline(always)]

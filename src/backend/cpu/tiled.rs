@@ -258,7 +258,10 @@ fn from_squares<S: Simd, T: Real, const M: usize>(
     q: &mut [T],
 ) {
     let width = M * Vector::<S, T>::LEN;
-    let half = splat::<S, T>(simd, T::from_f64(-0.5 * std::f64::consts::LOG2_E));
+    let half = splat::<S, T>(
+        simd,
+        T::from_f64(-0.5 * std::f64::consts::LOG2_E * T::STEPS),
+    );
     let constant = splat::<S, T>(simd, model.log_constants[component]);
     let panels = q
         .chunks_exact_mut(model.k * width)
