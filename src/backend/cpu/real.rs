@@ -46,7 +46,8 @@ pub(super) trait Real: SimdFloatElement + bytemuck::Pod + Send + Sync + Default 
                 (x[c][m], bits[c][m]) = Self::exp2_parts(simd, x[c][m].max(lowest));
             }
         }
-        let (last, others) = Self::EXP2;
+        // How many they are is kept from the compiler: of a loop laid out in full it puts one vector's terms in a row.
+        let (last, others) = std::hint::black_box(Self::EXP2);
         let mut p = [[number(last); M]; C];
         for term in others.iter().rev() {
             let term = number(*term);
