@@ -95,37 +95,37 @@ pub(in crate::data) fn check<T: Number>(
     if bad.len() == n {
         return Err(Fault::AllSkipped);
     }
-    // Negative weights are looked for in all rows: they are mistakes, not gaps.
-    if let Some(slot) = slots.weights
-        && let Some((row, value)) = first(&values, slots.width, slot, |w| w < 0.0 && w.is_finite())
-    {
-        return Err(Fault::NegativeWeight { row, slot, value });
-    }
-    if let Some(slot) = slots.labels
-        && let Some((row, value)) = first(&values, slots.width, slot, is_no_label)
-    {
-        return Err(Fault::Label { row, slot, value });
-    }
-    let is_kept = kept(n, &bad);
     let column = |slot: usize| -> Vec<f64> {
-        let rows = values.par_chunks_exact(slots.width).zip(&is_kept);
-        rows.filter(|(_, kept)| **kept)
-            .map(|(row, _)| row[slot].into())
+        let rows = values.par_chunks_exact(slots.width);
+        rows.with_min_len(ROWS_A_CHUNK)
+            .map(|row| row[slot].into())
             .collect()
     };
     let weights = slots.weights.map(column);
-    let labels = slots
-        .labels
-        .map(|slot| column(slot).into_iter().map(|l| l as usize).collect());
-    let whole = slots.features.iter().copied().eq(0..slots.width);
-    if !whole || !bad.is_empty() {
-        compact(&mut values, slots, &is_kept);
+    let labels = slots.labels.map(column);
+    // What is wrong is looked for in all rows: it is a mistake, not a gap.
+    if let (Some(slot), Some(weights)) = (slots.weights, &weights)
+        && let Some(row) = samples::first(weights, |w| w < 0.0 && w.is_finite())
+    {
+        let value = weights[row];
+        return Err(Fault::NegativeWeight { row, slot, value });
     }
-    let kept = (!bad.is_empty()).then(|| (0..n).filter(|&i| is_kept[i]).collect());
+    if let (Some(slot), Some(labels)) = (slots.labels, &labels)
+        && let Some(row) = samples::first(labels, is_no_label)
+    {
+        let value = labels[row];
+        return Err(Fault::Label { row, slot, value });
+    }
+    let kept = (!bad.is_empty()).then(|| kept(n, &bad));
+    compact(&mut values, slots, kept.as_deref());
+    let of_kept = |column: Vec<f64>| match &kept {
+        Some(kept) => kept.iter().map(|&row| column[row]).collect(),
+        None => column,
+    };
     Ok(Rows {
         values,
-        weights,
-        labels,
+        weights: weights.map(of_kept),
+        labels: labels.map(|labels| of_kept(labels).into_iter().map(|l| l as usize).collect()),
         kept,
     })
 }
@@ -159,38 +159,36 @@ fn bad_rows<T: Number>(values: &[T], width: usize, used: &[usize]) -> Vec<usize>
     chunks.concat()
 }
 
-/// The first row whose number in `slot` is wrong, and that number.
-fn first<T: Number>(
-    values: &[T],
-    width: usize,
-    slot: usize,
-    wrong: impl Fn(f64) -> bool + Sync,
-) -> Option<(usize, f64)> {
-    values
-        .par_chunks_exact(width)
-        .map(|row| row[slot].into())
-        .enumerate()
-        .find_first(|(_, x)| wrong(*x))
+/// The rows that are not bad, in order.
+fn kept(n: usize, bad: &[usize]) -> Vec<usize> {
+    let mut bad = bad.iter().copied().peekable();
+    (0..n).filter(|row| bad.next_if_eq(row).is_none()).collect()
 }
 
-fn kept(n: usize, bad: &[usize]) -> Vec<bool> {
-    let mut kept = vec![true; n];
-    for &row in bad {
-        kept[row] = false;
+/// Moves the features of the rows kept (all, without a list) to the front and cuts the rest off.
+fn compact<T: Number>(values: &mut Vec<T>, slots: &Slots, kept: Option<&[usize]>) {
+    let features = &slots.features;
+    if kept.is_none() && features.iter().copied().eq(0..slots.width) {
+        return;
     }
-    kept
-}
-
-/// Moves the features of the rows kept to the front and cuts the rest off.
-fn compact<T: Number>(values: &mut Vec<T>, slots: &Slots, kept: &[bool]) {
-    let mut row = Vec::with_capacity(slots.features.len());
+    let rows = kept.map_or(values.len() / slots.width, <[usize]>::len);
+    let in_order = features.is_sorted();
+    let mut row = Vec::with_capacity(features.len());
     let mut end = 0;
-    for (i, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
-        let from = &values[i * slots.width..(i + 1) * slots.width];
-        row.clear();
-        row.extend(slots.features.iter().map(|&slot| from[slot]));
-        values[end..end + row.len()].copy_from_slice(&row);
-        end += row.len();
+    for i in 0..rows {
+        let start = kept.map_or(i, |kept| kept[i]) * slots.width;
+        if in_order {
+            // No number is written over before it is moved.
+            for slot in features {
+                values[end] = values[start + slot];
+                end += 1;
+            }
+        } else {
+            row.clear();
+            row.extend(features.iter().map(|slot| values[start + slot]));
+            values[end..end + row.len()].copy_from_slice(&row);
+            end += row.len();
+        }
     }
     values.truncate(end);
     values.shrink_to_fit();
