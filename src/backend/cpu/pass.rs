@@ -36,10 +36,11 @@ pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
 
 /// Rows of a chunk, so few that no lane tires within it. Of few features it takes a third of a first-level cache: at D = 4,
 /// K = 16 that is a few percent faster than longer ones, and at D = 2, K = 4 a percent or two faster than a quarter of it,
-/// whose first panel, which none is at work beside, comes more often.
-fn chunk_rows(d: usize, lanes: usize) -> usize {
+/// whose first panel, on which nothing is done ahead, comes more often.
+fn chunk_rows<T>(d: usize, lanes: usize) -> usize {
     let most = if d <= FUSED_FEATURES {
-        (TILE_ROWS * FUSED_FEATURES / d.next_power_of_two()).min(CHUNK)
+        let numbers = TILE_ROWS * FUSED_FEATURES * size_of::<f32>() / size_of::<T>();
+        (numbers / d.next_power_of_two()).clamp(TILE_ROWS, CHUNK)
     } else {
         CHUNK
     };
@@ -94,7 +95,7 @@ impl<T: Real> Pass<'_, T> {
         let lanes = Vector::<S, T>::LEN;
         let panel = M * lanes;
         let d = self.loader.samples().n_features();
-        let chunk = chunk_rows(d, lanes);
+        let chunk = chunk_rows::<T>(d, lanes);
         let Workspace {
             by_rows,
             x,
