@@ -9,14 +9,15 @@ use super::softmax::Densities;
 use super::sum_logarithm::log2_of_sums;
 use super::vectors::{Vector, splat};
 
-/// Panels whose sums are added before they become f64: a lane rounds some sixteen terms more, and widening, which takes as
-/// long as a twentieth of a pass at D = 2, K = 4, is needed less often.
+/// Panels whose sums are added before they become f64, so that widening, which takes as long as a panel's sums of log
+/// densities, is needed less often. Each panel is added by itself first: a long chain of equal terms, as of features of two
+/// values, would be rounded in one direction all along.
 const PANELS: usize = 4;
-/// How many powers of two products may grow by: in f32, with some to spare, and in f64.
+/// How many powers of two the narrow products may grow by, with some to spare in f32, and the wide ones.
 const NARROW_BITS: usize = 120;
 const WIDE_BITS: usize = 1000;
 
-/// Running sums of log-likelihoods, to base 2.
+/// Running sums of log-likelihoods: largest log densities in steps ([`Real::STEPS`]), logarithms to base 2.
 pub(super) struct Likelihoods<S: Simd, T: Real> {
     k: usize,
     narrow: Narrow<S, T>,
@@ -88,10 +89,13 @@ impl<S: Simd, T: Real> Likelihoods<S, T> {
     /// Adds rows of weight 1.
     #[inline(always)]
     pub(super) fn add<const M: usize>(&mut self, simd: S, densities: &Densities<S, T, M>) {
-        for m in 0..M {
-            self.narrow.largest += densities.largest[m];
-            self.narrow.product *= densities.sum[m];
+        let (mut largest, mut product) = (densities.largest[0], densities.sum[0]);
+        for m in 1..M {
+            largest += densities.largest[m];
+            product *= densities.sum[m];
         }
+        self.narrow.largest += largest;
+        self.narrow.product *= product;
         self.end_panel(simd);
     }
 
@@ -105,10 +109,13 @@ impl<S: Simd, T: Real> Likelihoods<S, T> {
         weights: &[Vector<S, T>; M],
     ) {
         let log2 = log2_of_sums::<S, T, M>(simd, self.k, &densities.sum, inverses);
-        for m in 0..M {
-            self.narrow.largest = densities.largest[m].mul_add(weights[m], self.narrow.largest);
-            self.narrow.logs = log2[m].mul_add(weights[m], self.narrow.logs);
+        let (mut largest, mut logs) = (densities.largest[0] * weights[0], log2[0] * weights[0]);
+        for m in 1..M {
+            largest = densities.largest[m].mul_add(weights[m], largest);
+            logs = log2[m].mul_add(weights[m], logs);
         }
+        self.narrow.largest += largest;
+        self.narrow.logs += logs;
         self.end_panel(simd);
     }
 
@@ -164,6 +171,106 @@ impl<S: Simd> Wide<S> {
                 let (exponent, mantissa) = split(*product);
                 self.exponents += exponent;
                 *product = mantissa;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::backend::cpu::Cpu;
+    use crate::backend::cpu::level;
+    use crate::backend::{Backend, Components, Precision};
+    use crate::data::{Samples, Standardisation};
+    use crate::mixture::CovarianceType;
+    use crate::mixture::triangle;
+
+    /// K times the standard normal of D features, over rows of ±1, whose densities are all the same.
+    fn sums(
+        n: usize,
+        d: usize,
+        k: usize,
+        precision: Precision,
+        weight: Option<f64>,
+    ) -> Vec<[f64; 3]> {
+        let sign = |i: usize| {
+            if (i * 7 + i / 5).is_multiple_of(3) {
+                1.0
+            } else {
+                -1.0
+            }
+        };
+        let values: Vec<f64> = (0..n * d).map(sign).collect();
+        let mut samples = Samples::new(values, d).expect("finite");
+        if let Some(weight) = weight {
+            samples = samples.with_weights(vec![weight; n]).expect("positive");
+        }
+        let map = Standardisation::identity(d);
+        let mut factor = vec![0.0; triangle::packed_len(d)];
+        (0..d).for_each(|i| factor[triangle::at(i, i)] = 1.0);
+        let components = Components {
+            covariance_type: CovarianceType::Full,
+            n_features: d,
+            weights: vec![1.0 / k as f64; k],
+            means: vec![0.0; k * d],
+            factors: factor.repeat(k),
+            noise: None,
+        };
+        (level::all().into_iter())
+            .map(|level| {
+                let mut cpu = Cpu::load(&samples, &map, precision).with_level(level);
+                let sums = cpu.statistics(&[(&components).into()]).expect("no device");
+                let [sums] = &sums[..] else {
+                    panic!("one model")
+                };
+                [sums.log_likelihood, sums.log_largest, sums.weight]
+            })
+            .collect()
+    }
+
+    /// Equal densities show what is rounded in one direction, and sums of K, the most that there are, whether products of them
+    /// stay in range.
+    #[test]
+    fn equal_densities_add_up() {
+        let cases = [1, 2, 8, 127, 128, 255, 2048].map(|k| [(2, k), (6, k)]);
+        let cases = cases
+            .into_iter()
+            .flatten()
+            .chain([(12, 1), (48, 1), (12, 64)]);
+        for (d, k) in cases {
+            for precision in [Precision::F32, Precision::F64] {
+                for weight in [None, Some(0.7)] {
+                    for [log_likelihood, log_largest, total] in
+                        sums(if k > 255 { 700 } else { 1_537 }, d, k, precision, weight)
+                    {
+                        let d = d as f64;
+                        let density = -0.5 * d * (1.0 + std::f64::consts::TAU.ln());
+                        // Half a square of D is rounded once, a logarithm of K by 3 ulp of the larger of 1 and itself, or its
+                        // sixteenth of a product once. A chain of all rows of a lane would be off by twice as much and more.
+                        let epsilon = match precision {
+                            Precision::F32 => f64::from(f32::EPSILON),
+                            _ => 1e-14,
+                        };
+                        let logs = (k as f64).ln();
+                        let tolerance = epsilon
+                            * match k {
+                                1 => 0.25 * d + 0.5,
+                                _ => 0.25 * d + 3.0 * logs.max(1.0),
+                            };
+                        let what = format!("D {d}, K {k}, {precision:?}, {weight:?}");
+                        let mean = log_likelihood / total;
+                        assert!(
+                            (mean - density).abs() <= tolerance,
+                            "{what}: {mean}, {density}"
+                        );
+                        let mean = log_largest / total;
+                        assert!(
+                            (mean + logs).abs() <= tolerance,
+                            "{what}: {mean}, {}",
+                            -logs
+                        );
+                    }
+                }
             }
         }
     }

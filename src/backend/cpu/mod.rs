@@ -398,7 +398,7 @@ mod tests {
             (2, 1_500),
             (3, 20_003),
             (10, 1_301),
-            (2, 33_001),
+            (2, 140_001),
             (9, 140_001),
         ] {
             for (single, weighted) in [(false, false), (true, true), (false, true)] {

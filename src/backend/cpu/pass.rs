@@ -34,9 +34,9 @@ pub(super) fn panel_rows<S: Simd, T: Real>() -> usize {
     vectors * Vector::<S, T>::LEN
 }
 
-/// Rows of a chunk, so few that no lane tires within it. Of few features it takes a third of a first-level cache: at D = 4,
-/// K = 16 that is a few percent faster than longer ones, and at D = 2, K = 4 a percent or two faster than a quarter of it,
-/// whose first panel, on which nothing is done ahead, comes more often.
+/// Rows of a chunk, so few that no lane tires within it. Of few features it stays in a first-level cache: at D = 4, K = 16
+/// that is a few percent faster than longer ones, and 2,048 rows at D = 2, K = 4 a percent or two faster than 512, whose first
+/// panel, on which nothing is done ahead, comes more often.
 fn chunk_rows<T>(d: usize, lanes: usize) -> usize {
     let most = if d <= FUSED_FEATURES {
         let numbers = TILE_ROWS * FUSED_FEATURES * size_of::<f32>() / size_of::<T>();

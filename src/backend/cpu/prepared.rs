@@ -1,4 +1,4 @@
-//! Components in the form the kernels read: rounded, constants folded, logarithms to base 2, factors in the order of
+//! Components in the form the kernels read: rounded, constants folded, logarithms to base 2 in steps, factors in the order of
 //! use.
 
 use super::moments;

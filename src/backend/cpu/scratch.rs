@@ -11,7 +11,7 @@ pub(super) struct Scratch<T> {
     pub(super) y: Aligned<T>,
     /// Whitened rows of tied covariances, `z[panel][feature][row]`.
     pub(super) z: Aligned<T>,
-    /// Log densities to base 2, then relative densities, then responsibilities × weight, `q[panel][component][row]`.
+    /// Log densities to base 2 in steps, then relative densities, then responsibilities × weight, `q[panel][component][row]`.
     pub(super) q: Aligned<T>,
     /// Σ y² of spherical covariances, `distances[panel][component][row]`.
     pub(super) distances: Aligned<T>,

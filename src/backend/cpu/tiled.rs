@@ -164,7 +164,7 @@ fn add_sums<S: Simd, T: Real, const M: usize>(
     }
 }
 
-/// Log densities to base 2 of all components for the panels of `x`: `q[panel][component][row]`.
+/// Log densities to base 2, in steps, of all components for the panels of `x`: `q[panel][component][row]`.
 #[inline(always)]
 pub(super) fn log_densities<S: Simd, T: Real, const M: usize>(
     simd: S,

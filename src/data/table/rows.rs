@@ -275,6 +275,42 @@ mod tests {
     }
 
     #[test]
+    fn features_of_the_rows_kept_move_in_any_order() {
+        let row = |i: f64| [i, i + 0.25, i + 0.5, i + 0.75];
+        let mut values = [row(0.0), row(1.0), row(2.0), row(3.0)].concat();
+        values[4 + 1] = f64::NAN;
+        for (features, expected) in [
+            (vec![1, 3], vec![0.25, 0.75, 2.25, 2.75, 3.25, 3.75]),
+            (vec![3, 1], vec![0.75, 0.25, 2.75, 2.25, 3.75, 3.25]),
+            (
+                vec![2, 1, 0],
+                vec![0.5, 0.25, 0.0, 2.5, 2.25, 2.0, 3.5, 3.25, 3.0],
+            ),
+        ] {
+            let rows = check(values.clone(), &slots(4, &features), true).expect("one skipped");
+            assert_eq!(rows.values, expected);
+            assert_eq!(rows.kept, Some(vec![0, 2, 3]));
+        }
+    }
+
+    #[test]
+    fn a_negative_weight_is_told_before_a_wrong_label() {
+        let roles = Slots {
+            weights: Some(1),
+            labels: Some(2),
+            ..slots(3, &[0])
+        };
+        let values = vec![0.0, 1.0, 0.5, 0.0, 1.0, 0.0, 0.0, -2.0, 0.0];
+        let fault = check(values, &roles, false).expect_err("two faults");
+        let expected = Fault::NegativeWeight {
+            row: 2,
+            slot: 1,
+            value: -2.0,
+        };
+        assert_eq!(fault, expected);
+    }
+
+    #[test]
     fn no_row_left_is_an_error() {
         let fault = check(vec![f64::NAN; 2], &slots(1, &[0]), true).expect_err("none left");
         assert_eq!(fault, Fault::AllSkipped);
