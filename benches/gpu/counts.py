@@ -44,9 +44,9 @@ WIDTHS = {f"{op}{n}": n for op in ("ldg", "stg", "lds", "sts") for n in (2, 4)}
 
 @dataclass
 class Compiled:
-    """One kernel on one chip, instructions by class: `mix` of one round of the hot part, `once` outside all loops, `others`
-    of one round of each loop that is not hot, what lies around the hot one included, and where there is something around it,
-    `apart` of one round of each loop beside that."""
+    """One kernel on one chip, instructions by class: `mix` of one round of the hot part, `once` outside all loops, `around`
+    of one round of the loops around others that are in none, `others` of one round of each other loop that is not hot, and
+    where there is something around the hot one, `apart` of one round of each loop beside that."""
     chip: str
     wave: int
     registers: int
@@ -55,30 +55,36 @@ class Compiled:
     memory: int
     mix: Counter = field(default_factory=Counter)
     once: Counter = field(default_factory=Counter)
+    around: Counter = field(default_factory=Counter)
     others: Counter = field(default_factory=Counter)
     apart: Counter = field(default_factory=Counter)
 
     def settle(self, loops, whole, variant):
-        """From (its instructions where it is in no other loop and otherwise none, its instructions, whether it is innermost,
-        whether it is in no other, its multiply-adds) of each loop, and the whole kernel's count. Copies of the hot loop, for
+        """From (what it adds to the instructions in loops, its instructions, whether it is innermost, how many loops deep it is,
+        its multiply-adds) of each loop, and the whole kernel's count. Where instructions of a loop are also those of the loops
+        around it, only an outermost one adds any. Copies of the hot loop, for
         what is left of its rounds, are as hot. Where invocations own components, scores and moments have a loop each, and a
         round is one of both. Where a loop stands for components near the origin and one for others, it is the former, the shorter."""
         owned, near = "-owned" in variant["name"], variant["hot"] == "near"
-        hot = max((fma for _, _, is_leaf, _, fma in loops if is_leaf), default=0)
-        is_hot = lambda is_leaf, fma: is_leaf and fma >= (0.5 if owned else 0.9) * hot
+        leaves = [(fma, sum(own.values())) for _, own, is_leaf, _, fma in loops if is_leaf]
+        hot, longest = max(leaves, default=(0, 0))
+        # Where no loop multiplies and adds, the longest.
+        is_hot = lambda loop: loop[2] and (loop[4] >= (0.5 if owned else 0.9) * hot if hot else sum(loop[1].values()) >= 0.9 * longest)
         if near:
-            hot_ones = (own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma))
-            self.mix = min(hot_ones, key=lambda mix: sum(mix.values()), default=self.mix)
-        if owned and sum(is_hot(is_leaf, fma) for _, _, is_leaf, _, fma in loops) == 2:
-            self.mix = sum((own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma)), Counter())
+            self.mix = min((loop[1] for loop in loops if is_hot(loop)), key=lambda mix: sum(mix.values()), default=self.mix)
+        total = lambda mixes: sum(mixes, Counter())
+        if owned and sum(map(is_hot, loops)) == 2:
+            self.mix = total(loop[1] for loop in loops if is_hot(loop))
         if loops:
-            total = lambda mixes: sum(mixes, Counter())
-            inside = total(outer for outer, *_ in loops)
-            if not any(is_top and is_hot(is_leaf, fma) for _, _, is_leaf, is_top, fma in loops):
-                self.apart = total(outer for outer, _, is_leaf, is_top, _ in loops if is_leaf and is_top)
+            inside = total(adds for adds, *_ in loops)
+            if not any(loop[3] == 1 and is_hot(loop) for loop in loops):
+                self.apart = total(adds for adds, _, is_leaf, depth, _ in loops if is_leaf and depth == 1)
+            self.around = total(own for _, own, is_leaf, depth, _ in loops if not is_leaf and depth == 1)
             # The difference of counters has nothing below zero.
+            if not all(adds for adds, *_ in loops):
+                self.around -= total(own for _, own, _, depth, _ in loops if depth == 2)
             self.once = whole - inside
-            self.others = inside - self.apart - total(own for _, own, is_leaf, _, fma in loops if is_hot(is_leaf, fma))
+            self.others = inside - self.apart - self.around - total(loop[1] for loop in loops if is_hot(loop))
 
     def of(self, *names):
         return of(self.mix, *names)
@@ -125,8 +131,8 @@ def amd(program, file, variant):
                 whole = vector
             else:
                 # A loop's row has the loops inside it.
-                is_top = m[1].endswith(" d1")
-                loops.append((vector if is_top else Counter(), vector, m[1].startswith("inner"), is_top, counts["fma"]))
+                depth = int(m[1].rsplit(" d", 1)[1])
+                loops.append((vector if depth == 1 else Counter(), vector, m[1].startswith("inner"), depth, counts["fma"]))
             # Loops come the longest first.
             if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "near": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
@@ -158,7 +164,7 @@ def nvidia(program, file, variant):
                 # The loop before is not innermost where this one is deeper.
                 if loops and depth > depths[-1]:
                     loops[-1] = (*loops[-1][:2], False, *loops[-1][3:])
-                loops.append((counts, counts, True, depth == 4, counts["ffma"]))
+                loops.append((counts, counts, True, (depth - 2) // 2, counts["ffma"]))
                 depths.append(depth)
             rank = (depth if variant["hot"] in ("inner", "near") else 0, counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
@@ -211,7 +217,8 @@ class Chip:
     def busy(self, kernel, step):
         """Seconds of the unit that is busy longest, all SIMDs sharing a step evenly, and its name."""
         parts = [(step["rounds"], kernel.mix), (step["invocations"], kernel.once),
-                 (step["invocations"] * step["trips"], kernel.others), (step["invocations"] * step["apart"], kernel.apart)]
+                 (step["invocations"] * step["turns"], kernel.around), (step["invocations"] * step["trips"], kernel.others),
+                 (step["invocations"] * step["apart"], kernel.apart)]
         units = Counter()
         for times, mix in parts:
             for unit, cycles in self.cycles(mix, kernel.wave, step["paired"]).items():

@@ -67,10 +67,12 @@ pub(super) fn staged(template: &str, d: usize) -> String {
     )
 }
 
+/// Components of which `responsibilities` reads the scores at once: a part of its runs of 32 terms.
+pub(super) const RESPONSIBILITIES_AT_ONCE: usize = 8;
+
 /// The text of `responsibilities` for D features.
 pub(super) fn responsibilities(d: usize) -> String {
-    // A part of the runs of 32 terms.
-    const AT_ONCE: usize = 8;
+    const AT_ONCE: usize = RESPONSIBILITIES_AT_ONCE;
     let [mut scores, mut largest, mut powers, mut shares] = [const { String::new() }; 4];
     for c in 0..AT_ONCE {
         line!(scores, "let q{c} = scores[at + {c}u * stride];");

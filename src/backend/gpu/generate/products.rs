@@ -67,12 +67,12 @@ impl ProductText {
             "for (var j = first; j < min(first + CHUNK, i); j += {WRITTEN}u) {{"
         );
         for n in 0..WRITTEN {
-            text += &self.features(&format!("j + {n}u"), 0..count, false);
+            text += &self.features(&format!("j + {n}u"), (0..count, None), false);
         }
         line!(text, "}}\n}}");
         // The coordinates' own features.
         for q in 0..count {
-            text += &self.features(&format!("i + {q}u"), q..count, q + 1 == count);
+            text += &self.features(&format!("i + {q}u"), (q..count, Some(q)), q + 1 == count);
         }
         for (q, p) in (0..count).flat_map(|q| (0..4).map(move |p| (q, p))) {
             line!(text, "squares = fma(y{q}_{p}, y{q}_{p}, squares);");
@@ -107,8 +107,13 @@ impl ProductText {
         )
     }
 
-    /// What four features, `j`, add to some coordinates; they may be the `last`.
-    fn features(&self, j: &str, of: std::ops::Range<usize>, last: bool) -> String {
+    /// What four features, `j`, add to some coordinates, of which one four may be their `own`; they may be the `last`.
+    fn features(
+        &self,
+        j: &str,
+        (of, own): (std::ops::Range<usize>, Option<usize>),
+        last: bool,
+    ) -> String {
         let mut text = String::new();
         line!(text, "{{\nlet j = {j};");
         line!(text, "let mean = panels[c].columns[j % CHUNK].mean;");
@@ -125,7 +130,9 @@ impl ProductText {
                 text,
                 "let u{q}_{p} = panels[c].columns[j % CHUNK].fours[{q}][{p}];"
             );
-            for (o, part) in PARTS.iter().enumerate() {
+            // A coordinate is made of the features up to its own.
+            let first = if own == Some(q) { p } else { 0 };
+            for (o, part) in PARTS.iter().enumerate().skip(first) {
                 line!(
                     text,
                     "y{q}_{o} = fma(vec4(u{q}_{p}.{part}), x{p}, y{q}_{o});"

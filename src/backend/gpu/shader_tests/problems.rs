@@ -1,5 +1,6 @@
 //! Fits whose time per iteration is predicted, and what the formulas need at least.
 
+use super::super::generate;
 use super::super::plan::{
     DeviceLimits, Groups, Plan, Regime, SampleLayout, Scoring, Tiles, Tiling,
 };
@@ -119,12 +120,14 @@ pub(in super::super) struct Problem {
 
 /// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
 /// that are read and written, how many invocations do what stands outside that loop, about how often each of them
-/// goes through the other loops, and how often through those that are not around it, where others are.
+/// goes through the outermost loops around others, through the other loops, and through those that are not around it, where
+/// others are.
 pub(in super::super) struct Step {
     pub(in super::super) key: StageKey,
     pub(super) rounds: usize,
     pub(in super::super) bytes: usize,
     pub(super) invocations: usize,
+    pub(super) turns: usize,
     pub(super) trips: usize,
     pub(super) apart: usize,
 }
@@ -177,6 +180,7 @@ impl Problem {
             rounds,
             bytes,
             invocations,
+            turns: trips,
             trips,
             apart: 0,
         };
@@ -311,16 +315,21 @@ impl Problem {
                         Scoring::Rows(_) | Scoring::Tiles | Scoring::Panels(_) => {
                             step(score, invocations, samples + scores, (0, 0))
                         }
-                        Scoring::Products(_) => step(
-                            score,
-                            invocations * blocks * (blocks - 1),
-                            samples + scores,
-                            (invocations, chunks),
-                        ),
+                        Scoring::Products(_) => Step {
+                            turns: blocks,
+                            ..step(
+                                score,
+                                invocations * blocks * (blocks - 1),
+                                samples + scores,
+                                (invocations, chunks),
+                            )
+                        },
                     };
+                    // Three loops over a row's components, as many at once as the text has: the longest writes, two read before.
+                    let runs = k / generate::RESPONSIBILITIES_AT_ONCE;
                     vec![
                         score_step,
-                        step(normalise, 2 * n * k, 2 * scores, (n, k)),
+                        step(normalise, n * runs, 2 * scores, (n, runs)),
                         Step {
                             apart: (tiling.slices - 1).div_ceil(tiling.shares(d)),
                             ..step(

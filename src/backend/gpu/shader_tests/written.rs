@@ -76,6 +76,7 @@ fn shaders_are_written_for_other_compilers() {
                 "rounds": s.rounds,
                 "bytes": s.bytes,
                 "invocations": s.invocations,
+                "turns": s.turns,
                 "trips": s.trips,
                 "apart": s.apart,
                 "paired": paired(s.key),
