@@ -59,12 +59,12 @@ class Compiled:
     others: Counter = field(default_factory=Counter)
     apart: Counter = field(default_factory=Counter)
 
-    def settle(self, loops, whole, variant):
+    def settle(self, loops, whole, variant, nested):
         """From (what it adds to the instructions in loops, its instructions, whether it is innermost, how many loops deep it is,
-        its multiply-adds) of each loop, and the whole kernel's count. Where instructions of a loop are also those of the loops
-        around it, only an outermost one adds any. Copies of the hot loop, for
-        what is left of its rounds, are as hot. Where invocations own components, scores and moments have a loop each, and a
-        round is one of both. Where a loop stands for components near the origin and one for others, it is the former, the shorter."""
+        its multiply-adds) of each loop, and the whole kernel's count. Where loops are `nested`, instructions of one are also
+        those of the loops around it, and only an outermost one adds any. Copies of the hot loop, for what is left of its rounds,
+        are as hot. Where invocations own components, scores and moments have a loop each, and a round is one of both. Where a
+        loop stands for components near the origin and one for others, it is the former, the shorter."""
         owned, near = "-owned" in variant["name"], variant["hot"] == "near"
         leaves = [(fma, sum(own.values())) for _, own, is_leaf, _, fma in loops if is_leaf]
         hot, longest = max(leaves, default=(0, 0))
@@ -81,7 +81,7 @@ class Compiled:
                 self.apart = total(adds for adds, _, is_leaf, depth, _ in loops if is_leaf and depth == 1)
             self.around = total(own for _, own, is_leaf, depth, _ in loops if not is_leaf and depth == 1)
             # The difference of counters has nothing below zero.
-            if not all(adds for adds, *_ in loops):
+            if nested:
                 self.around -= total(own for _, own, _, depth, _ in loops if depth == 2)
             self.once = whole - inside
             self.others = inside - self.apart - self.around - total(loop[1] for loop in loops if is_hot(loop))
@@ -117,7 +117,7 @@ def amd(program, file, variant):
             classes = line.split()[4:]
         elif m := re.match(r"(\S.*?)\s+(32|64)\s+(\d+)\s+\d+\s+(\d+)\s+(\d+)v (\d+)s\s+(\d+)\s+(\S+)", line):
             if found:
-                found[-1].settle(loops, whole, variant)
+                found[-1].settle(loops, whole, variant, True)
             loops = []
             if m[1] == "end":
                 break
@@ -150,7 +150,7 @@ def nvidia(program, file, variant):
     for line in text.splitlines() + ["sm_end"]:
         if line.startswith("sm_"):
             if found:
-                found[-1].settle(loops, whole, variant)
+                found[-1].settle(loops, whole, variant, False)
             loops, depths, depth, best = [], [], 0, (0, 0, 0)
         if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
