@@ -43,6 +43,22 @@ WIDTHS = {f"{op}{n}": n for op in ("ldg", "stg", "lds", "sts") for n in (2, 4)}
 
 
 @dataclass
+class Loop:
+    """Instructions by class, whether it is innermost, and how many loops deep it is: 1 in no other."""
+    own: Counter
+    is_leaf: bool
+    depth: int
+
+    @property
+    def fma(self):
+        return of(self.own, "fma")
+
+    @property
+    def total(self):
+        return sum(self.own.values())
+
+
+@dataclass
 class Compiled:
     """One kernel on one chip, instructions by class: `mix` of one round of the hot part, `once` outside all loops, `around`
     of one round of the loops around others that are in none, `others` of one round of each other loop that is not hot, and
@@ -60,31 +76,33 @@ class Compiled:
     apart: Counter = field(default_factory=Counter)
 
     def settle(self, loops, whole, variant, nested):
-        """From (what it adds to the instructions in loops, its instructions, whether it is innermost, how many loops deep it is,
-        its multiply-adds) of each loop, and the whole kernel's count. Where loops are `nested`, instructions of one are also
-        those of the loops around it, and only an outermost one adds any. Copies of the hot loop, for what is left of its rounds,
-        are as hot. Where invocations own components, scores and moments have a loop each, and a round is one of both. Where a
-        loop stands for components near the origin and one for others, it is the former, the shorter."""
+        """From the loops and the whole kernel's count. Where loops are `nested`, instructions of one are also those of the loops
+        around it. Copies of the hot loop, for what is left of its rounds, are as hot. Where invocations own components, scores
+        and moments have a loop each, and a round is one of both. Where a loop stands for components near the origin and one for
+        others, it is the former, the shorter."""
+        if not loops:
+            return
         owned, near = "-owned" in variant["name"], variant["hot"] == "near"
-        leaves = [(fma, sum(own.values())) for _, own, is_leaf, _, fma in loops if is_leaf]
-        hot, longest = max(leaves, default=(0, 0))
+        leaves = [loop for loop in loops if loop.is_leaf]
         # Where no loop multiplies and adds, the longest.
-        is_hot = lambda loop: loop[2] and (loop[4] >= (0.5 if owned else 0.9) * hot if hot else sum(loop[1].values()) >= 0.9 * longest)
+        size = lambda loop: loop.fma if any(leaf.fma for leaf in leaves) else loop.total
+        most = max(map(size, leaves))
+        hot = [loop for loop in leaves if size(loop) >= (0.5 if owned else 0.9) * most]
+        total = lambda loops: sum((loop.own for loop in loops), Counter())
         if near:
-            self.mix = min((loop[1] for loop in loops if is_hot(loop)), key=lambda mix: sum(mix.values()), default=self.mix)
-        total = lambda mixes: sum(mixes, Counter())
-        if owned and sum(map(is_hot, loops)) == 2:
-            self.mix = total(loop[1] for loop in loops if is_hot(loop))
-        if loops:
-            inside = total(adds for adds, *_ in loops)
-            if not any(loop[3] == 1 and is_hot(loop) for loop in loops):
-                self.apart = total(adds for adds, _, is_leaf, depth, _ in loops if is_leaf and depth == 1)
-            self.around = total(own for _, own, is_leaf, depth, _ in loops if not is_leaf and depth == 1)
-            # The difference of counters has nothing below zero.
-            if nested:
-                self.around -= total(own for _, own, _, depth, _ in loops if depth == 2)
-            self.once = whole - inside
-            self.others = inside - self.apart - self.around - total(loop[1] for loop in loops if is_hot(loop))
+            self.mix = min(hot, key=lambda loop: loop.total).own
+        if owned and len(hot) == 2:
+            self.mix = total(hot)
+        tops = [loop for loop in loops if loop.depth == 1]
+        inside = total(tops if nested else loops)
+        if not any(loop.depth == 1 for loop in hot):
+            self.apart = total(loop for loop in tops if loop.is_leaf)
+        self.around = total(loop for loop in tops if not loop.is_leaf)
+        # The difference of counters has nothing below zero.
+        if nested:
+            self.around -= total(loop for loop in loops if loop.depth == 2)
+        self.once = whole - inside
+        self.others = inside - self.apart - self.around - total(hot)
 
     def of(self, *names):
         return of(self.mix, *names)
@@ -132,7 +150,7 @@ def amd(program, file, variant):
             else:
                 # A loop's row has the loops inside it.
                 depth = int(m[1].rsplit(" d", 1)[1])
-                loops.append((vector if depth == 1 else Counter(), vector, m[1].startswith("inner"), depth, counts["fma"]))
+                loops.append(Loop(vector, m[1].startswith("inner"), depth))
             # Loops come the longest first.
             if open_ and m[1].startswith({"loop": ("loop", "inner"), "inner": "inner", "near": "inner", "whole": "whole"}[variant["hot"]]):
                 found[-1].mix, open_ = vector, False
@@ -151,7 +169,7 @@ def nvidia(program, file, variant):
         if line.startswith("sm_"):
             if found:
                 found[-1].settle(loops, whole, variant, False)
-            loops, depths, depth, best = [], [], 0, (0, 0, 0)
+            loops, depth, best = [], 0, (0, 0, 0)
         if m := re.match(r"(sm_\d+) .*: (\d+) registers, (\d+) B stack, (\d+)\+(\d+) B spilled, (\d+) B workgroup.*, (\S+) warps", line):
             found.append(Compiled(m[1], 32, int(m[2]), m[7], int(m[3]) + int(m[4]), int(m[6])))
         elif m := re.match(r"\s+(loop|whole).*?\s{2,}(\d+)\s+(.*)", line):
@@ -162,10 +180,9 @@ def nvidia(program, file, variant):
             else:
                 depth = len(line) - len(line.lstrip())
                 # The loop before is not innermost where this one is deeper.
-                if loops and depth > depths[-1]:
-                    loops[-1] = (*loops[-1][:2], False, *loops[-1][3:])
-                loops.append((counts, counts, True, (depth - 2) // 2, counts["ffma"]))
-                depths.append(depth)
+                if loops and (depth - 2) // 2 > loops[-1].depth:
+                    loops[-1].is_leaf = False
+                loops.append(Loop(counts, True, (depth - 2) // 2))
             rank = (depth if variant["hot"] in ("inner", "near") else 0, counts.get("ffma", 0), sum(counts.values()))
             if (m[1] == "whole") == (variant["hot"] == "whole") and rank >= best:
                 found[-1].mix, best = counts, rank

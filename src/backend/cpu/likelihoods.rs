@@ -9,8 +9,9 @@ use super::softmax::Densities;
 use super::sum_logarithm::log2_of_sums;
 use super::vectors::{Vector, splat};
 
-/// Panels whose sums are added before they become f64: widening takes more operations than a panel's sums. Each panel is added by itself first: a long chain of equal terms, as of features of two
-/// values, would be rounded in one direction all along.
+/// Panels whose sums are added before they become f64: widening takes more operations than a panel's sums. Each panel is
+/// added by itself first: a long chain of equal terms, as of features of two values, would be rounded in one direction all
+/// along.
 const PANELS: usize = 4;
 /// How many powers of two the narrow products may grow by, with some to spare in f32, and the wide ones.
 const NARROW_BITS: usize = 120;

@@ -72,9 +72,8 @@ pub(super) const RESPONSIBILITIES_AT_ONCE: usize = 8;
 
 /// The text of `responsibilities` for D features.
 pub(super) fn responsibilities(d: usize) -> String {
-    const AT_ONCE: usize = RESPONSIBILITIES_AT_ONCE;
     let [mut scores, mut largest, mut powers, mut shares] = [const { String::new() }; 4];
-    for c in 0..AT_ONCE {
+    for c in 0..RESPONSIBILITIES_AT_ONCE {
         line!(scores, "let q{c} = scores[at + {c}u * stride];");
         line!(largest, "top = max(top, q{c});");
         line!(powers, "run += exp2_or_zero(q{c} - top);");
@@ -94,7 +93,7 @@ pub(super) fn responsibilities(d: usize) -> String {
         include_str!("../../../shaders/responsibilities.wgsl"),
         &parts,
     );
-    let at_once = format!("const AT_ONCE: u32 = {AT_ONCE}u;\n\n@group(0)");
+    let at_once = format!("const AT_ONCE: u32 = {RESPONSIBILITIES_AT_ONCE}u;\n\n@group(0)");
     staged(&text, d).replacen("@group(0)", &at_once, 1)
 }
 
