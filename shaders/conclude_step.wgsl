@@ -42,7 +42,8 @@ fn conclude_step(
     }
     let squared_length = all.x;
     let below = times_below(model, squared_length);
-    let goes_on = all.y > 0.5 && !has_converged(model, below);
+    let converged = has_converged(model, below);
+    let goes_on = all.y == 1.0 && !converged;
     if is_over(model) {
         verdicts[first + K] = vec4(0.0);
     } else if goes_on {
@@ -54,6 +55,6 @@ fn conclude_step(
         walks[model].below = below;
     } else {
         verdicts[first + K] = vec4(0.0);
-        walks[model].stopped = 1u;
+        walks[model].stopped = reason(all.y, converged);
     }
 }

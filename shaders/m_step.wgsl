@@ -18,7 +18,7 @@ override WORKGROUP: u32 = 64u;
 
 // S0 of each component, 0 for what is no Gaussian in the second.
 var<workgroup> shares: array<vec2<f32>, K>;
-// What each component says of the step: its length, 1 if it is sound; its new log2 constant, a whole number and a part.
+// What each component says of the step: its length, how far it is fit (parts.wgsl); its new log2 constant, a whole number and a part.
 var<workgroup> verdicts: array<vec4<f32>, K>;
 //@ pooled
 
@@ -59,6 +59,7 @@ fn m_step(
     // Of C and m: the squared length of the component's own step.
     var moved = 0.0;
     var is_definite = true;
+    var keeps_digits = true;
     var constant = add_parts(before.yz, log2_parts(weight));
     if lane < K && is_gaussian {
         //@ update
@@ -67,22 +68,23 @@ fn m_step(
     let own = change * change / before.x + before.x * moved;
     let is_sound = has_samples && is_definite && own < 1e30;
     if lane < K {
-        verdicts[lane] = vec4(own, select(0.0, 1.0, is_sound), constant);
+        verdicts[lane] = vec4(own, fitness(is_sound, keeps_digits), constant);
     }
     workgroupBarrier();
     var squared_length = 0.0;
-    var all_sound = true;
+    var fit = FIT;
     var reference = verdicts[0].zw;
     for (var c = 0u; c < K; c++) {
         let verdict = verdicts[c];
         squared_length += verdict.x;
-        all_sound = all_sound && verdict.y > 0.5;
+        fit = min(fit, verdict.y);
         if verdict.z + verdict.w > reference.x + reference.y {
             reference = verdict.zw;
         }
     }
     let below = times_below(model, squared_length);
-    let goes_on = !was_over && all_sound && !has_converged(model, below);
+    let converged = has_converged(model, below);
+    let goes_on = !was_over && fit == FIT && !converged;
 
     // All have read what is now written.
     storageBarrier();
@@ -93,7 +95,7 @@ fn m_step(
             walks[model].below = below;
             trace[in_trace + K] = squared_length;
         } else {
-            walks[model].stopped = 1u;
+            walks[model].stopped = reason(fit, converged);
         }
     }
     if lane < K && goes_on {

@@ -8,8 +8,8 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(2) var<storage, read> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read> sums: array<f32>;
 @group(0) @binding(4) var<storage, read_write> trace: array<f32>;
-// What each component says of the step: its length, 1 if it is sound; its new log2 constant, a whole number and a part.
+// What each component says of the step: its length, how far it is fit (parts.wgsl); its new log2 constant, a whole number and a part.
 @group(0) @binding(5) var<storage, read_write> verdicts: array<vec4<f32>>;
 
-// What each invocation found: of the step's length, 1 if all is sound, of the log2 constant.
+// What each invocation found: of the step's length, how far it is fit, of the log2 constant.
 var<workgroup> found: array<vec4<f32>, WORKGROUP>;

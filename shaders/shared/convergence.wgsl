@@ -13,3 +13,8 @@ fn times_below(model: u32, squared_length: f32) -> u32 {
 fn has_converged(model: u32, below: u32) -> bool {
     return walks[model].tol > 0.0 && below >= walks[model].times;
 }
+
+// Why a model stops whose components are so far fit.
+fn reason(fit: f32, has_converged: bool) -> u32 {
+    return select(STOPPED, LEFT, fit > 0.0 && fit < 1.0 && !has_converged);
+}

@@ -1,4 +1,4 @@
-found[lane] = vec4(moved, select(0.0, 1.0, is_sound), constant);
+found[lane] = vec4(moved, fitness(is_sound, keeps_digits), constant);
 workgroupBarrier();
 if lane == 0u {
     var all = found[0];
@@ -8,10 +8,11 @@ if lane == 0u {
     }
     let change = weight - before.x;
     let length = change * change / before.x + select(0.0, before.x * all.x, is_gaussian);
-    let is_fit = has_samples && (!is_gaussian || all.y > 0.5) && length < 1e30;
+    let is_sound = has_samples && length < 1e30;
+    let fit = select(UNSOUND, select(FIT, all.y, is_gaussian), is_sound);
     let log_weight = add_parts(before.yz, log2_parts(weight));
     let log_constant = add_parts(log_weight, select(vec2(0.0), all.zw, is_gaussian));
-    verdicts[model * (K + 1u) + k] = vec4(length, select(0.0, 1.0, is_fit), log_constant);
+    verdicts[model * (K + 1u) + k] = vec4(length, fit, log_constant);
     trace[shares + k] = s0;
     // For `commit_step`.
     trace[to + COMPONENT_PARAMETERS - 1u] = weight;

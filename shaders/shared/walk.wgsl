@@ -22,9 +22,14 @@ struct Settings {
     padding_1: u32,
 }
 
+// The host should look before the next step.
+const STOPPED: u32 = 1u;
+// The next step leads where other sums are needed: these would not keep their digits.
+const LEFT: u32 = 2u;
+
 // A model on its way.
 struct Walk {
-    // 0 while it goes on; else the next step is the host's.
+    // 0 while it goes on; else STOPPED, where the next step is the host's, or LEFT.
     stopped: u32,
     // EM steps taken, and the most that are wanted.
     steps: u32,

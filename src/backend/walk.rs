@@ -58,7 +58,8 @@ pub struct EmStep {
 pub struct Walked {
     /// The steps in their order.
     pub steps: Vec<EmStep>,
-    /// Whether the device stopped before the steps that were asked for: the next one is the caller's to judge.
+    /// Whether the device stopped because the next step is the caller's to judge. It may also take fewer than were asked for
+    /// because from there on it sums in another way: then it is ready for more.
     pub stopped: bool,
     /// Statistics where they led; `None` if that must be evaluated anew.
     pub statistics: Option<Statistics>,

@@ -55,10 +55,11 @@ fn neither_small_bindings_nor_dirty_memory_change_a_bit() {
 
 #[test]
 fn small_bindings_change_no_bit_of_kernels_for_hardware() {
-    let hardware = |max_binding_bytes| {
+    let hardware = |max_binding_bytes, no_near| {
         open(Options {
             as_hardware: Some(Hardware::Nvidia),
             max_binding_bytes,
+            no_near,
             ..Options::default()
         })
     };
@@ -67,9 +68,11 @@ fn small_bindings_change_no_bit_of_kernels_for_hardware() {
         components(4, 20, CovarianceType::Diag),
     ];
     let large = [components(11, 13, CovarianceType::Full)];
-    for (d, models) in [(4, &models[..]), (11, &large)] {
-        let whole = run(&hardware(None), d, models);
-        assert_eq!(run(&hardware(Some(50_000)), d, models), whole);
+    for no_near in [false, true] {
+        for (d, models) in [(4, &models[..]), (11, &large)] {
+            let whole = run(&hardware(None, no_near), d, models);
+            assert_eq!(run(&hardware(Some(50_000), no_near), d, models), whole);
+        }
     }
 }
 

@@ -29,6 +29,17 @@ pub fn device() -> &'static Device {
     })
 }
 
+/// The same adapter, where means are taken off rows however near the origin they are.
+pub fn off_origin() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        open(Options {
+            no_near: true,
+            ..Options::default()
+        })
+    })
+}
+
 pub fn is_full() -> bool {
     std::env::var_os("WGMM_FULL").is_some_and(|v| v == "1")
 }

@@ -8,19 +8,20 @@ use crate::reference::{FULL, OTHERS, check_on};
 
 #[test]
 fn kernels_for_hardware_agree() {
-    let hardware = played(Hardware::Amd);
-    for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
-        for covariance_type in OTHERS.into_iter().chain([FULL]) {
-            for weighted in [false, true] {
-                let model = components(d, k, covariance_type);
-                check_on(&hardware, 20_003, weighted, &[model]);
+    for hardware in both(Hardware::Amd) {
+        for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
+            for covariance_type in OTHERS.into_iter().chain([FULL]) {
+                for weighted in [false, true] {
+                    let model = components(d, k, covariance_type);
+                    check_on(&hardware, 20_003, weighted, &[model]);
+                }
             }
         }
+        // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.
+        let models = [2, 4, 4].map(|k| components(2, k, FULL));
+        check_on(&hardware, 140_000, true, &models);
+        check_on(&hardware, 140_000, false, &models[1..2]);
     }
-    // Blocks of 2,304 rows, which a card takes in two parts; the last has 1,760.
-    let models = [2, 4, 4].map(|k| components(2, k, FULL));
-    check_on(&hardware, 140_000, true, &models);
-    check_on(&hardware, 140_000, false, &models[1..2]);
     let hardware = played(Hardware::Nvidia);
     for (d, k) in [(2, 4), (10, 7), (16, 5)] {
         for covariance_type in OTHERS.into_iter().chain([FULL]) {
@@ -82,9 +83,18 @@ fn octets_of_components_agree() {
 
 /// Someone's card, played by the processor.
 fn played(hardware: Hardware) -> Device {
-    open(Options {
-        as_hardware: Some(hardware),
-        ..Options::default()
+    let [card, _] = both(hardware);
+    card
+}
+
+/// The same, and one that takes means off all rows.
+fn both(hardware: Hardware) -> [Device; 2] {
+    [false, true].map(|no_near| {
+        open(Options {
+            as_hardware: Some(hardware),
+            no_near,
+            ..Options::default()
+        })
     })
 }
 
@@ -111,8 +121,9 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
         (FULL, 13, 3),
         (Diag, 41, 35),
     ];
-    let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
-    for (hardware, shapes) in cards.iter().zip([&of_rows[..], &of_owners]) {
+    let cards = [Hardware::Amd, Hardware::Nvidia].map(both);
+    let all = cards.iter().zip([&of_rows[..], &of_owners]);
+    for (hardware, shapes) in all.flat_map(|(both, s)| both.iter().map(move |one| (one, s))) {
         // Less than a run, a run, a tile, a part; a tile and a row more.
         for n in [1, 2, 13, 63, 64, 65, 126, 127, 253, 1513] {
             for &(covariance_type, d, k) in shapes {
@@ -127,5 +138,7 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
     }
     // Several models in a dispatch.
     let models = [20, 20, 20].map(|k| components(5, k, FULL));
-    check_on(&cards[1], 20_003, true, &models);
+    for card in &cards[1] {
+        check_on(card, 20_003, true, &models);
+    }
 }

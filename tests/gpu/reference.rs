@@ -6,7 +6,7 @@ use wgmm::backend::{Backend, BlockMask, Components, MaskedModel, Precision, Stat
 use wgmm::data::{Samples, Standardisation};
 use wgmm::mixture::{CovarianceType, triangle};
 
-use crate::data::{components, device, is_full, open, samples, without};
+use crate::data::{components, device, is_full, off_origin, open, samples, without};
 
 /// Whether `found` is what single precision may make of `wanted`.
 ///
@@ -56,6 +56,7 @@ fn assert_close(found: &Statistics, wanted: &Statistics, what: &str) {
 
 fn check(n: usize, weighted: bool, models: &[Components]) {
     check_on(device(), n, weighted, models);
+    check_on(off_origin(), n, weighted, models);
 }
 
 pub(crate) fn check_on(device: &Device, n: usize, weighted: bool, models: &[Components]) {
@@ -134,6 +135,7 @@ fn only_chosen_blocks_are_read() {
     });
     for (device, d, k) in [
         (device(), 2, 4),
+        (off_origin(), 2, 4),
         (device(), 10, 7),
         (&hardware, 10, 7),
         (&hardware, 11, 13),

@@ -31,6 +31,8 @@ pub struct Options {
     pub no_subgroups: bool,
     /// Leaves every M-step to the host. For tests and comparisons.
     pub no_steps: bool,
+    /// Takes means off rows even where all are so near the origin that it need not be. For tests and comparisons.
+    pub no_near: bool,
     /// Takes the adapter for a card, so that a software adapter runs the kernels meant for hardware. For tests.
     pub as_hardware: Option<Hardware>,
     /// Takes the time of each dispatch, see [`Gpu::take_times`](super::Gpu::take_times): they run one after the other then.

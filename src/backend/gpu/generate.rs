@@ -196,15 +196,17 @@ fn block_range(loaded: bool) -> String {
     fill(BLOCK_RANGE, &[("components", components)])
 }
 
-/// The text of `statistics_registers` for a shape.
+/// The text of `statistics_registers` for a shape, perhaps of rows as they are.
 pub(super) fn statistics_registers(
-    shape: Shape,
+    (shape, near): (Shape, bool),
     weighted: bool,
     (reduction, rows_at_once): (Reduction, usize),
     models: usize,
 ) -> String {
     let hoisted = shape.k * shape.parameters_len() <= MOST_HOISTED;
-    let unrolled = Unrolled::new(shape, weighted, hoisted).one_of(models);
+    let unrolled = Unrolled::new(shape, weighted, hoisted)
+        .one_of(models)
+        .near(near);
     // Without weights the sum of logarithms is the logarithm of a product.
     let (product, logs) = match weighted {
         true => ("", ""),
@@ -335,7 +337,7 @@ mod tests {
             workgroup: 64,
             subgroups: 0,
         };
-        statistics_registers(shape, true, (reduction, 1), 1)
+        statistics_registers((shape, false), true, (reduction, 1), 1)
     }
 
     #[test]

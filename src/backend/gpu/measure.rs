@@ -159,8 +159,9 @@ fn pass(
         seconds = seconds.min(started.elapsed().as_secs_f64());
     }
     let plan = gpu.info().plan.unwrap_or_default();
+    let near = gpu.plan(&components)?.regime.is_near();
     let read = (4 * rows * d) as f64 / speed.bytes_per_second;
-    let operations = (rows * shape.least_operations()) as f64 / speed.fmas_per_second;
+    let operations = (rows * shape.least_operations(near)) as f64 / speed.fmas_per_second;
     Ok(MeasuredPass {
         covariance_type: covariance_type.name(),
         rows,

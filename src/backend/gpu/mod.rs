@@ -6,6 +6,7 @@
 mod adapter;
 mod buffers;
 mod device;
+mod digits;
 mod explain;
 mod generate;
 mod groups;
@@ -53,6 +54,7 @@ use super::{
 };
 use crate::data::{Samples, Standardisation};
 use buffers::Pool;
+use digits::Digits;
 use layout::SumLayout;
 use parameters::Parameters;
 use plan::{DeviceLimits, Plan, Regime, models_per_dispatch};
@@ -140,11 +142,12 @@ impl<'a> Gpu<'a> {
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
         let shape = Shape::of(components);
-        let plan = match parameters::keeps_digits(components) {
-            true => Plan::of_features,
-            false => Plan::new,
+        let (layout, limits) = (&self.samples.layout, self.device.limits());
+        let digits = match self.device.options().no_near {
+            true => Digits::of(components).min(Digits::Differences),
+            false => Digits::of(components),
         };
-        plan(&self.samples.layout, shape, self.device.limits())
+        Plan::of(layout, shape, digits, limits)
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
     }
 
@@ -203,17 +206,13 @@ impl Planned {
     }
 }
 
-/// Models by shape, by whether they want steps and by whether sums of features keep their digits, in the order of their first, at most [`models_per_dispatch`] a group.
+/// Models by shape, by whether they want steps and by what they can be summed of, in the order of their first, at most [`models_per_dispatch`] a group.
 fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     let kind = |m: usize| {
         let walk = &walks[m];
         let takes_steps = walk.most > 0 && walk.model.mask.is_none();
         let components = walk.model.components;
-        (
-            Shape::of(components),
-            takes_steps,
-            parameters::keeps_digits(components),
-        )
+        (Shape::of(components), takes_steps, Digits::of(components))
     };
     let kinds: Vec<_> = (0..walks.len()).map(kind).collect();
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -322,10 +321,6 @@ impl Backend for Gpu<'_> {
 
     fn walk(&mut self, walks: &[Walk<'_>]) -> Result<Vec<Walked>, BackendError> {
         let planned = self.planned(walks)?;
-        let parameters: Vec<Parameters<'_>> = walks
-            .iter()
-            .map(|walk| Parameters::new(walk.model.components))
-            .collect();
         let mut sums: Vec<Sums> = walks.iter().map(|_| Sums::zero(0)).collect();
         let mut regimes = vec![None; walks.len()];
         for Planned { plan, models, .. } in &planned {
@@ -333,8 +328,17 @@ impl Backend for Gpu<'_> {
                 sums[m] = Sums::zero(plan.sums());
                 regimes[m] = Some(plan.regime);
             }
-            self.last = Some((*plan, parameters[models[0]].shape));
+            let shape = Shape::of(walks[models[0]].model.components);
+            self.last = Some((*plan, shape));
         }
+        let parameters: Vec<Parameters<'_>> = walks
+            .iter()
+            .zip(&regimes)
+            .map(|(walk, regime)| {
+                let near = regime.is_some_and(Regime::is_near);
+                Parameters::new(walk.model.components, near)
+            })
+            .collect();
         let Self {
             device,
             samples,
@@ -432,7 +436,7 @@ impl Backend for Gpu<'_> {
         } = self;
         let too_large = || device.too_large(shape.d, shape.k);
         let plan = Plan::staged(&samples.layout, shape, device.limits()).ok_or_else(too_large)?;
-        let parameters = Parameters::new(components);
+        let parameters = Parameters::new(components, false);
         let per_block = samples.layout.blocks.rows_per_block();
         let looked_at = rows.start / per_block..rows.end.div_ceil(per_block);
         samples.each_piece(

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::digits::{MOST_GROWTH, growth};
 use super::layout::{group_quads, padded};
 use super::shape::{Shape, quads};
 use crate::backend::Components;
@@ -11,7 +12,7 @@ use crate::mixture::triangle;
 /// A model's parameters as the device uses them.
 ///
 /// Means are sent in two parts, μ = μ_hi + rest with μ_hi in single precision, and y = U (x − μ_hi) − e with
-/// e = U (μ − μ_hi). Log constants are taken relative to the largest, in bits instead of nats.
+/// e = U (μ − μ_hi). Where all are near the origin μ_hi is 0, and kernels take nothing off their rows. Log constants are taken relative to the largest, in bits instead of nats.
 pub(super) struct Parameters<'a> {
     pub components: &'a Components,
     pub shape: Shape,
@@ -19,20 +20,17 @@ pub(super) struct Parameters<'a> {
     pub reference: f64,
     /// K log₂ constants less the reference.
     constants: Vec<f32>,
+    /// Whether all means are near the origin, and μ_hi is 0: see [`super::digits::Digits::Rows`].
+    near: bool,
     /// Which components' rows `accumulate` whitens before it sums; see [`MOST_GROWTH`].
     whitened: Vec<bool>,
     /// What the device used, where it made the parameters itself: as [`Self::packed`].
     made: Option<&'a [f32]>,
 }
 
-/// A rounding error of a sum of products of features, one part of √(Σ_ii Σ_jj), becomes in whitened coordinates at
-/// most so many, in the mean over signs: max over rows of U of Σ_i U_ai² Σ_ii, which is 1 where features are
-/// uncorrelated and otherwise the largest variance inflation factor. Five of 24 bits may go: what is left, 2⁻¹⁹ of S0 for
-/// a single sum and less for the sum of many, is what wide rows' scores are good to.
-pub(super) const MOST_GROWTH: f64 = 32.0;
-
 impl<'a> Parameters<'a> {
-    pub fn new(components: &'a Components) -> Self {
+    /// `near` is whether kernels take rows as they are.
+    pub fn new(components: &'a Components, near: bool) -> Self {
         let constants = components.log_constants();
         let reference = constants
             .iter()
@@ -51,7 +49,7 @@ impl<'a> Parameters<'a> {
             // Components of weight 0 have nothing to whiten.
             false => (0..shape.k)
                 .into_par_iter()
-                .map(|k| components.weights[k] > 0.0 && growth(components, k) > MOST_GROWTH)
+                .map(|k| components.weights[k] > 0.0 && growth(components, k)[1] > MOST_GROWTH)
                 .collect(),
         };
         Self {
@@ -59,6 +57,7 @@ impl<'a> Parameters<'a> {
             shape,
             reference,
             constants,
+            near,
             whitened,
             made: None,
         }
@@ -71,6 +70,7 @@ impl<'a> Parameters<'a> {
             shape: before.shape,
             reference: before.reference,
             constants: vec![],
+            near: before.near,
             whitened: before.whitened.clone(),
             made: Some(made),
         }
@@ -120,7 +120,10 @@ impl<'a> Parameters<'a> {
             return (high, remainder);
         }
         let mean = self.components.mean(k);
-        let high: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
+        let high: Vec<f32> = match self.near {
+            true => vec![0.0; d],
+            false => mean.iter().map(|&m| m as f32).collect(),
+        };
         let rest: Vec<f64> = mean
             .iter()
             .zip(&high)
@@ -253,14 +256,6 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Whether sums of features keep their digits when they are whitened, for every component.
-pub(super) fn keeps_digits(components: &Components) -> bool {
-    let shape = Shape::of(components);
-    shape.is_diagonal()
-        || (0..shape.k)
-            .all(|k| components.weights[k] == 0.0 || growth(components, k) <= MOST_GROWTH)
-}
-
 /// Components in groups, whole groups in chunks of equal length.
 pub(super) struct Chunks {
     /// All chunks, one after the other.
@@ -299,23 +294,4 @@ fn push_tiles(factor: &[f32], d: usize, tiled: &mut Vec<f32>) {
             }
         }
     }
-}
-
-/// What [`MOST_GROWTH`] bounds, of component `k`.
-fn growth(components: &Components, k: usize) -> f64 {
-    let d = components.n_features;
-    // Noise is where y = 0.
-    if components.noise.is_some() && k == components.gaussians() {
-        return 0.0;
-    }
-    let u = components.factor(k);
-    let l = triangle::invert(&u, d);
-    let variance = |i: usize| (0..=i).map(|j| l[triangle::at(i, j)].powi(2)).sum::<f64>();
-    let variances: Vec<f64> = (0..d).map(variance).collect();
-    let row = |a: usize| {
-        (0..=a)
-            .map(|i| u[triangle::at(a, i)].powi(2) * variances[i])
-            .sum()
-    };
-    (0..d).map(row).fold(0.0, f64::max)
 }

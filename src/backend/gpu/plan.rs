@@ -5,6 +5,7 @@
 //! there are weights, and the device alone; how many blocks share a buffer, a batch or a submission depends on
 //! limits as well and changes no bit.
 
+use super::digits::Digits;
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
@@ -202,6 +203,8 @@ pub enum Regime {
         rows_at_once: usize,
         /// Rows that a workgroup sums.
         part_rows: usize,
+        /// Whether rows are taken as they are.
+        near: bool,
     },
     /// `statistics_workgroup`: a workgroup's registers hold the sums of features of all components.
     Workgroup {
@@ -209,6 +212,8 @@ pub enum Regime {
         sharing: Sharing,
         /// Rows that it sums.
         part_rows: usize,
+        /// Whether they are taken as they are.
+        near: bool,
     },
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
@@ -224,6 +229,16 @@ pub enum Regime {
         /// How second moments of triangles are shared out.
         tiling: Tiling,
     },
+}
+
+impl Regime {
+    /// Whether rows are taken as they are, and no means off them.
+    pub const fn is_near(self) -> bool {
+        match self {
+            Self::Registers { near, .. } | Self::Workgroup { near, .. } => near,
+            Self::Groups(_) | Self::Staged { .. } => false,
+        }
+    }
 }
 
 /// The plan for one model.
@@ -264,14 +279,26 @@ impl Plan {
         }
     }
 
-    /// The plan for a model whose features are so little correlated within components that sums of them keep their
-    /// digits when they are whitened: `None` as for [`Plan::new`].
-    pub fn of_features(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+    /// The plan for a model that can be summed of more than whitened coordinates: `None` as for [`Plan::new`].
+    pub fn of(
+        layout: &SampleLayout,
+        shape: Shape,
+        digits: Digits,
+        limits: &DeviceLimits,
+    ) -> Option<Self> {
         let fits = fits_registers(shape, layout.columns > shape.d);
-        match Sharing::of(shape, limits).filter(|_| !fits) {
-            Some(sharing) => Some(Self::workgroup(layout, shape, sharing, limits)),
-            None => Self::new(layout, shape, limits),
+        let sharing = match digits {
+            Digits::Coordinates => None,
+            Digits::Differences | Digits::Rows => Sharing::of(shape, limits),
+        };
+        let mut plan = match sharing.filter(|_| !fits) {
+            Some(sharing) => Self::workgroup(layout, shape, sharing, limits),
+            None => Self::new(layout, shape, limits)?,
+        };
+        if let Regime::Registers { near, .. } | Regime::Workgroup { near, .. } = &mut plan.regime {
+            *near = digits == Digits::Rows;
         }
+        Some(plan)
     }
 
     fn workgroup(
@@ -287,7 +314,11 @@ impl Plan {
         let flops = (rows * shape.k * per_component) as f64;
         let block_bytes = (4 * len * rows.div_ceil(part_rows)) as u64;
         Self {
-            regime: Regime::Workgroup { sharing, part_rows },
+            regime: Regime::Workgroup {
+                sharing,
+                part_rows,
+                near: false,
+            },
             sums_per_block: len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations: (part_rows.div_ceil(sharing.tile())

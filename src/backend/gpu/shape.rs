@@ -95,9 +95,11 @@ impl Shape {
     }
 
     /// The fewest instructions that a row takes by the formulas, each operation on one number one instruction and a
-    /// multiply and add a single one: the roofline of arithmetic. benches/gpu/README.md derives it.
-    pub const fn least_operations(self) -> usize {
-        let component = self.least_score() + Self::LEAST_SHARE + self.least_moments();
+    /// multiply and add a single one: the roofline of arithmetic. benches/gpu/README.md derives it. Where rows are taken as
+    /// they are, near the origin, there is no x − μ.
+    pub const fn least_operations(self, near: bool) -> usize {
+        let differences = if near { self.d } else { 0 };
+        let component = self.least_score() - differences + Self::LEAST_SHARE + self.least_moments();
         // Reads; the largest and the sum; a logarithm, a reciprocal, two sums of logarithms.
         self.d + self.k * component + 2 * (self.k - 1) + 4
     }

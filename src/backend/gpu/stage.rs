@@ -45,9 +45,12 @@ pub(super) enum StageKey {
         rows_at_once: usize,
         /// The most at once.
         models: usize,
+        /// Whether rows are taken as they are.
+        near: bool,
     },
     MStep {
         shape: Shape,
+        near: bool,
     },
     SumBlocks {
         k: usize,
@@ -61,10 +64,12 @@ pub(super) enum StageKey {
         shape: Shape,
         sums: SumLayout,
         workgroup: usize,
+        near: bool,
     },
     MStepDiagonals {
         shape: Shape,
         sums: SumLayout,
+        near: bool,
     },
     ConcludeStep {
         k: usize,
@@ -79,6 +84,7 @@ pub(super) enum StageKey {
         sharing: Sharing,
         /// The most at once.
         models: usize,
+        near: bool,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -186,15 +192,21 @@ impl StageKey {
                 reduction,
                 rows_at_once,
                 models,
-            } => generate::statistics_registers(shape, weighted, (reduction, rows_at_once), models),
-            Self::MStep { shape } => generate::steps::m_step(shape),
+                near,
+            } => generate::statistics_registers(
+                (shape, near),
+                weighted,
+                (reduction, rows_at_once),
+                models,
+            ),
+            Self::MStep { shape, near } => generate::steps::m_step(shape, near),
             Self::SumBlocks { k, reduction } => generate::components::sum_blocks(k, reduction),
             Self::PoolMoments { shape, sums } => generate::components::pool_moments(shape, sums),
-            Self::MStepTriangles { shape, sums, .. } => {
-                generate::components::m_step_triangles(shape, sums)
-            }
-            Self::MStepDiagonals { shape, sums } => {
-                generate::components::m_step_diagonals(shape, sums)
+            Self::MStepTriangles {
+                shape, sums, near, ..
+            } => generate::components::m_step_triangles(shape, sums, near),
+            Self::MStepDiagonals { shape, sums, near } => {
+                generate::components::m_step_diagonals(shape, sums, near)
             }
             Self::ConcludeStep { k } => generate::components::conclude_step(k),
             Self::CommitStep { shape, parameters } => {
@@ -205,7 +217,8 @@ impl StageKey {
                 weighted,
                 sharing,
                 models,
-            } => generate::statistics_workgroup(shape, weighted, sharing, models),
+                near,
+            } => generate::statistics_workgroup((shape, near), weighted, sharing, models),
             Self::LogNormalisers {
                 shape,
                 hoisted,

@@ -80,6 +80,7 @@ impl<'a> How<'a> {
                 reduction,
                 rows_at_once,
                 part_rows,
+                near,
             } => {
                 let key = StageKey::StatisticsRegisters {
                     shape,
@@ -87,16 +88,22 @@ impl<'a> How<'a> {
                     reduction,
                     rows_at_once,
                     models: room,
+                    near,
                 };
                 (key, part_rows)
             }
-            Regime::Workgroup { sharing, part_rows } => {
+            Regime::Workgroup {
+                sharing,
+                part_rows,
+                near,
+            } => {
                 let key = StageKey::StatisticsWorkgroup {
                     shape,
                     weighted,
                     sharing,
                     // Any number of them, where parameters are loads.
                     models: if sharing.owners > 0 { 1 } else { room },
+                    near,
                 };
                 (key, part_rows)
             }

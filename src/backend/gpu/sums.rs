@@ -26,7 +26,7 @@ pub(super) struct Sums {
 #[derive(Default)]
 pub(super) struct Taken {
     pub steps: Vec<TakenStep>,
-    /// Whether it stopped before the most that it was asked for.
+    /// Whether it stopped for the host to look at the next step.
     pub stopped: bool,
 }
 
@@ -105,10 +105,32 @@ impl Sums {
             }
             Regime::Staged { .. } => from_tiles(&self.components, parameters, &mut statistics),
         }
+        forget_traces(&mut statistics);
         for sum in [&mut statistics.s0, &mut statistics.s1, &mut statistics.s2] {
             sum.iter_mut().for_each(|x| *x *= weight_unit);
         }
         statistics
+    }
+}
+
+/// The least share of the samples that a component can have, as for M-steps on the device (`shaders/shared/parts.wgsl`):
+/// some drivers end at 2⁻¹²⁷ where 2^x is less, and what only they make of a component is nothing.
+const LEAST_SHARE: f64 = 1e-20;
+
+/// Components with less have nothing.
+fn forget_traces(statistics: &mut Statistics) {
+    let (k, d) = (statistics.n_components(), statistics.n_features);
+    let least = LEAST_SHARE * statistics.s0.iter().sum::<f64>();
+    let second = match statistics.covariance_type {
+        CovarianceType::Tied => 0,
+        _ => statistics.s2.len() / k,
+    };
+    for k in 0..k {
+        if statistics.s0[k] <= least {
+            statistics.s0[k] = 0.0;
+            statistics.s1[k * d..(k + 1) * d].fill(0.0);
+            statistics.s2[k * second..(k + 1) * second].fill(0.0);
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use wgmm::backend::{Backend, Components, Statistics, Walk, Walked, Watch};
 use wgmm::mixture::CovarianceType;
 
 use super::{TYPES, of, same, steps};
-use crate::data::{components, device, open, samples};
+use crate::data::{components, device, off_origin, open, samples};
 
 #[test]
 fn thirty_steps_are_one_submission() {
     let (samples, map) = samples(1000, 2, false);
-    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let mut gpu = Gpu::load(off_origin(), &samples, &map).expect("upload");
     let model = components(2, 4, CovarianceType::Full);
     let walked = steps(&mut gpu, &model, 30);
     assert_eq!((walked.steps.len(), walked.stopped), (30, false));
@@ -29,7 +29,7 @@ fn thirty_steps_are_one_submission() {
 fn a_walk_ends_where_its_statistics_are_taken() {
     for t in TYPES {
         let (samples, map) = samples(1000, 3, true);
-        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+        let mut gpu = Gpu::load(off_origin(), &samples, &map).expect("upload");
         let walked = steps(&mut gpu, &components(3, 4, t), 5);
         let found = walked.statistics.expect("statistics");
         let at = &walked.steps[4].components;
@@ -60,23 +60,28 @@ fn steps_are_the_same_bits_alone_and_beside_others_and_in_small_bindings() {
         assert!(first.iter().zip(&again).all(|(a, b)| same(a, b)));
         first
     };
-    let small = open(Options {
-        max_binding_bytes: Some(50_000),
-        ..Options::default()
-    });
-    let all: Vec<&Components> = models.iter().collect();
-    let together = run(device(), &all);
-    assert!(together.iter().all(|walked| walked.steps.len() == 7));
-    for (model, together) in all.iter().zip(&together) {
-        assert!(same(&run(device(), &[model])[0], together));
-        assert!(same(&run(&small, &[model])[0], together));
+    for (whole, no_near) in [(device(), false), (off_origin(), true)] {
+        let small = open(Options {
+            max_binding_bytes: Some(50_000),
+            no_near,
+            ..Options::default()
+        });
+        let all: Vec<&Components> = models.iter().collect();
+        let together = run(whole, &all);
+        let taken: Vec<usize> = together.iter().map(|walked| walked.steps.len()).collect();
+        let fewest = if no_near { 7 } else { 1 };
+        assert!(taken.iter().all(|taken| *taken >= fewest), "{taken:?}");
+        for (model, together) in all.iter().zip(&together) {
+            assert!(same(&run(whole, &[model])[0], together));
+            assert!(same(&run(&small, &[model])[0], together));
+        }
     }
 }
 
 #[test]
 fn models_that_go_different_ways_share_a_submission() {
     let (samples, map) = samples(1000, 2, false);
-    let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
+    let mut gpu = Gpu::load(off_origin(), &samples, &map).expect("upload");
     let models = [1, 2, 3].map(|seed| {
         let mut model = components(2, 4, CovarianceType::Full);
         model

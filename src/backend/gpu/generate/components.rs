@@ -3,20 +3,16 @@
 use std::fmt::Write;
 
 use super::super::layout::{ParameterLayout, SumLayout, group_quads, padded};
-use super::super::parameters::MOST_GROWTH;
 use super::super::plan::{Reduction, Tiling, UNIFORM_BYTES, chunk};
 use super::super::shape::{Shape, quads};
 use super::super::stage::uniform_stride;
 use super::super::statistics_registers::BlockRange;
-use super::steps::{CONVERGENCE, PARTS_OF, WALK, sum_lines};
+use super::steps::{CONVERGENCE, PARTS_OF, WALK, most_growth, sum_lines};
 use super::unrolled::shared_memory;
 use super::*;
 
 const COMPONENT_STEP: &str = include_str!("../../../../shaders/shared/component_step.wgsl");
 const VERDICT: &str = include_str!("../../../../shaders/shared/verdict.wgsl");
-/// How much larger than at its beginning rounding may become on the way, which compilers need not know.
-const HYSTERESIS: f64 = 2.0;
-
 /// What all of these stages know of a shape.
 fn constants(shape: Shape) -> String {
     let Shape { d, k, .. } = shape;
@@ -153,32 +149,47 @@ pub(in super::super) fn pool_moments(shape: Shape, sums: SumLayout) -> String {
     fill(template, &[("constants", &constants)])
 }
 
-/// The text of `m_step_triangles`.
-pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> String {
+/// The text of `m_step_triangles`, where means are 0 if rows are taken as they are.
+pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout, near: bool) -> String {
     let is_tied = shape.covariance_type == CovarianceType::Tied;
-    let (pooled, second, variance, centre) = match is_tied {
+    let (pooled, second, second_of_feature, centre) = match is_tied {
         true => (
             "// Of all components, less what their means take.\n\
              @group(0) @binding(6) var<storage, read> pooled: array<f32>;\n",
             "c[at(i, j)] = pooled[model * TRIANGLE + at(i, j)];",
-            "variances[i] = c[at(i, i)];",
+            match near {
+                true => "seconds[i] = c[at(i, i)] + shift[i] * shift[i];",
+                false => "seconds[i] = c[at(i, i)];",
+            },
             "let centred = second;\nlet of_pivot = second + square;",
         ),
         false => (
             "",
             "c[at(i, j)] = sums[first + s2_at(k, i, j)] / share;",
-            "variances[i] = c[at(i, i)] - shift[i] * shift[i];",
+            match near {
+                true => "seconds[i] = c[at(i, i)];",
+                false => "seconds[i] = c[at(i, i)] - shift[i] * shift[i];",
+            },
             "let centred = second - square;\nlet of_pivot = second;",
         ),
     };
-    let (variance, whiten, growth) = match sums.is_whitened() {
-        true => ("", "", ""),
-        false => (variance, WHITEN, GROWTH),
+    let (second_of_feature, whiten) = match sums.is_whitened() {
+        true => ("", ""),
+        false => (second_of_feature, WHITEN),
+    };
+    let growth = match (sums.is_whitened(), near) {
+        (true, false) => "",
+        (false, false) => GROWTH,
+        (_, true) => &GROWTH.replace("is_seen || ", ""),
+    };
+    let moves = match (sums.is_whitened(), near) {
+        (_, false) => MOVE,
+        (true, true) => &("seconds[i] = moves * moves;\n".to_owned() + STAY),
+        (false, true) => STAY,
     };
     let constants = format!(
-        "// Rounding of sums of features may become so much larger when they are whitened, see parameters.rs.\n\
-         const MOST_GROWTH: f32 = {:?};\n{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
-        HYSTERESIS * MOST_GROWTH,
+        "{}{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
+        most_growth(),
         constants(shape),
         places(shape, sums)
     );
@@ -189,14 +200,29 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> Strin
             ("bindings", COMPONENT_STEP),
             ("pooled", pooled),
             ("second", second),
-            ("variance", variance),
+            ("second_of_feature", second_of_feature),
             ("whiten", whiten),
             ("centre", centre),
+            ("move", moves),
             ("growth", growth),
             ("verdict", VERDICT),
         ],
     )
 }
+
+/// The new mean in single precision, and how far that is.
+const MOVE: &str = "\
+let mean = parameters[own + i];
+let new_mean = as_is(mean + moves);
+shift[i] = as_is(new_mean - mean);
+trace[to + i] = new_mean;
+";
+
+/// Where means stay 0, and remainders are all there is of them.
+const STAY: &str = "\
+shift[i] = 0.0;
+trace[to + i] = 0.0;
+";
 
 /// U S Uᵀ, in place: the last row first, as those above it are made of what is left.
 const WHITEN: &str = "\
@@ -228,14 +254,14 @@ for (var i = lane; i < D; i += WORKGROUP) {
     var growth = 0.0;
     for (var j = 0u; j <= i; j++) {
         let entry = trace[to + D + at(i, j)];
-        growth += entry * entry * variances[j];
+        growth += entry * entry * seconds[j];
     }
-    is_sound = is_sound && (is_seen || growth <= MOST_GROWTH);
+    keeps_digits = keeps_digits && (is_seen || growth <= MOST_GROWTH);
 }
 ";
 
-/// The text of `m_step_diagonals`.
-pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> String {
+/// The text of `m_step_diagonals`, where means are 0 if rows are taken as they are.
+pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout, near: bool) -> String {
     let d = shape.d;
     let s2 = "sums[first + s2_at(k, i, 0u)] / share";
     // Spherical components' squares are summed in bits where they are made of scores.
@@ -253,8 +279,23 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
              let second = u * u * {s2};\nlet taken = seen * seen;"
         ),
     };
+    let (most_growth, moves) = match near {
+        true => (
+            most_growth(),
+            "let remainder = step / g;\n\
+             keeps_digits = keeps_digits && remainder * remainder <= MOST_GROWTH;\n\
+             trace[to + i] = 0.0;",
+        ),
+        false => (
+            String::new(),
+            "let mean = parameters[own + i];\n\
+             let new_mean = as_is(mean + step / u);\n\
+             let remainder = (step - u * as_is(new_mean - mean)) / g;\n\
+             trace[to + i] = new_mean;",
+        ),
+    };
     let constants = format!(
-        "{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
+        "{most_growth}{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
         constants(shape),
         places(shape, sums)
     );
@@ -264,6 +305,7 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
             ("constants", &constants),
             ("bindings", COMPONENT_STEP),
             ("variance", &variance),
+            ("move", moves),
             ("verdict", VERDICT),
         ],
     )

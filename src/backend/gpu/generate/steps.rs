@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::digits::MOST_GROWTH;
 use super::super::shape::Shape;
 use super::*;
 
@@ -18,6 +19,17 @@ pub(super) fn sum_lines(count: usize) -> (String, String) {
     (accumulators, tree)
 }
 
+/// How much larger than at its beginning rounding may become on the way, which compilers need not know.
+const HYSTERESIS: f64 = 2.0;
+
+/// The most that rounding may grow on the way.
+pub(super) fn most_growth() -> String {
+    format!(
+        "// Rounding of sums may become so much larger when they are whitened, see digits.rs.\nconst MOST_GROWTH: f32 = {:?};\n",
+        HYSTERESIS * MOST_GROWTH
+    )
+}
+
 fn constants(shape: Shape) -> String {
     format!(
         "// D = {}, {:?} covariances.\nconst K: u32 = {}u;\n// Numbers of a component's parameters: mean, factor, remainder, constant.\n\
@@ -29,14 +41,19 @@ fn constants(shape: Shape) -> String {
     )
 }
 
-/// The text of `m_step` for a shape.
-pub(in super::super) fn m_step(shape: Shape) -> String {
-    let step = MStep { shape, d: shape.d };
+/// The text of `m_step` for a shape, where means are 0 if rows are taken as they are.
+pub(in super::super) fn m_step(shape: Shape, near: bool) -> String {
+    let step = MStep {
+        shape,
+        d: shape.d,
+        near,
+    };
     let parameters = (shape.k * shape.parameters_len()).next_multiple_of(4);
     let constants = format!(
-        "{}// Numbers of a component's own sums, and of a model's parameters.\n\
+        "{}{}// Numbers of a component's own sums, and of a model's parameters.\n\
          const COMPONENT_SUMS: u32 = {}u;\nconst MODEL_PARAMETERS: u32 = {parameters}u;\n\n{PARTS_OF}\n{CONVERGENCE}\n{SOFTMAX}",
         constants(shape),
+        if near { most_growth() } else { String::new() },
         shape.component_len(),
     );
     let pooled = match shape.pooled_len() {
@@ -62,6 +79,7 @@ pub(in super::super) fn m_step(shape: Shape) -> String {
 struct MStep {
     shape: Shape,
     d: usize,
+    near: bool,
 }
 
 /// `terms` less the others, over `divisor`.
@@ -204,12 +222,26 @@ impl MStep {
             "let step_{i} = parameters[first + {}u] + m_{i};",
             2 * d + i
         );
-        line!(text, "let delta_{i} = step_{i} / u_{i};");
-        self.move_mean(text, i);
+        if self.near {
+            line!(text, "let new_remainder_{i} = step_{i} / {g};");
+            line!(text, "trace[to + {i}u] = 0.0;");
+            self.stays_near(text, &format!("new_remainder_{i} * new_remainder_{i}"));
+        } else {
+            line!(text, "let delta_{i} = step_{i} / u_{i};");
+            self.move_mean(text, i);
+            line!(
+                text,
+                "let new_remainder_{i} = (step_{i} - u_{i} * t_{i}) / {g};"
+            );
+        }
+        line!(text, "trace[to + {}u] = new_remainder_{i};", 2 * d + i);
+    }
+
+    /// Where the mean would count too much other sums are needed.
+    fn stays_near(&self, text: &mut String, squares: &str) {
         line!(
             text,
-            "trace[to + {}u] = (step_{i} - u_{i} * t_{i}) / {g};",
-            2 * d + i
+            "keeps_digits = keeps_digits && {squares} <= MOST_GROWTH;"
         );
     }
 
@@ -292,11 +324,22 @@ impl MStep {
             entry.extend((0..i).map(|j| format!("{} * delta_{j}", self.u(i, j))));
             let entry = quotient(&entry, &self.u(i, i));
             line!(text, "let delta_{i} = {entry};");
-            self.move_mean(text, i);
+            match self.near {
+                true => line!(text, "trace[to + {i}u] = 0.0;"),
+                false => self.move_mean(text, i),
+            }
         }
         for i in 0..d {
             let mut left = vec![format!("step_{i}")];
-            left.extend((0..=i).map(|j| format!("{} * t_{j}", self.u(i, j))));
+            if self.near {
+                // The whole mean is what it moved by.
+                let term = |j| format!("new_u_{i}_{j} * delta_{j}");
+                let squares = (0..=i).map(|j| format!("{} * {}", term(j), term(j)));
+                let squares = squares.collect::<Vec<_>>().join(" + ");
+                self.stays_near(text, &squares);
+            } else {
+                left.extend((0..=i).map(|j| format!("{} * t_{j}", self.u(i, j))));
+            }
             left.extend((0..i).map(|l| format!("g_{i}_{l} * new_remainder_{l}")));
             let left = quotient(&left, &format!("g_{i}_{i}"));
             line!(text, "let new_remainder_{i} = {left};");

@@ -18,6 +18,8 @@ pub(super) struct Unrolled {
     model: &'static str,
     /// Before which vec4 those stand that it has, in the text: something and a plus, or nothing.
     from: &'static str,
+    /// Whether rows are taken as they are: means are 0.
+    near: bool,
 }
 
 impl Unrolled {
@@ -30,7 +32,13 @@ impl Unrolled {
             is_hoisted,
             model: "model",
             from: "",
+            near: false,
         }
+    }
+
+    /// The same of rows as they are, if so.
+    pub(super) fn near(self, near: bool) -> Self {
+        Self { near, ..self }
     }
 
     /// The same under one of so many models. Compilers know where the parameters of a lone one stand, so that these are
@@ -126,7 +134,8 @@ impl Unrolled {
         let mut text = String::new();
         if self.is_hoisted {
             for k in 0..self.k {
-                for i in 0..self.shape.parameters_len() {
+                let first = if self.near { self.d } else { 0 };
+                for i in first..self.shape.parameters_len() {
                     line!(text, "let p{k}_{i} = {};", self.in_buffer(k, i));
                 }
             }
@@ -157,7 +166,7 @@ impl Unrolled {
         let top = all("q").into_iter().reduce(|a, b| format!("max({a}, {b})"));
         line!(text, "let top = {};", top.unwrap_or_default());
         for k in 0..self.k {
-            line!(text, "let e{k} = exp2_or_zero(q{k} - top);");
+            line!(text, "let e{k} = exp2(q{k} - top);");
         }
         line!(text, "let sum = {};", all("e").join(" + "));
         text
@@ -280,7 +289,7 @@ impl Unrolled {
             // Other compilers' roundings must not make a share larger than 1.
             line!(
                 text,
-                "let r{k} = exp2_or_zero(min(q{k} - normaliser.x, 0.0)) * normaliser.y;\ns0_{k} += r{k};"
+                "let r{k} = exp2(min(q{k} - normaliser.x, 0.0)) * normaliser.y;\ns0_{k} += r{k};"
             );
             self.moments(k, &mut text);
         }
@@ -317,14 +326,19 @@ impl Unrolled {
     pub(super) fn score(&self, k: usize, text: &mut String) {
         let d = self.d;
         let remainder = d + self.shape.factor_len();
-        for j in 0..d {
-            line!(text, "let d{k}_{j} = x{j} - {};", self.parameter(k, j));
+        if !self.near {
+            for j in 0..d {
+                line!(text, "let d{k}_{j} = x{j} - {};", self.parameter(k, j));
+            }
         }
         for i in 0..d {
             let mut y = format!("-{}", self.parameter(k, remainder + i));
             let mut add = |at: usize, j: usize| {
                 let u = self.parameter(k, d + at);
-                y = format!("fma({u}, d{k}_{j}, {y})");
+                y = match self.near {
+                    true => format!("fma({u}, x{j}, {y})"),
+                    false => format!("fma({u}, d{k}_{j}, {y})"),
+                };
             };
             if self.shape.is_diagonal() {
                 add(i, i);

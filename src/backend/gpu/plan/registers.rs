@@ -83,6 +83,7 @@ impl Plan {
                 reduction,
                 rows_at_once,
                 part_rows,
+                near: false,
             },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, row_bytes, limits),

@@ -346,9 +346,11 @@ fn no_m_step_nears_the_limit_of_software_adapters() {
 fn workgroups_hold_what_a_few_components_sum() {
     let taken = |t, d, k, limits| {
         let layout = SampleLayout::new(1_000_000, d, false, limits).expect("a block fits");
-        let plan = Plan::of_features(&layout, shape(t, d, k), limits).expect("a plan");
+        let plan = Plan::of(&layout, shape(t, d, k), Digits::Differences, limits).expect("a plan");
         match plan.regime {
-            Regime::Workgroup { sharing, part_rows } => Some((sharing, part_rows)),
+            Regime::Workgroup {
+                sharing, part_rows, ..
+            } => Some((sharing, part_rows)),
             _ => None,
         }
     };
@@ -433,7 +435,14 @@ fn a_card_takes_blocks_in_parts_while_they_are_few_and_registers_hold_more() {
 #[test]
 fn groups_take_what_is_too_many_components_for_other_kernels() {
     let layout = SampleLayout::new(1_000, 2, false, &DeviceLimits::NVIDIA).expect("a block fits");
-    let plan = |k| Plan::of_features(&layout, shape(Full, 2, k), &DeviceLimits::NVIDIA);
+    let plan = |k| {
+        Plan::of(
+            &layout,
+            shape(Full, 2, k),
+            Digits::Differences,
+            &DeviceLimits::NVIDIA,
+        )
+    };
     let regime = |k| plan(k).expect("a plan").regime;
     assert!(matches!(regime(1_000), Regime::Staged { .. }));
     assert!(matches!(regime(70_000), Regime::Groups(_)));

@@ -1,5 +1,6 @@
 //! A representative set of all texts that can be generated.
 
+use super::super::digits::Digits;
 use super::super::plan::{
     DeviceLimits, MStep, Plan, SampleLayout, Sharing, Tiles, Tiling, fits_registers,
     models_per_dispatch, rows_at_once,
@@ -69,10 +70,11 @@ pub(super) fn keys() -> Vec<StageKey> {
             } else {
                 1
             },
+            near: !weighted,
         });
         // Larger triangles are the host's.
         if !weighted && (shape.is_diagonal() || d <= 8) {
-            keys.push(StageKey::MStep { shape });
+            keys.extend([false, true].map(|near| StageKey::MStep { shape, near }));
         }
     }
     for (covariance_type, d, score, sum) in [
@@ -139,6 +141,7 @@ pub(super) fn keys() -> Vec<StageKey> {
             } else {
                 1
             },
+            near: k % 4 < 2,
         });
     }
     for (covariance_type, d, k) in [
@@ -165,6 +168,7 @@ pub(super) fn keys() -> Vec<StageKey> {
             weighted: d == 27,
             sharing,
             models: 1,
+            near: d % 4 != 0,
         });
     }
     for (d, k) in [(2, 4), (4, 5), (8, 2)] {
@@ -183,6 +187,7 @@ pub(super) fn keys() -> Vec<StageKey> {
             } else {
                 1
             },
+            near: d == 2,
         });
         keys.push(StageKey::StatisticsGroups {
             shape,
@@ -255,7 +260,8 @@ fn step_keys() -> Vec<StageKey> {
         };
         let limits = DeviceLimits::WEBGPU;
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
-        let plans = [Plan::new, Plan::of_features].map(|plan| plan(&layout, shape, &limits));
+        let digits = [Digits::Coordinates, Digits::Differences, Digits::Rows];
+        let plans = digits.map(|digits| Plan::of(&layout, shape, digits, &limits));
         for plan in plans.into_iter().flatten() {
             let m_step = plan.m_step(shape, &limits).expect("it fits");
             assert!(m_step != MStep::Model, "{shape:?}");

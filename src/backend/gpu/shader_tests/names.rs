@@ -28,18 +28,24 @@ pub(super) fn name(key: StageKey) -> String {
             reduction,
             rows_at_once,
             models,
+            near,
         } => {
-            let name = of(shape) + also(rows_at_once > 1, "-twice") + also(models > 1, "-models");
+            let name = of(shape)
+                + also(near, "-near")
+                + also(rows_at_once > 1, "-twice")
+                + also(models > 1, "-models");
             name + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups")
         }
-        StageKey::MStep { shape } => of(shape),
+        StageKey::MStep { shape, near } => of(shape) + also(near, "-near"),
         StageKey::ConcludeStep { k } => format!("{}-k{k}", key.stem()),
         StageKey::SumBlocks { k, reduction } => {
             format!("{}-k{k}-w{}", key.stem(), reduction.workgroup)
         }
-        StageKey::PoolMoments { shape, sums }
-        | StageKey::MStepDiagonals { shape, sums }
-        | StageKey::MStepTriangles { shape, sums, .. } => of(shape) + "-" + layout_name(sums),
+        StageKey::PoolMoments { shape, sums } => of(shape) + "-" + layout_name(sums),
+        StageKey::MStepDiagonals { shape, sums, near }
+        | StageKey::MStepTriangles {
+            shape, sums, near, ..
+        } => of(shape) + "-" + layout_name(sums) + also(near, "-near"),
         StageKey::CommitStep { shape, parameters } => match parameters {
             ParameterLayout::Packed => of(shape) + "-packed",
             ParameterLayout::Chunks { .. } => of(shape) + "-chunks",
@@ -50,8 +56,12 @@ pub(super) fn name(key: StageKey) -> String {
             weighted,
             sharing,
             models,
+            near,
         } => {
-            let name = of(shape) + also(sharing.owners > 0, "-owned") + also(models > 1, "-models");
+            let name = of(shape)
+                + also(near, "-near")
+                + also(sharing.owners > 0, "-owned")
+                + also(models > 1, "-models");
             name + also(weighted, "-weighted")
         }
         StageKey::LogNormalisers {

@@ -1,5 +1,6 @@
 //! Fits whose time per iteration is predicted, and what the formulas need at least.
 
+use super::super::digits::Digits;
 use super::super::generate;
 use super::super::plan::{
     DeviceLimits, Groups, Plan, Regime, SampleLayout, Scoring, Tiles, Tiling,
@@ -18,8 +19,9 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
             weighted: false,
             rows_at_once,
             models: 1,
+            near,
             ..
-        } => Some(rows_at_once * shape.least_operations()),
+        } => Some(rows_at_once * shape.least_operations(near)),
         // Some rows under one component: features by fours and r, x - mu, S0 and the moments. Where those are all of a
         // slice, a row's scores, too: reads, the difference from the largest, its power and r; what they write.
         StageKey::StatisticsWorkgroup {
@@ -27,13 +29,16 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
             weighted: false,
             sharing,
             models: 1,
+            near,
         } => {
             let Shape { d, k, .. } = shape;
-            let moments = quads(d) + 1 + d + 1 + shape.least_moments();
+            let differences = if near { 0 } else { d };
+            let moments = quads(d) + 1 + differences + 1 + shape.least_moments();
+            let score = shape.least_score() - d + differences;
             // Scores are the row's, or a written row's that its component's owner writes.
             let (of_row, of_written) = match sharing.owners {
-                0 => (shape.least_score(), 0),
-                _ => (1, quads(d) + shape.least_score() + 1),
+                0 => (score, 0),
+                _ => (1, quads(d) + score + 1),
             };
             let row = match sharing.rounds() {
                 1 => d + k * (of_row + 4) + 2 * (k - 1) + 4 + quads(d),
@@ -116,6 +121,8 @@ pub(super) fn paired(key: StageKey) -> f64 {
 pub(in super::super) struct Problem {
     pub(in super::super) shape: Shape,
     pub(in super::super) n: usize,
+    /// What all components can be summed of.
+    pub(in super::super) digits: Digits,
 }
 
 /// A stage of an iteration: how often an invocation goes through its hot loop, all invocations together, the bytes
@@ -132,8 +139,14 @@ pub(in super::super) struct Step {
     pub(super) apart: usize,
 }
 
-pub(in super::super) const PROBLEMS: [Problem; 9] = {
+pub(in super::super) const PROBLEMS: [Problem; 15] = {
     const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
+        of(covariance_type, d, k, Digits::Differences)
+    }
+    const fn near(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
+        of(covariance_type, d, k, Digits::Rows)
+    }
+    const fn of(covariance_type: CovarianceType, d: usize, k: usize, digits: Digits) -> Problem {
         let shape = Shape {
             covariance_type,
             d,
@@ -142,17 +155,24 @@ pub(in super::super) const PROBLEMS: [Problem; 9] = {
         Problem {
             shape,
             n: 1_000_000,
+            digits,
         }
     }
     [
         problem(Full, 2, 4),
+        near(Full, 2, 4),
         problem(Full, 4, 6),
+        near(Full, 4, 6),
         problem(Full, 8, 2),
+        near(Full, 8, 2),
         problem(Full, 4, 20),
+        near(Full, 4, 20),
         problem(Full, 11, 13),
+        near(Full, 11, 13),
         problem(Full, 32, 16),
         problem(Full, 64, 64),
         problem(Diag, 16, 20),
+        near(Diag, 16, 20),
         problem(Spherical, 128, 1024),
     ]
 };
@@ -164,7 +184,13 @@ impl Problem {
             d,
             k,
         } = self.shape;
-        format!("{} N={} D={d} K={k}", covariance_type.name(), self.n)
+        let near = if self.is_near() { " near" } else { "" };
+        format!("{} N={} D={d} K={k}{near}", covariance_type.name(), self.n)
+    }
+
+    /// Whether kernels take rows as they are.
+    pub(in super::super) fn is_near(&self) -> bool {
+        self.digits == Digits::Rows
     }
 
     /// What the plan for a GPU with these limits does, samples and scratch read from memory each time.
@@ -172,7 +198,7 @@ impl Problem {
         let (shape, n) = (self.shape, self.n);
         let (k, d) = (shape.k, shape.d);
         let layout = SampleLayout::new(n, d, false, limits).expect("a block fits");
-        let plan = Plan::of_features(&layout, shape, limits).expect("a plan");
+        let plan = Plan::of(&layout, shape, self.digits, limits).expect("a plan");
         let sums = layout.blocks.len() * plan.sums_per_block * 4;
         let blocks = layout.blocks.len();
         let step = |key, rounds, bytes, (invocations, trips)| Step {
@@ -189,6 +215,7 @@ impl Problem {
                 reduction,
                 rows_at_once,
                 part_rows,
+                near,
             } => {
                 let key = StageKey::StatisticsRegisters {
                     shape,
@@ -196,6 +223,7 @@ impl Problem {
                     reduction,
                     rows_at_once,
                     models: 1,
+                    near,
                 };
                 let parts = layout.blocks.rows_per_block().div_ceil(part_rows);
                 let invocations = blocks * parts * reduction.workgroup as usize;
@@ -206,12 +234,17 @@ impl Problem {
                     (invocations, 8),
                 )]
             }
-            Regime::Workgroup { sharing, part_rows } => {
+            Regime::Workgroup {
+                sharing,
+                part_rows,
+                near,
+            } => {
                 let key = StageKey::StatisticsWorkgroup {
                     shape,
                     weighted: false,
                     sharing,
                     models: 1,
+                    near,
                 };
                 let rows_of = (0..blocks).map(|b| layout.blocks.rows(b).len());
                 let parts: usize = rows_of.clone().map(|rows| rows.div_ceil(part_rows)).sum();

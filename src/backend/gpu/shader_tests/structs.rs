@@ -57,6 +57,7 @@ fn structs_match_wgsl() {
         reduction: reduction(64, 0),
         rows_at_once: 1,
         models: 2,
+        near: false,
     });
     assert_same_layout!(&module, BlockRange: count, width, rows_per_block, padding);
     assert_same_layout!(&module, Block: first, rows, partial, model);
@@ -66,6 +67,7 @@ fn structs_match_wgsl() {
             d: 2,
             k: 4,
         },
+        near: false,
     });
     assert_same_layout!(&module, Settings: rows, models, ranges, zero, sums, stride, logs, first_log,
         log_stride, row_len, padding_0, padding_1);

@@ -206,11 +206,14 @@ pub(super) struct Settings {
     pub padding_1: u32,
 }
 
+/// A model that stopped for the host to look, as in `shaders/shared/walk.wgsl`.
+const STOPPED: u32 = 1;
+
 /// A model on its way: the beginning of `struct Walk`, which `components` ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub(super) struct Header {
-    /// 0 while it goes on.
+    /// 0 while it goes on, [`STOPPED`], or 2 where other sums are needed.
     pub stopped: u32,
     /// EM steps taken, and the most that are wanted.
     pub steps: u32,
@@ -256,7 +259,7 @@ impl Row {
         let row = |t: usize| &trace[(t * models + i) * self.len()..][..self.len()];
         Taken {
             steps: (0..taken as usize).map(|t| self.step(row(t))).collect(),
-            stopped: stopped != 0,
+            stopped: stopped == STOPPED,
         }
     }
 }

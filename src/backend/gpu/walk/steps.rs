@@ -33,23 +33,24 @@ pub(in super::super) fn keys(
     m_step: MStep,
     limits: &DeviceLimits,
 ) -> Vec<StageKey> {
-    let k = shape.k;
+    let (k, near) = (shape.k, plan.regime.is_near());
     let sums = SumLayout::of(plan.regime, shape);
     let reduction = Reduction::of_rows(limits);
     let mut keys = vec![StageKey::SumBlocks { k, reduction }];
     let MStep::Components(workgroup) = m_step else {
-        keys.push(StageKey::MStep { shape });
+        keys.push(StageKey::MStep { shape, near });
         return keys;
     };
     if shape.pooled_len() > 0 {
         keys.push(StageKey::PoolMoments { shape, sums });
     }
     keys.push(match shape.is_diagonal() {
-        true => StageKey::MStepDiagonals { shape, sums },
+        true => StageKey::MStepDiagonals { shape, sums, near },
         false => StageKey::MStepTriangles {
             shape,
             sums,
             workgroup,
+            near,
         },
     });
     keys.push(StageKey::ConcludeStep { k });
