@@ -313,7 +313,8 @@ fn steps_of_several_submissions_are_the_same_bits_and_end_where_the_model_does()
         let taken = found.steps.len();
         assert!((3..20).contains(&taken), "{what}: {taken}");
         // Features become so correlated on the way that their sums would lose too many digits.
-        assert_eq!(found.stopped, (d, k) != (4, 20), "{what}");
+        let correlated = t == CovarianceType::Full && d > 2;
+        assert_eq!(found.stopped, !correlated, "{what}");
         // The host saw that it had stopped, and did not run all steps in vain.
         assert!(
             of_all.dispatches < most as u64 / 2 * of_one.dispatches,
