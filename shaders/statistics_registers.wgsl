@@ -34,8 +34,14 @@ fn statistics_registers(
 
     //@ ahead
 
-    for (var row = lane; row < block.rows; row += TAKEN) {
+    // DirectX's text of a `for` would ask each time whether it is the first.
+    var row = lane;
+    loop {
+        if row >= block.rows {
+            break;
+        }
         //@ row
+        row += TAKEN;
     }
 
     //@ logs

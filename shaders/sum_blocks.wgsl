@@ -60,7 +60,7 @@ fn sum_blocks(
 
     //@ tree
     workgroupBarrier();
-    branches[lane + lane / LANES] = branch(lane);
+    branches[lane / LANES][lane % LANES] = branch(lane);
     workgroupBarrier();
     if lane < CHUNK && first + lane < settings.sums {
         sums[model * settings.sums + first + lane] = trunk(lane);

@@ -14,7 +14,7 @@ pub(super) fn sum_lines(count: usize) -> (String, String) {
     let [mut accumulators, mut tree] = [const { String::new() }; 2];
     for s in 0..count {
         line!(accumulators, "var sum_{s} = 0.0;");
-        line!(tree, "tree[{s}u * ROW + lane] = sum_{s};");
+        line!(tree, "tree[{s}][lane / LANES][lane % LANES] = sum_{s};");
     }
     (accumulators, tree)
 }

@@ -352,7 +352,10 @@ impl Unrolled {
                 _ => line!(text, "m{k} = fma(y{k}_{i}, y{k}_{i}, m{k});"),
             }
         }
-        line!(text, "m{k} = min(m{k}, FARTHEST);");
+        // One finite score is enough for the largest. Squares that are summed must all be finite.
+        if k == 0 || self.shape.covariance_type == CovarianceType::Spherical {
+            line!(text, "m{k} = min(m{k}, FARTHEST);");
+        }
         let constant = self.parameter(k, self.shape.parameters_len() - 1);
         line!(text, "let q{k} = fma(-HALF_LOG2_E, m{k}, {constant});");
     }
@@ -386,12 +389,15 @@ pub(super) fn shared_memory(reduction: Reduction, statistics: usize) -> String {
             let chunks = statistics.div_ceil(chunk);
             let [mut branch, mut trunk] = [const { String::new() }; 2];
             for i in 1..chunk {
-                line!(branch, "sum += tree[first + {i}u * LANES];");
+                line!(branch, "sum += tree[s][{i}][own];");
             }
             for i in 1..reduction.workgroup as usize / chunk {
-                line!(trunk, "sum += branches[first + {i}u];");
+                line!(trunk, "sum += branches[s][{i}];");
             }
-            let chunk = format!("const CHUNK: u32 = {chunk}u;\nconst CHUNKS: u32 = {chunks}u;");
+            let lanes = reduction.workgroup as usize / chunk;
+            let chunk = format!(
+                "const CHUNK: u32 = {chunk}u;\nconst CHUNKS: u32 = {chunks}u;\nconst LANES: u32 = {lanes}u;"
+            );
             let parts = [("chunk", &*chunk), ("branch", &branch), ("trunk", &trunk)];
             fill(TREE, &parts)
         }
@@ -431,12 +437,12 @@ pub(super) fn sums(names: &[String], reduction: Reduction) -> String {
             line!(text, "workgroupBarrier();");
         }
         for (s, name) in names.iter().enumerate() {
-            line!(text, "tree[{s}u * ROW + lane] = {name};");
+            line!(text, "tree[{s}][lane / LANES][lane % LANES] = {name};");
         }
         line!(text, "workgroupBarrier();");
         line!(
             text,
-            "branches[{}u * (LANES + 1u) + lane + lane / LANES] = branch(lane);",
+            "branches[{}u + lane / LANES][lane % LANES] = branch(lane);",
             c * chunk
         );
     }

@@ -10,9 +10,9 @@ pub const MOST_IN_REGISTERS: usize = 90;
 /// The most numbers alive at once there, [`Shape::live_len`]: short statistics leave the coordinates to count. What
 /// the compiler for RDNA3 that has the fewest registers to give keeps without spilling.
 pub const MOST_ALIVE: usize = 120;
-/// The most numbers alive at once where an invocation takes two rows at a time: reads wait for each other, and parameters
-/// serve both.
-const MOST_ALIVE_OF_TWO: usize = 80;
+/// The most numbers alive at once where an invocation takes several rows at a time: their reads wait together, and
+/// parameters, and what it takes to go on, serve all.
+const MOST_ALIVE_OF_SEVERAL: usize = 80;
 /// Registers of a large card, 64 Ki in each of 128 multiprocessors, by the 128 invocations of a workgroup.
 const CARD_REGISTERS: usize = 64 << 10;
 /// Registers of an invocation beside the numbers that are alive.
@@ -42,11 +42,11 @@ pub const fn fits_registers(shape: Shape, weighted: bool) -> bool {
 
 /// Rows that an invocation of the registers regime takes at once. Where the processor plays the GPU none waits.
 pub const fn rows_at_once(shape: Shape, weighted: bool, limits: &DeviceLimits) -> usize {
-    if limits.software || alive(shape, weighted, 2) > MOST_ALIVE_OF_TWO {
-        1
-    } else {
-        2
+    let mut rows = 4;
+    while rows > 1 && (limits.software || alive(shape, weighted, rows) > MOST_ALIVE_OF_SEVERAL) {
+        rows /= 2;
     }
+    rows
 }
 
 /// How many models of a shape share a dispatch of the registers regime.

@@ -32,7 +32,8 @@ pub(super) fn name(key: StageKey) -> String {
         } => {
             let name = of(shape)
                 + also(near, "-near")
-                + also(rows_at_once > 1, "-twice")
+                + also(rows_at_once == 2, "-twice")
+                + also(rows_at_once == 4, "-fourfold")
                 + also(models > 1, "-models");
             name + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups")
         }
