@@ -412,19 +412,39 @@ fn thousands_of_components_agree() {
 
 #[test]
 fn far_rows_belong_wholly_to_the_nearest_component() {
-    // Where scores are large their last digits are whole bits: shares must not feel it.
-    for (d, k) in [(2, 4), (3, 10), (5, 33), (12, 3)] {
+    // Where scores are large their last digits are whole bits: shares must not feel it. Nor must they where squares of
+    // coordinates, of rows at 1e12 under narrow components, are as large as single precision bears.
+    let shapes = [(2, 4), (3, 10), (5, 33), (12, 3)];
+    let scales = [(1e5, 1.0), (1e12, 1024.0), (1e12, 524_288.0)];
+    for ((d, k), (far, narrow)) in shapes.into_iter().flat_map(|s| scales.map(|n| (s, n))) {
         let mut values: Vec<f64> = (0..500 * d)
             .map(|i| (i * 7919 % 1000) as f64 / 500.0 - 1.0)
             .collect();
-        values.iter_mut().step_by(5 * d).for_each(|x| *x *= 1e5);
+        values.iter_mut().step_by(5 * d).for_each(|x| *x *= far);
         let samples = Samples::new(values, d).expect("finite values");
         let map = Standardisation::identity(d);
-        let mut gpu = Gpu::load(device(), &samples, &map).expect("upload");
-        let found = gpu
-            .statistics(&[(&components(d, k, FULL)).into()])
-            .expect("statistics");
-        let shares: f64 = found[0].s0.iter().sum();
-        assert!((shares / 500.0 - 1.0).abs() < 1e-6, "D={d} K={k}: {shares}");
+        let mut model = components(d, k, FULL);
+        model.factors.iter_mut().for_each(|u| *u *= narrow);
+        let mut models = vec![model.clone()];
+        // Farther away even f64 has no score below that of a weight of 0.
+        if narrow == 1.0 {
+            models.push(without(model, 0));
+        }
+        for (model, device) in models
+            .iter()
+            .flat_map(|m| [device(), off_origin()].map(|d| (m, d)))
+        {
+            let mut gpu = Gpu::load(device, &samples, &map).expect("upload");
+            let found = &gpu.statistics(&[model.into()]).expect("statistics")[0];
+            let wanted = &Reference::load(&samples, &map)
+                .statistics(&[model.into()])
+                .expect("statistics")[0];
+            let what = format!("D={d} K={k}, {far:e}, {narrow}");
+            let shares: f64 = found.s0.iter().sum();
+            assert!((shares / 500.0 - 1.0).abs() < 1e-6, "{what}: {shares}");
+            for (a, b) in found.s0.iter().zip(&wanted.s0) {
+                assert!((a - b).abs() < 1e-5 * 500.0, "{what}: {a} for {b}");
+            }
+        }
     }
 }

@@ -28,6 +28,10 @@ pub(super) struct Parameters<'a> {
     made: Option<&'a [f32]>,
 }
 
+/// What stands for the log constant of a component of weight 0: less than any score, and no more than a largest squared
+/// distance (`FARTHEST` in shaders/shared/softmax.wgsl) above the least number.
+const NO_SCORE: f32 = -3e38;
+
 impl<'a> Parameters<'a> {
     /// `near` is whether kernels take rows as they are.
     pub fn new(components: &'a Components, near: bool) -> Self {
@@ -41,7 +45,10 @@ impl<'a> Parameters<'a> {
             .unwrap_or(0.0);
         let constants = constants
             .iter()
-            .map(|c| ((c - reference) * std::f64::consts::LOG2_E) as f32)
+            .map(|c| match *c > LOG_ZERO {
+                true => ((c - reference) * std::f64::consts::LOG2_E) as f32,
+                false => NO_SCORE,
+            })
             .collect();
         let shape = Shape::of(components);
         let whitened = match shape.is_diagonal() {
@@ -174,7 +181,7 @@ impl<'a> Parameters<'a> {
                     self.push(k, &mut numbers);
                 } else {
                     numbers.resize(numbers.len() + self.shape.parameters_len() - 1, 0.0);
-                    numbers.push((LOG_ZERO * std::f64::consts::LOG2_E) as f32);
+                    numbers.push(NO_SCORE);
                 }
             }
             numbers.resize(end, 0.0);
@@ -220,7 +227,7 @@ impl<'a> Parameters<'a> {
         for k in 0..8 * octets {
             let own = k / 8 * entries * ENTRY + k % 8 * 4;
             let Some(&constant) = self.constants.get(k) else {
-                numbers[own] = (LOG_ZERO * std::f64::consts::LOG2_E) as f32;
+                numbers[own] = NO_SCORE;
                 continue;
             };
             numbers[own] = constant;
