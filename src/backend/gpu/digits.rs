@@ -1,4 +1,4 @@
-//! Of what rows may be summed without loss of digits that whitening would miss.
+//! What single precision can make of rows without losing digits that matter.
 
 use crate::backend::Components;
 use crate::mixture::triangle;
@@ -9,10 +9,22 @@ use crate::mixture::triangle;
 /// place of Σ_ii. Five of 24 bits may go: what is left, 2⁻¹⁹ of S0 for
 /// a single sum and less for the sum of many, is what wide rows' scores are good to.
 pub const MOST_GROWTH: f64 = 32.0;
+/// Coordinates may be made of rows as they are, U x − U μ, while Σ_i U_ai² μ_i² is no larger: rounding of a coordinate,
+/// some 2⁻²⁴ of what it is made of, is then below 1e-6.
+pub const MOST_FOLDED: f64 = 128.0;
 
-/// What all of a model's components can be summed of.
+/// What all of a model's components bear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digits {
+    /// What can be summed.
+    pub sums: Summands,
+    /// Whether coordinates can be made of rows as they are: means are not far from the origin.
+    pub folded: bool,
+}
+
+/// Of what sums keep their digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Digits {
+pub enum Summands {
     /// Whitened coordinates alone.
     Coordinates,
     /// Differences x − μ, too.
@@ -22,55 +34,116 @@ pub enum Digits {
 }
 
 impl Digits {
-    /// What the components can be summed of. Those of weight 0 have nothing to sum.
+    /// The least.
+    pub const COORDINATES: Self = Self {
+        sums: Summands::Coordinates,
+        folded: false,
+    };
+    /// Where means are far.
+    pub const DIFFERENCES: Self = Self {
+        sums: Summands::Differences,
+        folded: false,
+    };
+    /// All.
+    pub const ROWS: Self = Self {
+        sums: Summands::Rows,
+        folded: true,
+    };
+
+    /// What the components bear. Those of weight 0 have nothing to sum.
     pub fn of(components: &Components) -> Self {
-        let mut least = Self::Rows;
+        let mut least = Self::ROWS;
         for k in (0..components.len()).filter(|&k| components.weights[k] > 0.0) {
-            let own = match growth(components, k).map(|growth| growth <= MOST_GROWTH) {
-                [true, _] => Self::Rows,
-                [_, true] => Self::Differences,
-                _ => return Self::Coordinates,
+            let Growth {
+                means,
+                differences,
+                rows,
+            } = growth(components, k);
+            let own = match [rows, differences].map(|growth| growth <= MOST_GROWTH) {
+                [true, _] => Summands::Rows,
+                [_, true] => Summands::Differences,
+                _ => Summands::Coordinates,
             };
-            least = least.min(own);
+            least = least.and(Self {
+                sums: own,
+                folded: means <= MOST_FOLDED,
+            });
+            if least == Self::COORDINATES {
+                break;
+            }
         }
         least
     }
+
+    /// What those bear that bear both.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            sums: self.sums.min(other.sums),
+            folded: self.folded && other.folded,
+        }
+    }
 }
 
-/// What [`MOST_GROWTH`] bounds, of component `k`: of rows as they are, and of differences.
-pub(super) fn growth(components: &Components, k: usize) -> [f64; 2] {
+/// How much larger rounding becomes that is seen in whitened coordinates: what [`MOST_FOLDED`] bounds, and what
+/// [`MOST_GROWTH`] does.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Growth {
+    /// Σ_i U_ai² μ_i².
+    pub means: f64,
+    /// Σ_i U_ai² Σ_ii.
+    pub differences: f64,
+    /// Their sum.
+    pub rows: f64,
+}
+
+impl Growth {
+    /// Of another term.
+    fn plus(self, square: f64, mean: f64, variance: f64) -> Self {
+        Self {
+            means: self.means + square * mean * mean,
+            differences: self.differences + square * variance,
+            rows: self.rows + square * (mean * mean + variance),
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self {
+            means: self.means.max(other.means),
+            differences: self.differences.max(other.differences),
+            rows: self.rows.max(other.rows),
+        }
+    }
+}
+
+/// The largest of any coordinate of component `k`.
+pub(super) fn growth(components: &Components, k: usize) -> Growth {
     let d = components.n_features;
     // Noise is where y = 0.
     if components.noise.is_some() && k == components.gaussians() {
-        return [0.0; 2];
+        return Growth::default();
     }
     let mean = components.mean(k);
     if components.covariance_type.is_diagonal() {
-        let factor = components.kept_factor(k);
-        let squares = factor.iter().zip(mean).map(|(u, m)| (u * m).powi(2));
-        return [1.0 + squares.fold(0.0, f64::max), 1.0];
+        let terms = components.kept_factor(k).iter().zip(mean);
+        return terms
+            .map(|(u, mean)| Growth::default().plus(u * u, *mean, 1.0 / (u * u)))
+            .fold(Growth::default(), Growth::max);
     }
     let u = components.factor(k);
     let l = triangle::invert(&u, d);
     let variance = |i: usize| (0..=i).map(|j| l[triangle::at(i, j)].powi(2)).sum::<f64>();
     let variances: Vec<f64> = (0..d).map(variance).collect();
     let row = |a: usize| {
-        (0..=a).fold([0.0; 2], |[rows, differences], i| {
-            let square = u[triangle::at(a, i)].powi(2);
-            let difference = square * variances[i];
-            [
-                rows + difference + square * mean[i].powi(2),
-                differences + difference,
-            ]
+        (0..=a).fold(Growth::default(), |growth, i| {
+            growth.plus(u[triangle::at(a, i)].powi(2), mean[i], variances[i])
         })
     };
-    (0..d).map(row).fold([0.0; 2], |most, row| {
-        [most[0].max(row[0]), most[1].max(row[1])]
-    })
+    (0..d).map(row).fold(Growth::default(), Growth::max)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Summands::{Coordinates, Differences, Rows};
     use super::*;
     use crate::mixture::CovarianceType::{self, Diag, Full, Spherical};
 
@@ -94,8 +167,11 @@ mod tests {
     fn means_near_the_origin_may_stay_in_the_sums() {
         // 1 + 5.5² is below 32, 1 + 5.6² is above.
         for t in [Full, Diag, Spherical] {
-            assert_eq!(Digits::of(&components(t, 0.0, 5.5)), Digits::Rows);
-            assert_eq!(Digits::of(&components(t, 0.0, 5.6)), Digits::Differences);
+            let sums = |mean| Digits::of(&components(t, 0.0, mean)).sums;
+            assert_eq!([5.5, 5.6].map(sums), [Rows, Differences]);
+            // 11.3² is below 128, 11.4² is above.
+            let folded = |mean| Digits::of(&components(t, 0.0, mean)).folded;
+            assert_eq!([11.3, 11.4].map(folded), [true, false]);
         }
     }
 
@@ -103,10 +179,17 @@ mod tests {
     fn correlation_costs_digits_and_means_count_with_it() {
         // The second row of U is (-ρ, 1) / √(1 - ρ²): growth is (1 + ρ²) / (1 - ρ²), of rows (1 + μ²) times that.
         let of = |correlation, mean| Digits::of(&components(Full, correlation, mean));
-        assert_eq!(of(0.6, 3.7), Digits::Rows);
-        assert_eq!(of(0.6, 3.8), Digits::Differences);
-        assert_eq!(of(0.96, 0.0), Digits::Rows);
-        assert_eq!(of(0.97, 0.0), Digits::Coordinates);
+        assert_eq!(
+            [3.7, 3.8].map(|mean| of(0.6, mean).sums),
+            [Rows, Differences]
+        );
+        assert_eq!(
+            [0.96, 0.97].map(|rho| of(rho, 0.0).sums),
+            [Rows, Coordinates]
+        );
+        // Coordinates do not feel it: of the means alone 2.125 μ² counts.
+        assert_eq!([7.7, 7.8].map(|mean| of(0.6, mean).folded), [true, false]);
+        assert!(of(0.97, 0.0).folded);
     }
 
     #[test]
@@ -114,6 +197,6 @@ mod tests {
         let mut components = components(Full, 0.99, 100.0);
         components.weights = vec![1.0, 0.0];
         components.set_factor(0, &triangle::identity(2));
-        assert_eq!(Digits::of(&components), Digits::Rows);
+        assert_eq!(Digits::of(&components), Digits::ROWS);
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Parameters<'a> {
     pub reference: f64,
     /// K log₂ constants less the reference.
     constants: Vec<f32>,
-    /// Whether all means are near the origin, and μ_hi is 0: see [`super::digits::Digits::Rows`].
+    /// Whether all means are near the origin, and μ_hi is 0: see [`super::digits::Digits`].
     near: bool,
     /// Which components' rows `accumulate` whitens before it sums; see [`MOST_GROWTH`].
     whitened: Vec<bool>,
@@ -56,7 +56,9 @@ impl<'a> Parameters<'a> {
             // Components of weight 0 have nothing to whiten.
             false => (0..shape.k)
                 .into_par_iter()
-                .map(|k| components.weights[k] > 0.0 && growth(components, k)[1] > MOST_GROWTH)
+                .map(|k| {
+                    components.weights[k] > 0.0 && growth(components, k).differences > MOST_GROWTH
+                })
                 .collect(),
         };
         Self {

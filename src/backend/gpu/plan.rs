@@ -5,7 +5,7 @@
 //! there are weights, and the device alone; how many blocks share a buffer, a batch or a submission depends on
 //! limits as well and changes no bit.
 
-use super::digits::Digits;
+use super::digits::{Digits, Summands};
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
@@ -287,16 +287,18 @@ impl Plan {
         limits: &DeviceLimits,
     ) -> Option<Self> {
         let fits = fits_registers(shape, layout.columns > shape.d);
-        let sharing = match digits {
-            Digits::Coordinates => None,
-            Digits::Differences | Digits::Rows => Sharing::of(shape, limits),
+        let sharing = match digits.sums {
+            Summands::Coordinates => None,
+            Summands::Differences | Summands::Rows => Sharing::of(shape, limits),
         };
         let mut plan = match sharing.filter(|_| !fits) {
             Some(sharing) => Self::workgroup(layout, shape, sharing, limits),
             None => Self::new(layout, shape, limits)?,
         };
-        if let Regime::Registers { near, .. } | Regime::Workgroup { near, .. } = &mut plan.regime {
-            *near = digits == Digits::Rows;
+        match &mut plan.regime {
+            Regime::Registers { near, .. } => *near = digits.folded,
+            Regime::Workgroup { near, .. } => *near = digits.sums == Summands::Rows,
+            Regime::Groups(_) | Regime::Staged { .. } => {}
         }
         Some(plan)
     }

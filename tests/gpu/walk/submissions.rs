@@ -2,6 +2,7 @@
 
 use wgmm::backend::gpu::{Device, Gpu, Hardware, Options};
 use wgmm::backend::{Backend, Components, Statistics, Walk, Walked, Watch};
+use wgmm::data::{Samples, Standardisation};
 use wgmm::mixture::CovarianceType;
 
 use super::{TYPES, of, same, steps};
@@ -192,5 +193,66 @@ fn steps_are_the_same_bits_in_every_regime() {
             // As above, where κ is some tens.
             assert!((a - b).abs() <= 3e-6 * wanted.weight, "{what}: {a} for {b}");
         }
+    }
+}
+
+/// Rows of narrow clusters that are far apart.
+fn narrow_clusters(n: usize, d: usize, clusters: usize) -> (Samples, Standardisation) {
+    let noise = |i: usize| (i * 7919 % 1009) as f64 / 50_450.0;
+    let values = (0..n * d).map(|i| (i / d * (i % d + 1) % clusters) as f64 + noise(i));
+    let samples = Samples::new(values.collect::<Vec<f64>>(), d).expect("finite values");
+    let map = Standardisation::of(&samples, CovarianceType::Full).expect("a spread");
+    (samples, map)
+}
+
+#[test]
+fn a_walk_ends_where_it_leaves_the_origin_and_other_kernels_go_on() {
+    use CovarianceType::{Diag, Full, Spherical, Tied};
+    let card = |no_near, max_sample_bytes| {
+        open(Options {
+            as_hardware: Some(Hardware::Nvidia),
+            no_near,
+            max_sample_bytes,
+            ..Options::default()
+        })
+    };
+    let [whole, far] = [false, true].map(|no_near| card(no_near, None));
+    // Coordinates in registers, with an invocation or a workgroup a component in the M-step; rows in a workgroup's.
+    for (t, d, k, clusters) in [
+        (Full, 2, 3, 3),
+        (Tied, 2, 3, 3),
+        (Diag, 2, 3, 3),
+        (Spherical, 2, 3, 3),
+        (Tied, 9, 2, 2),
+        (Full, 3, 12, 3),
+        (Diag, 4, 12, 3),
+    ] {
+        let what = format!("{t:?} D={d} K={k}");
+        let data = narrow_clusters(9_000, d, clusters);
+        let mut start = components(d, k, t);
+        // Wide, so that a step or more comes before.
+        start.factors.iter_mut().for_each(|u| *u *= 0.5);
+        let streams = card(false, Some(24_000 * d as u64));
+        let walked = [&whole, &streams, &far].map(|device| {
+            let mut gpu = Gpu::load(device, &data.0, &data.1).expect("upload");
+            gpu.statistics(&[(&start).into()]).expect("statistics");
+            let plan = gpu.info().plan.expect("a plan");
+            assert_eq!(plan.contains("as they are"), !std::ptr::eq(device, &far));
+            (steps(&mut gpu, &start, 60), gpu)
+        });
+        let [(near, _), (streamed, _), (off_origin, mut far)] = walked;
+        let taken = near.steps.len();
+        println!("{what}: {taken}, others {}", off_origin.steps.len());
+        assert!((1..60).contains(&taken) && !near.stopped, "{what}: {taken}");
+        assert!(same(&near, &streamed), "{what}");
+        for (a, b) in near.steps.iter().zip(&off_origin.steps) {
+            let [a, b] = [a, b].map(|step| step.mean_log_likelihood);
+            assert!(
+                (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+                "{what}: {a} for {b}"
+            );
+        }
+        let on = steps(&mut far, &near.steps[taken - 1].components, 1);
+        assert_eq!((on.steps.len(), on.stopped), (1, false), "{what}");
     }
 }

@@ -189,7 +189,7 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout, near: bo
     };
     let constants = format!(
         "{}{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
-        most_growth(),
+        most_growth(sums.is_whitened()),
         constants(shape),
         places(shape, sums)
     );
@@ -281,7 +281,7 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout, near: bo
     };
     let (most_growth, moves) = match near {
         true => (
-            most_growth(),
+            most_growth(sums.is_whitened()),
             "let remainder = step / g;\n\
              keeps_digits = keeps_digits && remainder * remainder <= MOST_GROWTH;\n\
              trace[to + i] = 0.0;",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::digits::MOST_GROWTH;
+use super::super::digits::{MOST_FOLDED, MOST_GROWTH};
 use super::super::shape::Shape;
 use super::*;
 
@@ -22,11 +22,15 @@ pub(super) fn sum_lines(count: usize) -> (String, String) {
 /// How much larger than at its beginning rounding may become on the way, which compilers need not know.
 const HYSTERESIS: f64 = 2.0;
 
-/// The most that rounding may grow on the way.
-pub(super) fn most_growth() -> String {
+/// The most that rounding may grow on the way: of sums that are to be whitened, or of whitened coordinates.
+pub(super) fn most_growth(of_coordinates: bool) -> String {
+    let most = match of_coordinates {
+        true => MOST_FOLDED,
+        false => MOST_GROWTH,
+    };
     format!(
-        "// Rounding of sums may become so much larger when they are whitened, see digits.rs.\nconst MOST_GROWTH: f32 = {:?};\n",
-        HYSTERESIS * MOST_GROWTH
+        "// Rounding may become so much larger where it is seen in whitened coordinates, see digits.rs.\nconst MOST_GROWTH: f32 = {:?};\n",
+        HYSTERESIS * most
     )
 }
 
@@ -53,7 +57,11 @@ pub(in super::super) fn m_step(shape: Shape, near: bool) -> String {
         "{}{}// Numbers of a component's own sums, and of a model's parameters.\n\
          const COMPONENT_SUMS: u32 = {}u;\nconst MODEL_PARAMETERS: u32 = {parameters}u;\n\n{PARTS_OF}\n{CONVERGENCE}\n{SOFTMAX}",
         constants(shape),
-        if near { most_growth() } else { String::new() },
+        if near {
+            most_growth(true)
+        } else {
+            String::new()
+        },
         shape.component_len(),
     );
     let pooled = match shape.pooled_len() {

@@ -260,7 +260,7 @@ fn step_keys() -> Vec<StageKey> {
         };
         let limits = DeviceLimits::WEBGPU;
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
-        let digits = [Digits::Coordinates, Digits::Differences, Digits::Rows];
+        let digits = [Digits::COORDINATES, Digits::DIFFERENCES, Digits::ROWS];
         let plans = digits.map(|digits| Plan::of(&layout, shape, digits, &limits));
         for plan in plans.into_iter().flatten() {
             let m_step = plan.m_step(shape, &limits).expect("it fits");

@@ -141,10 +141,10 @@ pub(in super::super) struct Step {
 
 pub(in super::super) const PROBLEMS: [Problem; 15] = {
     const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
-        of(covariance_type, d, k, Digits::Differences)
+        of(covariance_type, d, k, Digits::DIFFERENCES)
     }
     const fn near(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
-        of(covariance_type, d, k, Digits::Rows)
+        of(covariance_type, d, k, Digits::ROWS)
     }
     const fn of(covariance_type: CovarianceType, d: usize, k: usize, digits: Digits) -> Problem {
         let shape = Shape {
@@ -190,7 +190,7 @@ impl Problem {
 
     /// Whether kernels take rows as they are.
     pub(in super::super) fn is_near(&self) -> bool {
-        self.digits == Digits::Rows
+        self.digits == Digits::ROWS
     }
 
     /// What the plan for a GPU with these limits does, samples and scratch read from memory each time.
