@@ -1,5 +1,6 @@
 // Stage `conclude_step`: whether a model takes the step that its components made, or the host should look first:
-// where a step is not for single precision, or steps have converged. One workgroup a model.
+// where a step is not for single precision, where it leads to where passes must go another way, or steps have
+// converged. One workgroup a model.
 
 //@ constants
 

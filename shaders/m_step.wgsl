@@ -1,6 +1,6 @@
 // Stage `m_step`: new parameters of a model from its sums, in whitened coordinates as src/em/update.rs has them, and
-// whether the host should look first: where a step is not for single precision, or steps have converged. Then
-// parameters stay.
+// whether the host should look first: where a step is not for single precision, where it leads to where passes must go
+// another way, or steps have converged. Then parameters stay.
 //
 // A template: src/backend/gpu/generate.rs replaces each line `//@ name` by text unrolled over D. One workgroup a
 // model, one invocation a component; those beyond the last repeat the last and write nothing.

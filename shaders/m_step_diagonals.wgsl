@@ -50,7 +50,7 @@ fn m_step_diagonals(
     let has_samples = s0 > LEAST_SHARE * total.x;
 
     var is_sound = has_samples;
-    var keeps_digits = true;
+    let keeps_digits = true;
     var moved = select(0.0, total.z, lane == 0u);
     var constant = vec2(0.0);
     for (var i = lane; i < D; i += WORKGROUP) {
@@ -65,9 +65,12 @@ fn m_step_diagonals(
         let new_u = u / g;
         constant = add_parts(constant, log2_parts(max(new_u, 1e-30)));
         let step = m + parameters[own + REMAINDER + i];
-        //@ move
+        let mean = parameters[own + i];
+        let new_mean = as_is(mean + step / u);
+        let t = as_is(new_mean - mean);
+        trace[to + i] = new_mean;
         trace[to + D + i] = new_u;
-        trace[to + REMAINDER + i] = remainder;
+        trace[to + REMAINDER + i] = (step - u * t) / g;
     }
 
     //@ verdict

@@ -19,8 +19,8 @@ var<workgroup> seen: array<f32, D>;
 var<workgroup> scale: array<f32, D>;
 // The diagonal of G.
 var<workgroup> roots: array<f32, D>;
-// Second moments of the features as they are summed, where these must not be much larger than those of y.
-var<workgroup> seconds: array<f32, D>;
+// Variances of the features, where sums are not whitened.
+var<workgroup> variances: array<f32, D>;
 var<workgroup> line: array<f32, D>;
 var<workgroup> totals: array<vec2<f32>, WORKGROUP>;
 
@@ -70,7 +70,7 @@ fn m_step_triangles(
     }
     workgroupBarrier();
     for (var i = lane; i < D; i += WORKGROUP) {
-        //@ second_of_feature
+        //@ variance
         var sum = 0.0;
         for (var j = 0u; j <= i; j++) {
             sum += seen_by(own, i, j, is_gaussian, is_seen) * shift[j];
@@ -140,6 +140,8 @@ fn m_step_triangles(
             trace[to + D + at(i, j)] = entry;
         }
     }
+    //@ growth
+
     // How far the mean moves, U^-1 (remainder + m), and how far in single precision.
     for (var i = 0u; i < D; i++) {
         workgroupBarrier();
@@ -148,9 +150,11 @@ fn m_step_triangles(
             line[j] -= factor(own, j, i, is_gaussian) * delta;
         }
         if lane == 0u {
+            let mean = parameters[own + i];
             // Sums that are not whitened tell it themselves.
-            let moves = select(shift[i], delta, is_seen);
-            //@ move
+            let new_mean = as_is(mean + select(shift[i], delta, is_seen));
+            shift[i] = as_is(new_mean - mean);
+            trace[to + i] = new_mean;
         }
     }
     workgroupBarrier();
@@ -172,7 +176,6 @@ fn m_step_triangles(
             trace[to + REMAINDER + i] = remainder;
         }
     }
-    //@ growth
 
     //@ verdict
 }

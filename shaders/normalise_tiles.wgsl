@@ -19,7 +19,7 @@ override WEIGHTED: bool = false;
 @group(0) @binding(4) var<storage, read_write> logs: array<vec2<f32>>;
 
 // Below every score.
-const LOWEST: f32 = -3e38;
+const LOWEST: f32 = -3.4e38;
 
 // Of each invocation the largest score and the sum.
 var<workgroup> parts: array<vec2<f32>, 256>;

@@ -2,8 +2,8 @@
 
 // log2(e) / 2: halves a squared distance and turns nats into bits.
 const HALF_LOG2_E: f32 = 0.72134752;
-// Squared distances stop here, so that no score overflows, nor runs of 256 rows.
-const FARTHEST: f32 = 1e36;
+// Squared distances stop here, so that no score overflows, nor the sum of a block's.
+const FARTHEST: f32 = 1e34;
 
 // 2^x for x <= 0, exactly 0 where f32 has no normal number left: some drivers stop at 2^-127 instead.
 fn exp2_or_zero(x: f32) -> f32 {

@@ -83,18 +83,19 @@ fn octets_of_components_agree() {
 
 /// Someone's card, played by the processor.
 fn played(hardware: Hardware) -> Device {
-    let [card, _] = both(hardware);
-    card
+    card(hardware, false)
 }
 
 /// The same, and one that takes means off all rows.
 fn both(hardware: Hardware) -> [Device; 2] {
-    [false, true].map(|no_near| {
-        open(Options {
-            as_hardware: Some(hardware),
-            no_near,
-            ..Options::default()
-        })
+    [false, true].map(|no_near| card(hardware, no_near))
+}
+
+fn card(hardware: Hardware, no_near: bool) -> Device {
+    open(Options {
+        as_hardware: Some(hardware),
+        no_near,
+        ..Options::default()
     })
 }
 

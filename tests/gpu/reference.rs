@@ -415,7 +415,7 @@ fn far_rows_belong_wholly_to_the_nearest_component() {
     // Where scores are large their last digits are whole bits: shares must not feel it. Nor must they where squares of
     // coordinates, of rows at 1e12 under narrow components, are as large as single precision bears.
     let shapes = [(2, 4), (3, 10), (5, 33), (12, 3)];
-    let scales = [(1e5, 1.0), (1e12, 1024.0), (1e12, 524_288.0)];
+    let scales = [(1e5, 1.0), (1e12, 1024.0), (1e12, 16_384.0)];
     for ((d, k), (far, narrow)) in shapes.into_iter().flat_map(|s| scales.map(|n| (s, n))) {
         let mut values: Vec<f64> = (0..500 * d)
             .map(|i| (i * 7919 % 1000) as f64 / 500.0 - 1.0)

@@ -20,18 +20,13 @@ pub fn explain(
         } => format!(
             "all {} sums in registers, one read of the samples{}, {}, {part_rows} rows each",
             shape.statistics_len(),
-            as_they_are(near),
+            if near { " as they are" } else { "" },
             workgroups(reduction)
         ),
-        Regime::Workgroup {
-            sharing,
-            part_rows,
-            near,
-        } => format!(
-            "all {} sums in the registers of a workgroup of {}, one read of the samples{}, {part_rows} rows each",
+        Regime::Workgroup { sharing, part_rows } => format!(
+            "all {} sums in the registers of a workgroup of {}, one read of the samples, {part_rows} rows each",
             shape.k * shape.component_in_workgroup_len(),
-            sharing.workgroup,
-            as_they_are(near)
+            sharing.workgroup
         ),
         Regime::Groups(Groups {
             reduction,
@@ -95,10 +90,6 @@ fn where_samples_are(layout: &SampleLayout, residency: Residency) -> String {
         bytes_of(layout.blocks.len() - resident),
         bytes_of(blocks_per_piece)
     )
-}
-
-fn as_they_are(near: bool) -> &'static str {
-    if near { " as they are" } else { "" }
 }
 
 fn workgroups(reduction: Reduction) -> String {

@@ -144,7 +144,7 @@ impl<'a> Gpu<'a> {
         let shape = Shape::of(components);
         let (layout, limits) = (&self.samples.layout, self.device.limits());
         let digits = match self.device.options().no_near {
-            true => Digits::of(components).and(Digits::DIFFERENCES),
+            true => Digits::of(components).off_origin(),
             false => Digits::of(components),
         };
         Plan::of(layout, shape, digits, limits)

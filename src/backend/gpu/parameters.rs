@@ -12,7 +12,8 @@ use crate::mixture::triangle;
 /// A model's parameters as the device uses them.
 ///
 /// Means are sent in two parts, μ = μ_hi + rest with μ_hi in single precision, and y = U (x − μ_hi) − e with
-/// e = U (μ − μ_hi). Where all are near the origin μ_hi is 0, and kernels take nothing off their rows. Log constants are taken relative to the largest, in bits instead of nats.
+/// e = U (μ − μ_hi). Where all are near the origin kernels take nothing off their rows: μ_hi is 0 to them, and in its place
+/// stands what single precision leaves of e. Log constants are taken relative to the largest, in bits instead of nats.
 pub(super) struct Parameters<'a> {
     pub components: &'a Components,
     pub shape: Shape,
@@ -20,7 +21,7 @@ pub(super) struct Parameters<'a> {
     pub reference: f64,
     /// K log₂ constants less the reference.
     constants: Vec<f32>,
-    /// Whether all means are near the origin, and μ_hi is 0: see [`super::digits::Digits`].
+    /// Whether rows are taken as they are, see [`super::digits::Digits`].
     near: bool,
     /// Which components' rows `accumulate` whitens before it sums; see [`MOST_GROWTH`].
     whitened: Vec<bool>,
@@ -45,9 +46,9 @@ impl<'a> Parameters<'a> {
             .unwrap_or(0.0);
         let constants = constants
             .iter()
-            .map(|c| match *c > LOG_ZERO {
-                true => ((c - reference) * std::f64::consts::LOG2_E) as f32,
-                false => NO_SCORE,
+            .map(|c| match *c <= LOG_ZERO {
+                true => NO_SCORE,
+                false => ((c - reference) * std::f64::consts::LOG2_E) as f32,
             })
             .collect();
         let shape = Shape::of(components);
@@ -57,7 +58,7 @@ impl<'a> Parameters<'a> {
             false => (0..shape.k)
                 .into_par_iter()
                 .map(|k| {
-                    components.weights[k] > 0.0 && growth(components, k).differences > MOST_GROWTH
+                    components.weights[k] > 0.0 && growth(components, k).features > MOST_GROWTH
                 })
                 .collect(),
         };
@@ -94,6 +95,11 @@ impl<'a> Parameters<'a> {
         made.map(|made| made[first..first + len].to_vec())
     }
 
+    /// Whether kernels take rows as they are.
+    pub fn are_near(&self) -> bool {
+        self.near
+    }
+
     /// Whether `accumulate` whitens the rows of any component.
     pub fn whitens(&self) -> bool {
         self.whitened.contains(&true)
@@ -122,17 +128,21 @@ impl<'a> Parameters<'a> {
         whitened
     }
 
-    /// μ_hi and e of component `k`.
+    /// μ_hi and e of component `k`, or what e lacks and e.
     fn mean(&self, k: usize) -> (Vec<f32>, Vec<f32>) {
         let (d, len) = (self.shape.d, self.shape.factor_len());
         if let (Some(high), Some(remainder)) = (self.made(k, 0, d), self.made(k, d + len, d)) {
             return (high, remainder);
         }
         let mean = self.components.mean(k);
-        let high: Vec<f32> = match self.near {
-            true => vec![0.0; d],
-            false => mean.iter().map(|&m| m as f32).collect(),
-        };
+        if self.near {
+            let whole = self.components.apply_factor(k, mean);
+            let remainder: Vec<f32> = whole.iter().map(|&e| e as f32).collect();
+            let low = whole.iter().zip(&remainder);
+            let low = low.map(|(whole, e)| (whole - f64::from(*e)) as f32);
+            return (low.collect(), remainder);
+        }
+        let high: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
         let rest: Vec<f64> = mean
             .iter()
             .zip(&high)

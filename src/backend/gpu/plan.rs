@@ -5,7 +5,7 @@
 //! there are weights, and the device alone; how many blocks share a buffer, a batch or a submission depends on
 //! limits as well and changes no bit.
 
-use super::digits::{Digits, Summands};
+use super::digits::Digits;
 use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
@@ -212,8 +212,6 @@ pub enum Regime {
         sharing: Sharing,
         /// Rows that it sums.
         part_rows: usize,
-        /// Whether they are taken as they are.
-        near: bool,
     },
     /// `log_normalisers`, `merge_normalisers`, `statistics_groups`: the sums of a few components at a time in
     /// registers.
@@ -235,8 +233,8 @@ impl Regime {
     /// Whether rows are taken as they are, and no means off them.
     pub const fn is_near(self) -> bool {
         match self {
-            Self::Registers { near, .. } | Self::Workgroup { near, .. } => near,
-            Self::Groups(_) | Self::Staged { .. } => false,
+            Self::Registers { near, .. } => near,
+            Self::Workgroup { .. } | Self::Groups(_) | Self::Staged { .. } => false,
         }
     }
 }
@@ -265,7 +263,7 @@ impl Plan {
     /// the smallest pieces.
     pub fn new(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         if fits_registers(shape, layout.columns > shape.d) {
-            return Some(Self::registers(layout, shape, limits));
+            return Some(Self::registers(layout, shape, false, limits));
         }
         let groups = Groups::of(shape, limits);
         let grouped = || groups.and_then(|groups| Self::groups(layout, shape, groups, limits));
@@ -286,21 +284,14 @@ impl Plan {
         digits: Digits,
         limits: &DeviceLimits,
     ) -> Option<Self> {
-        let fits = fits_registers(shape, layout.columns > shape.d);
-        let sharing = match digits.sums {
-            Summands::Coordinates => None,
-            Summands::Differences | Summands::Rows => Sharing::of(shape, limits),
-        };
-        let mut plan = match sharing.filter(|_| !fits) {
-            Some(sharing) => Self::workgroup(layout, shape, sharing, limits),
-            None => Self::new(layout, shape, limits)?,
-        };
-        match &mut plan.regime {
-            Regime::Registers { near, .. } => *near = digits.folded,
-            Regime::Workgroup { near, .. } => *near = digits.sums == Summands::Rows,
-            Regime::Groups(_) | Regime::Staged { .. } => {}
+        if fits_registers(shape, layout.columns > shape.d) {
+            let near = digits.folded && MStep::bears_near(shape);
+            return Some(Self::registers(layout, shape, near, limits));
         }
-        Some(plan)
+        match Sharing::of(shape, limits).filter(|_| digits.of_features) {
+            Some(sharing) => Some(Self::workgroup(layout, shape, sharing, limits)),
+            None => Self::new(layout, shape, limits),
+        }
     }
 
     fn workgroup(
@@ -316,11 +307,7 @@ impl Plan {
         let flops = (rows * shape.k * per_component) as f64;
         let block_bytes = (4 * len * rows.div_ceil(part_rows)) as u64;
         Self {
-            regime: Regime::Workgroup {
-                sharing,
-                part_rows,
-                near: false,
-            },
+            regime: Regime::Workgroup { sharing, part_rows },
             sums_per_block: len,
             blocks_per_submission: blocks_per_submission(flops, block_bytes, limits),
             iterations: (part_rows.div_ceil(sharing.tile())

@@ -64,12 +64,10 @@ pub(super) enum StageKey {
         shape: Shape,
         sums: SumLayout,
         workgroup: usize,
-        near: bool,
     },
     MStepDiagonals {
         shape: Shape,
         sums: SumLayout,
-        near: bool,
     },
     ConcludeStep {
         k: usize,
@@ -84,7 +82,6 @@ pub(super) enum StageKey {
         sharing: Sharing,
         /// The most at once.
         models: usize,
-        near: bool,
     },
     /// Of a group of `shape.k` components.
     LogNormalisers {
@@ -202,11 +199,11 @@ impl StageKey {
             Self::MStep { shape, near } => generate::steps::m_step(shape, near),
             Self::SumBlocks { k, reduction } => generate::components::sum_blocks(k, reduction),
             Self::PoolMoments { shape, sums } => generate::components::pool_moments(shape, sums),
-            Self::MStepTriangles {
-                shape, sums, near, ..
-            } => generate::components::m_step_triangles(shape, sums, near),
-            Self::MStepDiagonals { shape, sums, near } => {
-                generate::components::m_step_diagonals(shape, sums, near)
+            Self::MStepTriangles { shape, sums, .. } => {
+                generate::components::m_step_triangles(shape, sums)
+            }
+            Self::MStepDiagonals { shape, sums } => {
+                generate::components::m_step_diagonals(shape, sums)
             }
             Self::ConcludeStep { k } => generate::components::conclude_step(k),
             Self::CommitStep { shape, parameters } => {
@@ -217,8 +214,7 @@ impl StageKey {
                 weighted,
                 sharing,
                 models,
-                near,
-            } => generate::statistics_workgroup((shape, near), weighted, sharing, models),
+            } => generate::statistics_workgroup(shape, weighted, sharing, models),
             Self::LogNormalisers {
                 shape,
                 hoisted,

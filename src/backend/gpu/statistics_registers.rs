@@ -92,18 +92,13 @@ impl<'a> How<'a> {
                 };
                 (key, part_rows)
             }
-            Regime::Workgroup {
-                sharing,
-                part_rows,
-                near,
-            } => {
+            Regime::Workgroup { sharing, part_rows } => {
                 let key = StageKey::StatisticsWorkgroup {
                     shape,
                     weighted,
                     sharing,
                     // Any number of them, where parameters are loads.
                     models: if sharing.owners > 0 { 1 } else { room },
-                    near,
                 };
                 (key, part_rows)
             }

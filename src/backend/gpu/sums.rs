@@ -113,9 +113,9 @@ impl Sums {
     }
 }
 
-/// The least share of the samples that a component can have, as for M-steps on the device (`shaders/shared/parts.wgsl`):
-/// some drivers end at 2⁻¹²⁷ where 2^x is less, and what only they make of a component is nothing.
-const LEAST_SHARE: f64 = 1e-20;
+/// The least share of the samples that a component can have: some drivers end at 2⁻¹²⁷, 6e-39, where 2^x is less, and
+/// what only they make of a component is nothing.
+const LEAST_SHARE: f64 = 1e-30;
 
 /// Components with less have nothing.
 fn forget_traces(statistics: &mut Statistics) {

@@ -23,7 +23,7 @@ fn device() -> Device {
 /// The dispatches of a pass, or of `steps` steps and a pass: each stage's name and the bytes of its buffers.
 fn dispatched(device: &Device, of: &Problem, steps: usize) -> Vec<(String, Vec<usize>)> {
     let (samples, mut components) = problem(device, of.shape, of.n).expect("samples");
-    if !of.is_near() {
+    if !of.near {
         components.means.iter_mut().for_each(|mean| *mean += 100.0);
     }
     let map = Standardisation::identity(of.shape.d);
@@ -79,7 +79,7 @@ fn moved(stage: &str, bytes: &[usize], n: usize) -> usize {
 fn smaller() -> impl Iterator<Item = Problem> {
     PROBLEMS.iter().map(|problem| Problem {
         shape: problem.shape,
-        digits: problem.digits,
+        near: problem.near,
         n: if problem.shape.d > 32 { 8_192 } else { 65_536 },
     })
 }
@@ -112,7 +112,7 @@ fn passes_move_the_bytes_that_the_table_counts_with() {
 fn reduce(problem: &Problem, limits: &DeviceLimits) -> (usize, usize) {
     let (n, shape) = (problem.n, problem.shape);
     let layout = SampleLayout::new(n, shape.d, false, limits).expect("a block fits");
-    let plan = Plan::of(&layout, shape, problem.digits, limits).expect("a plan");
+    let plan = Plan::of(&layout, shape, problem.digits(), limits).expect("a plan");
     let Regime::Staged { segment_rows, .. } = plan.regime else {
         return (0, 0);
     };

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
+use super::super::digits::MOST_GROWTH;
 use super::super::layout::{ParameterLayout, SumLayout, group_quads, padded};
 use super::super::plan::{Reduction, Tiling, UNIFORM_BYTES, chunk};
 use super::super::shape::{Shape, quads};
 use super::super::stage::uniform_stride;
 use super::super::statistics_registers::BlockRange;
-use super::steps::{CONVERGENCE, PARTS_OF, WALK, most_growth, sum_lines};
+use super::steps::{CONVERGENCE, HYSTERESIS, PARTS_OF, WALK, sum_lines};
 use super::unrolled::shared_memory;
 use super::*;
 
@@ -149,47 +150,32 @@ pub(in super::super) fn pool_moments(shape: Shape, sums: SumLayout) -> String {
     fill(template, &[("constants", &constants)])
 }
 
-/// The text of `m_step_triangles`, where means are 0 if rows are taken as they are.
-pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout, near: bool) -> String {
+/// The text of `m_step_triangles`.
+pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> String {
     let is_tied = shape.covariance_type == CovarianceType::Tied;
-    let (pooled, second, second_of_feature, centre) = match is_tied {
+    let (pooled, second, variance, centre) = match is_tied {
         true => (
             "// Of all components, less what their means take.\n\
              @group(0) @binding(6) var<storage, read> pooled: array<f32>;\n",
             "c[at(i, j)] = pooled[model * TRIANGLE + at(i, j)];",
-            match near {
-                true => "seconds[i] = c[at(i, i)] + shift[i] * shift[i];",
-                false => "seconds[i] = c[at(i, i)];",
-            },
+            "variances[i] = c[at(i, i)];",
             "let centred = second;\nlet of_pivot = second + square;",
         ),
         false => (
             "",
             "c[at(i, j)] = sums[first + s2_at(k, i, j)] / share;",
-            match near {
-                true => "seconds[i] = c[at(i, i)];",
-                false => "seconds[i] = c[at(i, i)] - shift[i] * shift[i];",
-            },
+            "variances[i] = c[at(i, i)] - shift[i] * shift[i];",
             "let centred = second - square;\nlet of_pivot = second;",
         ),
     };
-    let (second_of_feature, whiten) = match sums.is_whitened() {
-        true => ("", ""),
-        false => (second_of_feature, WHITEN),
-    };
-    let growth = match (sums.is_whitened(), near) {
-        (true, false) => "",
-        (false, false) => GROWTH,
-        (_, true) => &GROWTH.replace("is_seen || ", ""),
-    };
-    let moves = match (sums.is_whitened(), near) {
-        (_, false) => MOVE,
-        (true, true) => &("seconds[i] = moves * moves;\n".to_owned() + STAY),
-        (false, true) => STAY,
+    let (variance, whiten, growth) = match sums.is_whitened() {
+        true => ("", "", ""),
+        false => (variance, WHITEN, GROWTH),
     };
     let constants = format!(
-        "{}{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
-        most_growth(sums.is_whitened()),
+        "// Rounding of sums of features may become so much larger when they are whitened, see digits.rs.\n\
+         const MOST_GROWTH: f32 = {:?};\n{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
+        HYSTERESIS * MOST_GROWTH,
         constants(shape),
         places(shape, sums)
     );
@@ -200,29 +186,14 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout, near: bo
             ("bindings", COMPONENT_STEP),
             ("pooled", pooled),
             ("second", second),
-            ("second_of_feature", second_of_feature),
+            ("variance", variance),
             ("whiten", whiten),
             ("centre", centre),
-            ("move", moves),
             ("growth", growth),
             ("verdict", VERDICT),
         ],
     )
 }
-
-/// The new mean in single precision, and how far that is.
-const MOVE: &str = "\
-let mean = parameters[own + i];
-let new_mean = as_is(mean + moves);
-shift[i] = as_is(new_mean - mean);
-trace[to + i] = new_mean;
-";
-
-/// Where means stay 0, and remainders are all there is of them.
-const STAY: &str = "\
-shift[i] = 0.0;
-trace[to + i] = 0.0;
-";
 
 /// U S Uᵀ, in place: the last row first, as those above it are made of what is left.
 const WHITEN: &str = "\
@@ -254,14 +225,14 @@ for (var i = lane; i < D; i += WORKGROUP) {
     var growth = 0.0;
     for (var j = 0u; j <= i; j++) {
         let entry = trace[to + D + at(i, j)];
-        growth += entry * entry * seconds[j];
+        growth += entry * entry * variances[j];
     }
     keeps_digits = keeps_digits && (is_seen || growth <= MOST_GROWTH);
 }
 ";
 
-/// The text of `m_step_diagonals`, where means are 0 if rows are taken as they are.
-pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout, near: bool) -> String {
+/// The text of `m_step_diagonals`.
+pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> String {
     let d = shape.d;
     let s2 = "sums[first + s2_at(k, i, 0u)] / share";
     // Spherical components' squares are summed in bits where they are made of scores.
@@ -279,23 +250,8 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout, near: bo
              let second = u * u * {s2};\nlet taken = seen * seen;"
         ),
     };
-    let (most_growth, moves) = match near {
-        true => (
-            most_growth(sums.is_whitened()),
-            "let remainder = step / g;\n\
-             keeps_digits = keeps_digits && remainder * remainder <= MOST_GROWTH;\n\
-             trace[to + i] = 0.0;",
-        ),
-        false => (
-            String::new(),
-            "let mean = parameters[own + i];\n\
-             let new_mean = as_is(mean + step / u);\n\
-             let remainder = (step - u * as_is(new_mean - mean)) / g;\n\
-             trace[to + i] = new_mean;",
-        ),
-    };
     let constants = format!(
-        "{most_growth}{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
+        "{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
         constants(shape),
         places(shape, sums)
     );
@@ -305,7 +261,6 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout, near: bo
             ("constants", &constants),
             ("bindings", COMPONENT_STEP),
             ("variance", &variance),
-            ("move", moves),
             ("verdict", VERDICT),
         ],
     )

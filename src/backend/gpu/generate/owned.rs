@@ -12,8 +12,6 @@ use crate::mixture::triangle;
 /// The texts of a shape.
 pub(super) struct Owned {
     shape: Shape,
-    /// Whether rows are taken as they are.
-    near: bool,
     sharing: Sharing,
     owners: Vec<Owner>,
 }
@@ -27,14 +25,13 @@ struct Owner {
 }
 
 impl Owned {
-    pub fn new((shape, near): (Shape, bool), sharing: Sharing) -> Self {
+    pub fn new(shape: Shape, sharing: Sharing) -> Self {
         let owners = coordinates(shape, sharing.owners).into_iter().enumerate();
         Self {
             owners: owners
-                .map(|(number, own)| Owner::new((shape, near), number, own))
+                .map(|(number, own)| Owner::new(shape, number, own))
                 .collect(),
             shape,
-            near,
             sharing,
         }
     }
@@ -143,7 +140,7 @@ impl Owned {
         }
     }
 
-    /// Differences of written row `n` from the mean, or the row as it is, as far as an owner needs them.
+    /// Differences of written row `n` from the mean, as far as an owner needs them.
     fn distances(&self, owner: &Owner, some: &str, n: usize) -> String {
         let mut text = String::new();
         let features = owner.features(self.shape);
@@ -154,11 +151,13 @@ impl Owned {
             );
         }
         for j in features {
-            let mean = match self.near {
-                true => String::new(),
-                false => format!(" - {}", owner.parameter(j)),
-            };
-            line!(text, "let d{j} = v_{}.{}{mean};", j / 4, PARTS[j % 4]);
+            line!(
+                text,
+                "let d{j} = v_{}.{} - {};",
+                j / 4,
+                PARTS[j % 4],
+                owner.parameter(j)
+            );
         }
         text
     }
@@ -282,7 +281,7 @@ impl Owned {
 }
 
 impl Owner {
-    fn new((shape, near): (Shape, bool), number: usize, coordinates: Vec<usize>) -> Self {
+    fn new(shape: Shape, number: usize, coordinates: Vec<usize>) -> Self {
         let d = shape.d;
         let mut owner = Self {
             number,
@@ -290,9 +289,7 @@ impl Owner {
             parameters: Vec::new(),
             sums: Vec::new(),
         };
-        if !near {
-            owner.parameters.extend(owner.features(shape));
-        }
+        owner.parameters.extend(owner.features(shape));
         if number == 0 {
             owner.sums.push(0);
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::digits::{MOST_FOLDED, MOST_GROWTH};
+use super::super::digits::MOST_FOLDED;
 use super::super::shape::Shape;
 use super::*;
 
@@ -20,19 +20,7 @@ pub(super) fn sum_lines(count: usize) -> (String, String) {
 }
 
 /// How much larger than at its beginning rounding may become on the way, which compilers need not know.
-const HYSTERESIS: f64 = 2.0;
-
-/// The most that rounding may grow on the way: of sums that are to be whitened, or of whitened coordinates.
-pub(super) fn most_growth(of_coordinates: bool) -> String {
-    let most = match of_coordinates {
-        true => MOST_FOLDED,
-        false => MOST_GROWTH,
-    };
-    format!(
-        "// Rounding may become so much larger where it is seen in whitened coordinates, see digits.rs.\nconst MOST_GROWTH: f32 = {:?};\n",
-        HYSTERESIS * most
-    )
-}
+pub(super) const HYSTERESIS: f64 = 2.0;
 
 fn constants(shape: Shape) -> String {
     format!(
@@ -45,7 +33,7 @@ fn constants(shape: Shape) -> String {
     )
 }
 
-/// The text of `m_step` for a shape, where means are 0 if rows are taken as they are.
+/// The text of `m_step` for a shape, perhaps where rows are taken as they are.
 pub(in super::super) fn m_step(shape: Shape, near: bool) -> String {
     let step = MStep {
         shape,
@@ -53,15 +41,18 @@ pub(in super::super) fn m_step(shape: Shape, near: bool) -> String {
         near,
     };
     let parameters = (shape.k * shape.parameters_len()).next_multiple_of(4);
+    let most_growth = match near {
+        true => format!(
+            "// Rounding of coordinates may become so much larger by means, see digits.rs.\nconst MOST_GROWTH: f32 = {:?};\n",
+            HYSTERESIS * MOST_FOLDED
+        ),
+        false => String::new(),
+    };
     let constants = format!(
         "{}{}// Numbers of a component's own sums, and of a model's parameters.\n\
          const COMPONENT_SUMS: u32 = {}u;\nconst MODEL_PARAMETERS: u32 = {parameters}u;\n\n{PARTS_OF}\n{CONVERGENCE}\n{SOFTMAX}",
         constants(shape),
-        if near {
-            most_growth(true)
-        } else {
-            String::new()
-        },
+        most_growth,
         shape.component_len(),
     );
     let pooled = match shape.pooled_len() {
@@ -225,27 +216,67 @@ impl MStep {
         line!(text, "let u_{i} = {};", self.u(i, i));
         line!(text, "let new_u_{i} = u_{i} / {g};");
         self.write_factor(text, (i, i), &format!("new_u_{i}"));
+        if self.near {
+            self.folded_mean(text, i, &[], &g);
+            self.stays_near(text, &format!("new_remainder_{i} * new_remainder_{i}"));
+            return;
+        }
         line!(
             text,
             "let step_{i} = parameters[first + {}u] + m_{i};",
             2 * d + i
         );
-        if self.near {
-            line!(text, "let new_remainder_{i} = step_{i} / {g};");
-            line!(text, "trace[to + {i}u] = 0.0;");
-            self.stays_near(text, &format!("new_remainder_{i} * new_remainder_{i}"));
-        } else {
-            line!(text, "let delta_{i} = step_{i} / u_{i};");
-            self.move_mean(text, i);
-            line!(
-                text,
-                "let new_remainder_{i} = (step_{i} - u_{i} * t_{i}) / {g};"
-            );
-        }
-        line!(text, "trace[to + {}u] = new_remainder_{i};", 2 * d + i);
+        line!(text, "let delta_{i} = step_{i} / u_{i};");
+        self.move_mean(text, i);
+        line!(
+            text,
+            "trace[to + {}u] = (step_{i} - u_{i} * t_{i}) / {g};",
+            2 * d + i
+        );
     }
 
-    /// Where the mean would count too much other sums are needed.
+    /// The new U μ where rows are taken as they are, entry `i` of G⁻¹ (e + m), in two parts that stand in the places of the
+    /// mean and the remainder: kernels use the larger, and steps that are short would be lost in its last place. `g` are the entries of
+    /// G's row before the diagonal one.
+    fn folded_mean(&self, text: &mut String, i: usize, g: &[String], diagonal: &str) {
+        let remainder = self.d + self.shape.factor_len() + i;
+        let terms = |of: &str| -> String {
+            let terms = g
+                .iter()
+                .enumerate()
+                .map(|(l, g)| format!(" - {g} * {of}_{l}"));
+            terms.collect()
+        };
+        line!(text, "let high_{i} = parameters[first + {remainder}u];");
+        line!(text, "let rise_{i} = parameters[first + {i}u] + m_{i};");
+        line!(text, "let step_{i} = as_is(high_{i} + rise_{i});");
+        // What the sum leaves (Knuth, The Art of Computer Programming 2, 4.2.2).
+        line!(text, "let back_{i} = as_is(step_{i} - high_{i});");
+        line!(
+            text,
+            "let rest_{i} = as_is(high_{i} - as_is(step_{i} - back_{i})) + as_is(rise_{i} - back_{i});"
+        );
+        line!(
+            text,
+            "let new_remainder_{i} = (step_{i}{}) / {diagonal};",
+            terms("new_remainder")
+        );
+        // And the division, little where G is near 1.
+        line!(
+            text,
+            "let left_{i} = as_is(step_{i} - new_remainder_{i}) + (rest_{i} - ({diagonal} - 1.0) * new_remainder_{i}{});",
+            terms("new_remainder")
+        );
+        line!(
+            text,
+            "let new_low_{i} = (left_{i}{}) / {diagonal};",
+            terms("new_low")
+        );
+        line!(text, "trace[to + {i}u] = new_low_{i};");
+        line!(text, "trace[to + {remainder}u] = new_remainder_{i};");
+    }
+
+    /// Where the mean would count too much it is to be taken off rows.
     fn stays_near(&self, text: &mut String, squares: &str) {
         line!(
             text,
@@ -322,6 +353,23 @@ impl MStep {
     /// moved by t.
     fn mean(&self, text: &mut String) {
         let (d, remainder) = (self.d, self.d + self.shape.factor_len());
+        if self.near {
+            for i in 0..d {
+                let g: Vec<String> = (0..i).map(|l| format!("g_{i}_{l}")).collect();
+                self.folded_mean(text, i, &g, &format!("g_{i}_{i}"));
+            }
+            for i in 0..d {
+                let mut entry = vec![format!("step_{i}")];
+                entry.extend((0..i).map(|j| format!("{} * mean_{j}", self.u(i, j))));
+                let entry = quotient(&entry, &self.u(i, i));
+                line!(text, "let mean_{i} = {entry};");
+                let term = |j| format!("new_u_{i}_{j} * mean_{j}");
+                let squares = (0..=i).map(|j| format!("{} * {}", term(j), term(j)));
+                let squares = squares.collect::<Vec<_>>().join(" + ");
+                self.stays_near(text, &squares);
+            }
+            return;
+        }
         for i in 0..d {
             line!(
                 text,
@@ -332,22 +380,11 @@ impl MStep {
             entry.extend((0..i).map(|j| format!("{} * delta_{j}", self.u(i, j))));
             let entry = quotient(&entry, &self.u(i, i));
             line!(text, "let delta_{i} = {entry};");
-            match self.near {
-                true => line!(text, "trace[to + {i}u] = 0.0;"),
-                false => self.move_mean(text, i),
-            }
+            self.move_mean(text, i);
         }
         for i in 0..d {
             let mut left = vec![format!("step_{i}")];
-            if self.near {
-                // The whole mean is what it moved by.
-                let term = |j| format!("new_u_{i}_{j} * delta_{j}");
-                let squares = (0..=i).map(|j| format!("{} * {}", term(j), term(j)));
-                let squares = squares.collect::<Vec<_>>().join(" + ");
-                self.stays_near(text, &squares);
-            } else {
-                left.extend((0..=i).map(|j| format!("{} * t_{j}", self.u(i, j))));
-            }
+            left.extend((0..=i).map(|j| format!("{} * t_{j}", self.u(i, j))));
             left.extend((0..i).map(|l| format!("g_{i}_{l} * new_remainder_{l}")));
             let left = quotient(&left, &format!("g_{i}_{i}"));
             line!(text, "let new_remainder_{i} = {left};");

@@ -13,9 +13,9 @@ use crate::mixture::CovarianceType;
 /// put 19 % on D = 40 K = 64.
 const MOST_AHEAD: usize = 16;
 
-/// The text of `statistics_workgroup` for a shape, perhaps of rows as they are.
+/// The text of `statistics_workgroup` for a shape.
 pub(in super::super) fn statistics_workgroup(
-    (shape, near): (Shape, bool),
+    shape: Shape,
     weighted: bool,
     sharing: Sharing,
     models: usize,
@@ -29,9 +29,7 @@ pub(in super::super) fn statistics_workgroup(
         owners,
     } = sharing;
     let (d, k) = (shape.d, shape.k);
-    let unrolled = Unrolled::new(shape, weighted, false)
-        .one_of(models)
-        .near(near);
+    let unrolled = Unrolled::new(shape, weighted, false).one_of(models);
     let names = names(shape);
     let of_kind = match owners {
         0 => format!(
@@ -77,7 +75,7 @@ pub(in super::super) fn statistics_workgroup(
         )
     };
     if owners > 0 {
-        let owned = Owned::new((shape, near), sharing);
+        let owned = Owned::new(shape, sharing);
         // Beyond that their registers are scarce.
         let ahead = d <= MOST_AHEAD;
         let row_in_memory = row_in_memory(d);
@@ -102,31 +100,25 @@ pub(in super::super) fn statistics_workgroup(
             ("sums", &(owned.sums() + &logs)),
         ]);
     }
-    let (means_of, parameters, mean) = match near {
-        true => Default::default(),
-        false => means(&unrolled, shape),
-    };
+    let (parameters, mean) = means(&unrolled, shape);
     let mut sums_of = names.clone();
     sums_of.extend(["tops", "logs"].map(str::to_owned));
     all([
-        ("means_of", means_of),
+        ("means_of", "var<workgroup> means_of: array<Features, K>;"),
         ("model", unrolled.model()),
         ("place", "let own = lane % K;\nlet slice = lane / K;"),
         ("parameters", &parameters),
         ("mean", &mean),
         ("accumulators", &accumulators(&sums_of)),
-        (
-            "row",
-            &row(&unrolled, (sharing, models), (shape, near), weighted),
-        ),
+        ("row", &row(&unrolled, (sharing, models), shape, weighted)),
         ("scores", ""),
-        ("slice", &slice((shape, near), sharing)),
+        ("slice", &slice(shape, sharing)),
         ("sums", &(sums(&names, sharing, k) + &logs)),
     ])
 }
 
-/// The means in workgroup memory, what brings them there, and what reads an invocation's own.
-fn means(unrolled: &Unrolled, shape: Shape) -> (&'static str, String, String) {
+/// What brings the means into workgroup memory, and what reads an invocation's own there.
+fn means(unrolled: &Unrolled, shape: Shape) -> (String, String) {
     let [mut means, mut mean] = ["if lane == 0u {\n".to_owned(), String::new()];
     for q in 0..quads(shape.d) {
         for c in 0..shape.k {
@@ -135,8 +127,7 @@ fn means(unrolled: &Unrolled, shape: Shape) -> (&'static str, String, String) {
         }
         line!(mean, "let mean_{q} = means_of[own].quads[{q}];");
     }
-    let means_of = "var<workgroup> means_of: array<Features, K>;";
-    (means_of, means + "}\n", mean)
+    (means + "}\n", mean)
 }
 
 /// The place of an invocation's own component among the shares.
@@ -182,7 +173,7 @@ fn names(shape: Shape) -> Vec<String> {
 fn row(
     unrolled: &Unrolled,
     (sharing, models): (Sharing, usize),
-    (shape, near): (Shape, bool),
+    shape: Shape,
     weighted: bool,
 ) -> String {
     let k = shape.k;
@@ -196,7 +187,7 @@ fn row(
             let mut turn = String::new();
             let len = sharing.some * shape.parameters_len() / 4;
             line!(turn, "let parameters = {some} * {len}u;");
-            let scored = Unrolled::some(shape.with(count)).one_of(models).near(near);
+            let scored = Unrolled::some(shape.with(count)).one_of(models);
             for c in 0..count {
                 scored.score(c, &mut turn);
                 line!(turn, "{} = q{c};\ntop = max(top, q{c});", share(some, c));
@@ -326,15 +317,15 @@ pub(super) fn in_rounds(sharing: Sharing, rows: impl Fn(&str) -> String) -> Stri
 }
 
 /// What it does with its slice.
-fn slice((shape, near): (Shape, bool), sharing: Sharing) -> String {
+fn slice(shape: Shape, sharing: Sharing) -> String {
     let shares = own_shares(sharing, shape.k);
     in_rounds(sharing, |some| {
-        moments((shape, near), sharing.written, (shares, some))
+        moments(shape, sharing.written, (shares, some))
     })
 }
 
 /// The moments of so many rows that are written out.
-fn moments((shape, near): (Shape, bool), written: usize, (shares, some): (&str, &str)) -> String {
+fn moments(shape: Shape, written: usize, (shares, some): (&str, &str)) -> String {
     let d = shape.d;
     let mut text = String::new();
     for n in 0..written {
@@ -351,11 +342,10 @@ fn moments((shape, near): (Shape, bool), written: usize, (shares, some): (&str, 
         line!(text, "s0 += r{n};");
         for i in 0..d {
             let (quad, part) = (i / 4, PARTS[i % 4]);
-            let mean = match near {
-                true => String::new(),
-                false => format!(" - mean_{quad}.{part}"),
-            };
-            line!(text, "let d{n}_{i} = v{n}_{quad}.{part}{mean};");
+            line!(
+                text,
+                "let d{n}_{i} = v{n}_{quad}.{part} - mean_{quad}.{part};"
+            );
             line!(text, "let t{n}_{i} = r{n} * d{n}_{i};\ns1_{i} += t{n}_{i};");
             match shape.covariance_type {
                 CovarianceType::Full | CovarianceType::Tied => {

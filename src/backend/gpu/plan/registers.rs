@@ -56,8 +56,13 @@ pub const fn models_per_dispatch(shape: Shape) -> usize {
 }
 
 impl Plan {
-    /// The plan of the registers regime, for a shape that [`fits_registers`].
-    pub(super) fn registers(layout: &SampleLayout, shape: Shape, limits: &DeviceLimits) -> Self {
+    /// The plan of the registers regime, for a shape that [`fits_registers`]; perhaps of rows as they are.
+    pub(super) fn registers(
+        layout: &SampleLayout,
+        shape: Shape,
+        near: bool,
+        limits: &DeviceLimits,
+    ) -> Self {
         let rows = layout.blocks.rows_per_block();
         let weighted = layout.columns > shape.d;
         let statistics = shape.statistics_len() + 2;
@@ -83,7 +88,7 @@ impl Plan {
                 reduction,
                 rows_at_once,
                 part_rows,
-                near: false,
+                near,
             },
             sums_per_block: statistics,
             blocks_per_submission: blocks_per_submission(flops, row_bytes, limits),

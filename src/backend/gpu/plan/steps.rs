@@ -26,7 +26,15 @@ pub enum MStep {
 /// Storage buffers of `sum_blocks`; `m_step_triangles` and `commit_step` have no more.
 const STORAGE_BUFFERS: u32 = 6;
 
+/// The same where rows are taken as they are: remainders are in two parts, and their growth is watched.
+const MOST_OF_FACTOR_NEAR: usize = 28;
+
 impl MStep {
+    /// Whether `m_step` can be made of sums of rows as they are.
+    pub const fn bears_near(shape: Shape) -> bool {
+        shape.is_diagonal() || shape.factor_len() <= MOST_OF_FACTOR_NEAR
+    }
+
     /// The kernels for a model whose sums are in this order, so many of them; `None` where the host must make its
     /// M-steps.
     pub fn of(

@@ -346,11 +346,9 @@ fn no_m_step_nears_the_limit_of_software_adapters() {
 fn workgroups_hold_what_a_few_components_sum() {
     let taken = |t, d, k, limits| {
         let layout = SampleLayout::new(1_000_000, d, false, limits).expect("a block fits");
-        let plan = Plan::of(&layout, shape(t, d, k), Digits::DIFFERENCES, limits).expect("a plan");
+        let plan = Plan::of(&layout, shape(t, d, k), Digits::ALL, limits).expect("a plan");
         match plan.regime {
-            Regime::Workgroup {
-                sharing, part_rows, ..
-            } => Some((sharing, part_rows)),
+            Regime::Workgroup { sharing, part_rows } => Some((sharing, part_rows)),
             _ => None,
         }
     };
@@ -439,7 +437,7 @@ fn groups_take_what_is_too_many_components_for_other_kernels() {
         Plan::of(
             &layout,
             shape(Full, 2, k),
-            Digits::DIFFERENCES,
+            Digits::ALL,
             &DeviceLimits::NVIDIA,
         )
     };

@@ -29,13 +29,23 @@ pub(super) fn keys() -> Vec<StageKey> {
                 (4, 6),
                 (5, 4),
                 (6, 3),
+                (7, 2),
                 (8, 2),
                 (11, 1),
             ],
         ),
         (
             Tied,
-            &[(1, 1), (1, 29), (2, 4), (2, 15), (4, 6), (8, 2), (11, 1)],
+            &[
+                (1, 1),
+                (1, 29),
+                (2, 4),
+                (2, 15),
+                (4, 6),
+                (7, 2),
+                (8, 2),
+                (11, 1),
+            ],
         ),
         (Diag, &[(1, 1), (1, 24), (2, 15), (4, 8), (16, 2), (39, 1)]),
         (
@@ -70,11 +80,14 @@ pub(super) fn keys() -> Vec<StageKey> {
             } else {
                 1
             },
-            near: !weighted,
+            near: !weighted && MStep::bears_near(shape),
         });
         // Larger triangles are the host's.
         if !weighted && (shape.is_diagonal() || d <= 8) {
-            keys.extend([false, true].map(|near| StageKey::MStep { shape, near }));
+            let near = [false, true]
+                .into_iter()
+                .take(1 + usize::from(MStep::bears_near(shape)));
+            keys.extend(near.map(|near| StageKey::MStep { shape, near }));
         }
     }
     for (covariance_type, d, score, sum) in [
@@ -141,7 +154,6 @@ pub(super) fn keys() -> Vec<StageKey> {
             } else {
                 1
             },
-            near: k % 4 < 2,
         });
     }
     for (covariance_type, d, k) in [
@@ -168,7 +180,6 @@ pub(super) fn keys() -> Vec<StageKey> {
             weighted: d == 27,
             sharing,
             models: 1,
-            near: d % 4 != 0,
         });
     }
     for (d, k) in [(2, 4), (4, 5), (8, 2)] {
@@ -260,7 +271,7 @@ fn step_keys() -> Vec<StageKey> {
         };
         let limits = DeviceLimits::WEBGPU;
         let layout = SampleLayout::new(n, d, false, &limits).expect("a block fits");
-        let digits = [Digits::COORDINATES, Digits::DIFFERENCES, Digits::ROWS];
+        let digits = [Digits::NONE, Digits::ALL];
         let plans = digits.map(|digits| Plan::of(&layout, shape, digits, &limits));
         for plan in plans.into_iter().flatten() {
             let m_step = plan.m_step(shape, &limits).expect("it fits");

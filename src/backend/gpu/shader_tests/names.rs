@@ -42,11 +42,9 @@ pub(super) fn name(key: StageKey) -> String {
         StageKey::SumBlocks { k, reduction } => {
             format!("{}-k{k}-w{}", key.stem(), reduction.workgroup)
         }
-        StageKey::PoolMoments { shape, sums } => of(shape) + "-" + layout_name(sums),
-        StageKey::MStepDiagonals { shape, sums, near }
-        | StageKey::MStepTriangles {
-            shape, sums, near, ..
-        } => of(shape) + "-" + layout_name(sums) + also(near, "-near"),
+        StageKey::PoolMoments { shape, sums }
+        | StageKey::MStepDiagonals { shape, sums }
+        | StageKey::MStepTriangles { shape, sums, .. } => of(shape) + "-" + layout_name(sums),
         StageKey::CommitStep { shape, parameters } => match parameters {
             ParameterLayout::Packed => of(shape) + "-packed",
             ParameterLayout::Chunks { .. } => of(shape) + "-chunks",
@@ -57,12 +55,8 @@ pub(super) fn name(key: StageKey) -> String {
             weighted,
             sharing,
             models,
-            near,
         } => {
-            let name = of(shape)
-                + also(near, "-near")
-                + also(sharing.owners > 0, "-owned")
-                + also(models > 1, "-models");
+            let name = of(shape) + also(sharing.owners > 0, "-owned") + also(models > 1, "-models");
             name + also(weighted, "-weighted")
         }
         StageKey::LogNormalisers {

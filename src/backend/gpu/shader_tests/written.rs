@@ -89,7 +89,7 @@ fn shaders_are_written_for_other_compilers() {
             "name": problem.name(),
             "n": problem.n,
             "d": problem.shape.d,
-            "minimum": problem.shape.least_operations(problem.is_near()),
+            "minimum": problem.shape.least_operations(problem.near),
             "steps": { "integrated": integrated, "card": card, "NVIDIA": nvidia },
         })
     });

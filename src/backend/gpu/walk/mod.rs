@@ -323,7 +323,7 @@ pub(super) fn steps(
             reference = reference_of(before, used, &taken.shares);
         }
         let log_likelihood = (taken.tops + taken.logs) * bit + reference * sums.weight;
-        let Some(components) = components_after(before, taken, shape) else {
+        let Some(components) = components_after(before, taken, start) else {
             return (steps, None);
         };
         let constants = taken.packed.chunks_exact(shape.parameters_len());
@@ -356,7 +356,12 @@ fn reference_of(components: &Components, used: &[f64], shares: &[f64]) -> f64 {
 }
 
 /// The parameters after a step; `None` if any is not a number.
-fn components_after(before: &Components, taken: &TakenStep, shape: Shape) -> Option<Components> {
+fn components_after(
+    before: &Components,
+    taken: &TakenStep,
+    start: &Parameters<'_>,
+) -> Option<Components> {
+    let shape = start.shape;
     let (d, length) = (shape.d, shape.factor_len());
     let total: f64 = taken.shares.iter().sum();
     let mut after = before.clone();
@@ -370,10 +375,19 @@ fn components_after(before: &Components, taken: &TakenStep, shape: Shape) -> Opt
         if !after.diagonal(k).all(|u| u > 0.0) {
             return None;
         }
-        let moved = after.solve_factor(k, &rest[..d]);
-        for ((to, mean), moved) in after.means[k * d..].iter_mut().zip(mean).zip(moved) {
-            *to = mean + moved;
-        }
+        let remainder = &rest[..d];
+        let mean: Vec<f64> = match start.are_near() {
+            // U μ in two parts.
+            true => {
+                let whole: Vec<f64> = mean.iter().zip(remainder).map(|(a, b)| a + b).collect();
+                after.solve_factor(k, &whole)
+            }
+            false => {
+                let moved = after.solve_factor(k, remainder);
+                mean.iter().zip(moved).map(|(a, b)| a + b).collect()
+            }
+        };
+        after.means[k * d..(k + 1) * d].copy_from_slice(&mean);
     }
     let numbers = [&after.weights, &after.means, &after.factors];
     let is_finite = numbers.into_iter().flatten().all(|x| x.is_finite());

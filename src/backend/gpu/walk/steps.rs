@@ -33,11 +33,12 @@ pub(in super::super) fn keys(
     m_step: MStep,
     limits: &DeviceLimits,
 ) -> Vec<StageKey> {
-    let (k, near) = (shape.k, plan.regime.is_near());
+    let k = shape.k;
     let sums = SumLayout::of(plan.regime, shape);
     let reduction = Reduction::of_rows(limits);
     let mut keys = vec![StageKey::SumBlocks { k, reduction }];
     let MStep::Components(workgroup) = m_step else {
+        let near = plan.regime.is_near();
         keys.push(StageKey::MStep { shape, near });
         return keys;
     };
@@ -45,12 +46,11 @@ pub(in super::super) fn keys(
         keys.push(StageKey::PoolMoments { shape, sums });
     }
     keys.push(match shape.is_diagonal() {
-        true => StageKey::MStepDiagonals { shape, sums, near },
+        true => StageKey::MStepDiagonals { shape, sums },
         false => StageKey::MStepTriangles {
             shape,
             sums,
             workgroup,
-            near,
         },
     });
     keys.push(StageKey::ConcludeStep { k });
