@@ -4,13 +4,13 @@
 const LEAST_SHARE: f32 = 1e-20;
 // A pivot of C is what the mean's step leaves of the second moment. Rounding, some 1e-7 of that, must be small beside it.
 const LEAST_PIVOT: f32 = 1e-3;
-// How far a component's step is fit to be taken: not in single precision, not by sums of the same kind, or all.
+// How far a component's step is fit to be taken: not in single precision, only if passes go another way then, or all.
 const UNSOUND: f32 = 0.0;
-const OF_OTHER_SUMS: f32 = 0.5;
+const FIT_FOR_OTHERS: f32 = 0.5;
 const FIT: f32 = 1.0;
 
 fn fitness(is_sound: bool, keeps_digits: bool) -> f32 {
-    return select(UNSOUND, select(OF_OTHER_SUMS, FIT, keeps_digits), is_sound);
+    return select(UNSOUND, select(FIT_FOR_OTHERS, FIT, keeps_digits), is_sound);
 }
 
 // The same number, of which compilers know nothing: they may otherwise take (a + b) - a for b.

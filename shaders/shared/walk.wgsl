@@ -24,7 +24,7 @@ struct Settings {
 
 // The host should look before the next step.
 const STOPPED: u32 = 1u;
-// The next step leads where other sums are needed: these would not keep their digits.
+// The next step leads to where passes must go another way to keep their digits.
 const LEFT: u32 = 2u;
 
 // A model on its way.

@@ -206,7 +206,7 @@ impl Planned {
     }
 }
 
-/// Models by shape, by whether they want steps and by what they can be summed of, in the order of their first, at most [`models_per_dispatch`] a group.
+/// Models by shape, by whether they want steps and by what single precision can make of them, in the order of their first, at most [`models_per_dispatch`] a group.
 fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
     let kind = |m: usize| {
         let walk = &walks[m];

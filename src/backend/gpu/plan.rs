@@ -277,7 +277,7 @@ impl Plan {
         }
     }
 
-    /// The plan for a model that can be summed of more than whitened coordinates: `None` as for [`Plan::new`].
+    /// The plan for a model whose components bear so much: `None` as for [`Plan::new`].
     pub fn of(
         layout: &SampleLayout,
         shape: Shape,

@@ -236,8 +236,8 @@ impl MStep {
     }
 
     /// The new U μ where rows are taken as they are, entry `i` of G⁻¹ (e + m), in two parts that stand in the places of the
-    /// mean and the remainder: kernels use the larger, and steps that are short would be lost in its last place. `g` are the entries of
-    /// G's row before the diagonal one.
+    /// mean and the remainder: kernels use the larger, and short steps would be lost in its last place. `g` are the
+    /// entries of G's row before the diagonal one.
     fn folded_mean(&self, text: &mut String, i: usize, g: &[String], diagonal: &str) {
         let remainder = self.d + self.shape.factor_len() + i;
         let terms = |of: &str| -> String {

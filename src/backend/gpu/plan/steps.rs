@@ -30,7 +30,7 @@ const STORAGE_BUFFERS: u32 = 6;
 const MOST_OF_FACTOR_NEAR: usize = 28;
 
 impl MStep {
-    /// Whether `m_step` can be made of sums of rows as they are.
+    /// Whether `m_step` can follow passes over rows as they are.
     pub const fn bears_near(shape: Shape) -> bool {
         shape.is_diagonal() || shape.factor_len() <= MOST_OF_FACTOR_NEAR
     }
