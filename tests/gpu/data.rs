@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use wgmm::backend::gpu::{Device, Options, Selection, adapters};
+use wgmm::backend::gpu::{Device, Hardware, Options, Selection, adapters};
 use wgmm::backend::{Components, Precision};
 use wgmm::data::{Samples, Standardisation};
 use wgmm::em::{DeviceChoice, Init, Options as FitOptions};
@@ -35,6 +35,17 @@ pub fn off_origin() -> &'static Device {
     DEVICE.get_or_init(|| {
         open(Options {
             no_near: true,
+            ..Options::default()
+        })
+    })
+}
+
+/// Someone's card, played by the processor; and one that takes means off all rows.
+pub fn cards(hardware: Hardware) -> [Device; 2] {
+    [false, true].map(|no_near| {
+        open(Options {
+            as_hardware: Some(hardware),
+            no_near,
             ..Options::default()
         })
     })

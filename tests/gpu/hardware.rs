@@ -3,12 +3,12 @@
 use wgmm::backend::gpu::{Device, Hardware, Options};
 use wgmm::mixture::CovarianceType;
 
-use crate::data::{components, open, without};
+use crate::data::{cards, components, open, without};
 use crate::reference::{FULL, OTHERS, check_on};
 
 #[test]
 fn kernels_for_hardware_agree() {
-    for hardware in both(Hardware::Amd) {
+    for hardware in cards(Hardware::Amd) {
         for (d, k) in [(2, 4), (2, 20), (4, 9), (10, 7), (11, 13), (16, 5)] {
             for covariance_type in OTHERS.into_iter().chain([FULL]) {
                 for weighted in [false, true] {
@@ -83,18 +83,8 @@ fn octets_of_components_agree() {
 
 /// Someone's card, played by the processor.
 fn played(hardware: Hardware) -> Device {
-    card(hardware, false)
-}
-
-/// The same, and one that takes means off all rows.
-fn both(hardware: Hardware) -> [Device; 2] {
-    [false, true].map(|no_near| card(hardware, no_near))
-}
-
-fn card(hardware: Hardware, no_near: bool) -> Device {
     open(Options {
         as_hardware: Some(hardware),
-        no_near,
         ..Options::default()
     })
 }
@@ -122,9 +112,9 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
         (FULL, 13, 3),
         (Diag, 41, 35),
     ];
-    let cards = [Hardware::Amd, Hardware::Nvidia].map(both);
-    let all = cards.iter().zip([&of_rows[..], &of_owners]);
-    for (hardware, shapes) in all.flat_map(|(both, s)| both.iter().map(move |one| (one, s))) {
+    let pairs = [Hardware::Amd, Hardware::Nvidia].map(cards);
+    let all = pairs.iter().zip([&of_rows[..], &of_owners]);
+    for (hardware, shapes) in all.flat_map(|(pair, s)| pair.iter().map(move |one| (one, s))) {
         // Less than a run, a run, a tile, a part; a tile and a row more.
         for n in [1, 2, 13, 63, 64, 65, 126, 127, 253, 1513] {
             for &(covariance_type, d, k) in shapes {
@@ -139,7 +129,7 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
     }
     // Several models in a dispatch.
     let models = [20, 20, 20].map(|k| components(5, k, FULL));
-    for card in &cards[1] {
+    for card in &pairs[1] {
         check_on(card, 20_003, true, &models);
     }
 }

@@ -73,25 +73,27 @@ pub(super) fn growth(components: &Components, k: usize) -> Growth {
         return Growth::default();
     }
     let mean = components.mean(k);
-    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
     if components.covariance_type.is_diagonal() {
         let terms = components.kept_factor(k).iter().zip(mean);
+        let squares = terms.map(|(u, mean)| (u * mean).powi(2));
         return Growth {
             features: 1.0,
-            means: largest(&mut terms.map(|(u, mean)| (u * mean).powi(2))),
+            means: squares.fold(0.0, f64::max),
         };
     }
     let u = components.factor(k);
     let l = triangle::invert(&u, d);
-    let variance = |i: usize| (0..=i).map(|j| l[triangle::at(i, j)].powi(2)).sum::<f64>();
-    let variances: Vec<f64> = (0..d).map(variance).collect();
-    let row = |a: usize, of: &dyn Fn(usize) -> f64| -> f64 {
-        (0..=a).map(|i| u[triangle::at(a, i)].powi(2) * of(i)).sum()
-    };
-    Growth {
-        features: largest(&mut (0..d).map(|a| row(a, &|i| variances[i]))),
-        means: largest(&mut (0..d).map(|a| row(a, &|i| mean[i].powi(2)))),
+    let row = |i: usize| &l[triangle::at(i, 0)..=triangle::at(i, i)];
+    let variances: Vec<f64> = (0..d).map(|i| row(i).iter().map(|l| l * l).sum()).collect();
+    let squares: Vec<f64> = mean.iter().map(|mean| mean * mean).collect();
+    let mut growth = Growth::default();
+    for a in 0..d {
+        let u = &u[triangle::at(a, 0)..=triangle::at(a, a)];
+        let seen = |of: &[f64]| u.iter().zip(of).map(|(u, of)| u * u * of).sum::<f64>();
+        growth.features = growth.features.max(seen(&variances));
+        growth.means = growth.means.max(seen(&squares));
     }
+    growth
 }
 
 #[cfg(test)]

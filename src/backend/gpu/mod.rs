@@ -141,11 +141,14 @@ impl<'a> Gpu<'a> {
     }
 
     fn plan(&self, components: &Components) -> Result<Plan, BackendError> {
-        let shape = Shape::of(components);
+        self.plan_of(Shape::of(components), Digits::of(components))
+    }
+
+    fn plan_of(&self, shape: Shape, digits: Digits) -> Result<Plan, BackendError> {
         let (layout, limits) = (&self.samples.layout, self.device.limits());
         let digits = match self.device.options().no_near {
-            true => Digits::of(components).off_origin(),
-            false => Digits::of(components),
+            true => digits.off_origin(),
+            false => digits,
         };
         Plan::of(layout, shape, digits, limits)
             .ok_or_else(|| self.device.too_large(shape.d, shape.k))
@@ -153,11 +156,11 @@ impl<'a> Gpu<'a> {
 
     /// The models by groups that are evaluated together.
     fn planned(&self, walks: &[Walk<'_>]) -> Result<Vec<Planned>, BackendError> {
-        let groups = by_shape(walks).into_iter();
+        let groups = by_kind(walks).into_iter();
         groups
-            .map(|models| {
+            .map(|((shape, _, digits), models)| {
                 let components = walks[models[0]].model.components;
-                let plan = self.plan(components)?;
+                let plan = self.plan_of(shape, digits)?;
                 let wanted = models.iter().map(|&m| walks[m].most).max().unwrap_or(0);
                 Ok(Planned {
                     steps: wanted.min(self.steps(&plan, components, models.len())),
@@ -206,22 +209,25 @@ impl Planned {
     }
 }
 
-/// Models by shape, by whether they want steps and by what single precision can make of them, in the order of their first, at most [`models_per_dispatch`] a group.
-fn by_shape(walks: &[Walk<'_>]) -> Vec<Vec<usize>> {
+/// A shape, whether steps are wanted, and what single precision can make of the components.
+type Kind = (Shape, bool, Digits);
+
+/// Models by their kind, in the order of their first, at most [`models_per_dispatch`] a group.
+fn by_kind(walks: &[Walk<'_>]) -> Vec<(Kind, Vec<usize>)> {
     let kind = |m: usize| {
         let walk = &walks[m];
         let takes_steps = walk.most > 0 && walk.model.mask.is_none();
         let components = walk.model.components;
         (Shape::of(components), takes_steps, Digits::of(components))
     };
-    let kinds: Vec<_> = (0..walks.len()).map(kind).collect();
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut groups: Vec<(Kind, Vec<usize>)> = Vec::new();
     for m in 0..walks.len() {
-        let most = models_per_dispatch(kinds[m].0).max(1);
-        let open = |group: &&mut Vec<usize>| group.len() < most && kinds[group[0]] == kinds[m];
+        let kind = kind(m);
+        let most = models_per_dispatch(kind.0).max(1);
+        let open = |group: &&mut (Kind, Vec<usize>)| group.1.len() < most && group.0 == kind;
         match groups.iter_mut().find(open) {
-            Some(group) => group.push(m),
-            None => groups.push(vec![m]),
+            Some((_, group)) => group.push(m),
+            None => groups.push((kind, vec![m])),
         }
     }
     groups

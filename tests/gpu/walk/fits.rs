@@ -105,8 +105,8 @@ fn fits_agree_in_every_regime() {
 
 #[test]
 fn slow_steps_are_not_lost_in_the_means_last_digits() {
-    // Two components that overlap take thousands of steps, which a third holds some standard deviations from the origin:
-    // errors of a step add up a thousandfold.
+    // Two components that overlap take thousands of steps, in which errors add up; a third holds them some standard
+    // deviations from the origin.
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut noise = || -> f64 { StandardNormal.sample(&mut random) };
     for (t, d) in [

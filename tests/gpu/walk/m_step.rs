@@ -1,14 +1,14 @@
 //! Each step against the M-step in f64.
 
 use wgmm::backend::components::NoiseBox;
-use wgmm::backend::gpu::{Gpu, Hardware, Options};
+use wgmm::backend::gpu::{Gpu, Hardware};
 use wgmm::backend::reference::Reference;
 use wgmm::backend::{Backend, Components, EmStep, Statistics};
 use wgmm::data::{Samples, Standardisation};
 use wgmm::mixture::{CovarianceType, triangle};
 
 use super::{TYPES, steps};
-use crate::data::{components, device, is_full, off_origin, open, samples, without};
+use crate::data::{cards, components, device, is_full, off_origin, samples, without};
 
 /// The covariance of component `k` that the M-step makes of statistics, as the old parameters see it.
 fn covariance(statistics: &Statistics, k: usize, gaussians: usize) -> Vec<f64> {
@@ -45,15 +45,19 @@ fn covariance(statistics: &Statistics, k: usize, gaussians: usize) -> Vec<f64> {
 /// The largest Σ_j U_aj² μ_j².
 fn reach(components: &Components) -> f64 {
     let of = |k: usize| {
-        let (factor, mean) = (components.factor(k), components.mean(k));
-        let row = |a: usize| {
-            (0..=a)
-                .map(|j| (factor[triangle::at(a, j)] * mean[j]).powi(2))
-                .sum()
-        };
-        (0..components.n_features).map(row).fold(0.0, f64::max)
+        let squares: Vec<f64> = components.mean(k).iter().map(|m| m * m).collect();
+        largest_row(&components.factor(k), &squares)
     };
     (0..components.gaussians()).map(of).fold(0.0, f64::max)
+}
+
+/// The largest Σ_j U_aj² s_j.
+fn largest_row(factor: &[f64], s: &[f64]) -> f64 {
+    let row = |a: usize| {
+        let terms = (0..=a).map(|j| factor[triangle::at(a, j)].powi(2) * s[j]);
+        terms.sum::<f64>()
+    };
+    (0..s.len()).map(row).fold(0.0, f64::max)
 }
 
 /// How much larger rounding of sums of rows as they are would become in whitened coordinates after the M-step: the largest
@@ -68,20 +72,10 @@ fn growth_after(before: &Components, statistics: &Statistics) -> f64 {
         let s1 = &statistics.s1[k * d..(k + 1) * d];
         let m: Vec<f64> = s1.iter().map(|s1| s1 / statistics.s0[k]).collect();
         let moved = before.solve_factor(k, &m);
-        let mean = before
-            .mean(k)
-            .iter()
-            .zip(moved)
-            .map(|(mean, moved)| mean + moved);
-        let mean: Vec<f64> = mean.collect();
-        let second = |j: usize| covariance[triangle::at(j, j)] + mean[j].powi(2);
-        (0..d)
-            .map(|a| {
-                (0..=a)
-                    .map(|j| factor[triangle::at(a, j)].powi(2) * second(j))
-                    .sum()
-            })
-            .fold(0.0, f64::max)
+        let mean = before.mean(k).iter().zip(moved).map(|(m, by)| m + by);
+        let second = mean.enumerate();
+        let second = second.map(|(j, mean)| covariance[triangle::at(j, j)] + mean * mean);
+        largest_row(&factor, &second.collect::<Vec<f64>>())
     };
     (0..before.gaussians()).map(of).fold(0.0, f64::max)
 }
@@ -274,13 +268,7 @@ fn start(d: usize, k: usize, t: CovarianceType, is_correlated: bool) -> Componen
 
 #[test]
 fn each_step_is_the_m_step_in_every_regime() {
-    let hardware = [false, true].map(|no_near| {
-        open(Options {
-            as_hardware: Some(Hardware::Nvidia),
-            no_near,
-            ..Options::default()
-        })
-    });
+    let hardware = cards(Hardware::Nvidia);
     let registers = "all 78 sums in registers";
     let workgroup = "in the registers of a workgroup";
     let groups = "components scored";
