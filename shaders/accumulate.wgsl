@@ -1,9 +1,10 @@
 // Stage `accumulate`: the statistics of one component over one segment, as a product of a matrix with itself.
 //
 // z is the segment's distances x - mu times the roots of the responsibilities, ROWS rows at a time in workgroup
-// memory. The lower triangle of Z'Z is cut into EDGE x EDGE tiles, one an invocation; where a workgroup has more
-// invocations than tiles, slices of the rows share them out. The host whitens the sums. A component whose features
-// are so correlated that this would cost digits says so, and its rows are whitened before.
+// memory. The lower triangle of Z'Z is cut into EDGE x EDGE tiles, one an invocation, and the triangles along its
+// diagonal, two an invocation; where a workgroup has more invocations, slices of the rows share them out. The host
+// whitens the sums. A component whose features are so correlated that this would cost digits says so, and its rows are
+// whitened before.
 
 //@ constants
 
@@ -14,7 +15,7 @@
 @group(0) @binding(2) var<storage, read> components: array<array<vec4<f32>, COMPONENT>>;
 // Segments x components x rows, by fours: the roots of responsibilities.
 @group(0) @binding(3) var<storage, read> roots: array<vec4<f32>>;
-// Per segment: S1 and S0 (in x) of each component, then each component's tiles of S2 by columns.
+// Per segment: S1 and S0 (in x) of each component, then of each component S2: its tiles by columns, its triangles by rows.
 @group(0) @binding(4) var<storage, read_write> partials: array<vec4<f32>>;
 
 const COMPONENT: u32 = 1u + 2u * QUADS + 4u * (QUADS * (QUADS + 1u) / 2u);
@@ -22,7 +23,6 @@ const MEAN: u32 = 1u;
 const REMAINDER: u32 = MEAN + QUADS;
 const FACTOR: u32 = REMAINDER + QUADS;
 const SIDES: u32 = (D + EDGE - 1u) / EDGE;
-const TILES: u32 = SIDES * (SIDES + 1u) / 2u;
 // vec4s of a row.
 const VEC4S: u32 = SIDES * EDGE / 4u;
 // vec4s of a side of a tile.
@@ -65,18 +65,16 @@ fn accumulate(
     var s0 = 0.0;
     var s1 = vec4(0.0);
 
-    // Its tile and its slice of the rows.
-    let tile = min(group.x * LANES + lane % LANES, TILES - 1u);
-    let slice = lane / LANES;
-    // tile = i (i + 1) / 2 + j; the root may be off by one unit.
-    var i = u32((sqrt(f32(8u * tile + 1u)) - 1.0) * 0.5);
-    if i * (i + 1u) / 2u > tile {
-        i -= 1u;
-    }
-    if (i + 1u) * (i + 2u) / 2u <= tile {
-        i += 1u;
-    }
-    let j = tile - i * (i + 1u) / 2u;
+    // Its tile or its pair of triangles, and its slice of the rows. Where it has none it takes the last one, for nothing.
+    let is_square = lane < SPLIT;
+    let place = select(lane - SPLIT, lane, is_square);
+    let share = select(PAIRS, SQUARES, is_square);
+    let all = select(ALL_PAIRS, ALL_SQUARES, is_square);
+    let slice = min(place / share, SLICES - 1u);
+    let tile = min(group.x * share + place % share, all - 1u);
+    let sides = sides_of(tile, is_square);
+    let i = sides.x;
+    let j = sides.y;
     //@ columns
 
     //@ first
@@ -92,8 +90,11 @@ fn accumulate(
             workgroupBarrier();
         }
         //@ next
-        // Where it has no slice it takes the last one's, for nothing.
-        //@ walk
+        if is_square {
+            //@ squares
+        } else {
+            //@ triangles
+        }
     }
 
     // S1 and S0: the invocations that brought in the same features add up. Each has a row of `z`.
@@ -119,11 +120,29 @@ fn accumulate(
         partials[own + VEC4S] = vec4(s0, 0.0, 0.0, 0.0);
     }
 
-    //@ slices
-
-    if slice > 0u || group.x * LANES + lane >= TILES {
-        return;
-    }
-    let to = partial + batch.n_components * (VEC4S + 1u) + (k * TILES + tile) * (EDGE * EDGE / 4u);
-    //@ partials
+    let moments = partial + batch.n_components * (VEC4S + 1u) + k * (ALL_SQUARES * SQUARE + ALL_PAIRS * PAIR);
+    //@ sums
 }
+
+// The sides of a tile below the diagonal, i (i - 1) / 2 + j, or of a pair of triangles: the last may have the same twice.
+fn sides_of(tile: u32, is_square: bool) -> vec2<u32> {
+    if !is_square {
+        return vec2(2u * tile, min(2u * tile + 1u, SIDES - 1u));
+    }
+    // The root may be off by one unit.
+    var i = u32((sqrt(f32(8u * tile + 1u)) + 1.0) * 0.5);
+    if i * (i - 1u) / 2u > tile {
+        i -= 1u;
+    }
+    if i * (i + 1u) / 2u <= tile {
+        i += 1u;
+    }
+    return vec2(i, tile - i * (i - 1u) / 2u);
+}
+
+// Where a tile or a pair of triangles stands among a component's second moments.
+fn moments_at(tile: u32, is_square: bool) -> u32 {
+    return select(ALL_SQUARES * SQUARE + tile * PAIR, tile * SQUARE, is_square);
+}
+
+//@ slices

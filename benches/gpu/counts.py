@@ -326,6 +326,8 @@ def main():
         variants = chosen(variants, steps)
     if args.list:
         for v in variants:
+            if v["branch"]:
+                continue
             print(v["name"], v["entry"], *(f"{name}={value}" for name, value in v["constants"].items()))
         return
     routes = [(amd, "WGMM_GPU_ISA"), (nvidia, "WGMM_NVIDIA_ISA")]

@@ -33,6 +33,7 @@ macro_rules! line {
     }};
 }
 
+mod accumulate;
 pub(super) mod components;
 mod octets;
 mod owned;
@@ -43,10 +44,11 @@ mod triangles;
 mod unrolled;
 mod workgroup;
 
+pub(super) use accumulate::accumulate;
 pub(super) use octets::{score_panels, score_tiles};
 pub(super) use products::score_products;
 pub(super) use tiles::{accumulate_tiles, normalise_tiles};
-pub(super) use triangles::{accumulate, score_full};
+pub(super) use triangles::score_full;
 use unrolled::{Unrolled, accumulators, builtins, shared_memory, sums};
 pub(super) use workgroup::statistics_workgroup;
 

@@ -15,6 +15,7 @@ mod registers;
 mod scoring;
 mod sharing;
 mod steps;
+mod tiles;
 mod tiling;
 pub use reduction::{Reduction, chunk};
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub use registers::{MOST_ALIVE, MOST_IN_REGISTERS, fits_registers, models_per_di
 pub use scoring::Scoring;
 pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing, coordinates};
 pub use steps::MStep;
-pub use tiling::{Tiles, Tiling};
+pub use tiles::Tiles;
+pub use tiling::Tiling;
 
 /// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
 const MOST_ALIVE_ALONE: usize = 150;
@@ -106,10 +108,15 @@ impl DeviceLimits {
         scalar_reads: true,
         most_alive: MOST_ALIVE_IN_WORKGROUP,
     };
+    /// Those that an integrated GPU has: more memory for a workgroup.
+    pub const INTEGRATED: Self = Self {
+        workgroup_memory_bytes: 32_768,
+        ..Self::WEBGPU
+    };
     /// The same of a card.
     pub const CARD: Self = Self {
         discrete: true,
-        ..Self::WEBGPU
+        ..Self::INTEGRATED
     };
     /// And of one without scalar reads.
     pub const NVIDIA: Self = Self {

@@ -152,7 +152,7 @@ impl Shape {
             * match self.covariance_type {
                 CovarianceType::Full | CovarianceType::Tied => {
                     let tiling = Tiling::of(self.d);
-                    tiling.vec4s(self.d) + 1 + tiling.tiles(self.d) * tiling.tile_len() / 4
+                    tiling.vec4s(self.d) + 1 + tiling.moments_len(self.d) / 4
                 }
                 CovarianceType::Diag => 2 * q + 1,
                 CovarianceType::Spherical => q + 1,
@@ -190,9 +190,9 @@ mod tests {
     #[test]
     fn staged_sums_are_whole_vec4s() {
         let len = |t, d, k| shape(t, d, k).staged_len();
-        // D = 5: two vec4s, three tiles of four features; D = 32: eight, ten of eight.
-        assert_eq!(len(Full, 5, 3), 3 * (2 + 1 + 3 * 4));
-        assert_eq!(len(Full, 32, 3), 3 * (8 + 1 + 10 * 16));
+        // D = 5: two vec4s, a tile of four features and a pair of triangles; D = 32: eight, six of eight and two pairs.
+        assert_eq!(len(Full, 5, 3), 3 * (2 + 1 + 4 + 5));
+        assert_eq!(len(Full, 32, 3), 3 * (8 + 1 + 6 * 16 + 2 * 18));
         assert_eq!(len(Diag, 5, 3), 3 * (2 + 2 + 1));
         assert_eq!(len(Spherical, 5, 3), 3 * (2 + 1));
         assert_eq!(len(Spherical, 16, 3), 3 * (4 + 1));

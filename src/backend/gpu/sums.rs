@@ -207,12 +207,12 @@ fn from_diagonals(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics
     }
 }
 
-/// Per component S1, padded to vec4s, and S0; then triangles as square tiles by columns. Those of components whose rows
+/// Per component S1, padded to vec4s, and S0; then second moments by tiles. Those of components whose rows
 /// the device did not whiten are whitened here.
 fn from_tiles(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
     let shape = parameters.shape;
     let (d, tiling) = (shape.d, Tiling::of(shape.d));
-    let (edge, q, tile_len) = (tiling.edge, tiling.vec4s(d), tiling.tile_len());
+    let q = tiling.vec4s(d);
     let length = triangle::packed_len(d);
     let (own, triangles) = sums.split_at(4 * shape.k * (q + 1));
     for (k, from) in own.chunks_exact(4 * (q + 1)).enumerate() {
@@ -220,15 +220,14 @@ fn from_tiles(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics) {
         to.s0[k] = from[4 * q];
     }
     let whitened: Vec<Vec<f64>> = triangles
-        .par_chunks_exact(tiling.tiles(d) * tile_len)
+        .par_chunks_exact(tiling.moments_len(d))
         .zip(to.s1.par_chunks_exact_mut(d))
         .enumerate()
         .map(|(k, (from, s1))| {
             let mut s2 = vec![0.0; length];
             for i in 0..d {
                 for j in 0..=i {
-                    let tile = triangle::at(i / edge, j / edge);
-                    s2[triangle::at(i, j)] = from[tile_len * tile + edge * (j % edge) + i % edge];
+                    s2[triangle::at(i, j)] = from[tiling.moment_at(d, i, j)];
                 }
             }
             match parameters.is_whitened(k) {

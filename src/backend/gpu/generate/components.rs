@@ -65,12 +65,11 @@ fn places(shape: Shape, sums: SumLayout) -> String {
             (first.clone(), format!("{first} + 1u + i"), second)
         }
         SumLayout::Tiles => {
-            let (edge, len) = (tiling.edge, tiling.tile_len());
             let own = 4 * (tiling.vec4s(d) + 1);
             let second = format!(
-                "{}u + (k * {}u + at(i / {edge}u, j / {edge}u)) * {len}u + {edge}u * (j % {edge}u) + i % {edge}u",
+                "{}u + k * {}u + moment_at(i, j)",
                 k * own,
-                tiling.tiles(d)
+                tiling.moments_len(d)
             );
             (
                 format!("k * {own}u + {}u", own - 4),
@@ -95,6 +94,9 @@ fn places(shape: Shape, sums: SumLayout) -> String {
         "// Whether sums are of whitened coordinates.\nconst SEEN: bool = {};\n// Where they stand.\n",
         sums.is_whitened()
     );
+    if sums == SumLayout::Tiles {
+        text += &moments(d, tiling);
+    }
     text += &place("s0_at", &["k"], &s0);
     text += &place("s1_at", &["k", "i"], &s1);
     text += &place("s2_at", &["k", "i", "j"], &s2);
@@ -113,6 +115,18 @@ fn places(shape: Shape, sums: SumLayout) -> String {
         text += &place("shared_at", &["g", "i", "j"], &at);
     }
     text
+}
+
+/// A function that tells where a second moment stands among a component's, as [`Tiling::moment_at`].
+fn moments(d: usize, tiling: Tiling) -> String {
+    let (edge, square) = (tiling.edge, tiling.square_len());
+    format!(
+        "fn moment_at(i: u32, j: u32) -> u32 {{\n    let side = i / {edge}u;\n    \
+         if side == j / {edge}u {{\n        return {}u + side * {}u + at(i % {edge}u, j % {edge}u);\n    }}\n    \
+         return at(side - 1u, j / {edge}u) * {square}u + {edge}u * (j % {edge}u) + i % {edge}u;\n}}\n",
+        tiling.all_squares(d) * square,
+        triangle::packed_len(edge),
+    )
 }
 
 /// The text of `sum_blocks`, for any layout.

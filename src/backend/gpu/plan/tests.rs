@@ -82,22 +82,28 @@ fn dispatches_and_bindings_keep_within_limits() {
 
 #[test]
 fn tilings_keep_most_invocations_busy() {
-    for (d, limits) in (10..=128).flat_map(|d| [(d, WEBGPU), (d, DeviceLimits::NVIDIA)]) {
+    let devices = [WEBGPU, DeviceLimits::WEBGPU, DeviceLimits::NVIDIA];
+    for (d, limits) in (10..=128).flat_map(|d| devices.map(|limits| (d, limits))) {
         let tiling = Tiling::on(d, &limits);
         assert_eq!(tiling.edge, Tiling::of(d).edge);
-        // A slice's columns fit where the rows were.
-        let places = tiling.rows / 4 * d.div_ceil(tiling.edge);
+        // A column of each invocation fits where the rows were.
+        let places = tiling.rows * tiling.vec4s(d);
         assert!(
-            tiling.slices == 1 || places >= tiling.lanes,
+            tiling.slices == 1 || places >= tiling.workgroup,
             "D={d}: {tiling:?}"
         );
-        let (tiles, vec4s) = (tiling.tiles(d), tiling.vec4s(d));
-        let share = (tiles * tiling.slices) as f64 / (tiling.workgroup * tiling.groups) as f64;
+        let (squares, pairs) = (tiling.all_squares(d), tiling.all_pairs(d));
+        let share =
+            ((squares + pairs) * tiling.slices) as f64 / (tiling.workgroup * tiling.groups) as f64;
         assert!(share > 0.7, "D={d}: {tiling:?}");
-        assert!(tiling.lanes * tiling.slices <= tiling.workgroup && tiling.workgroup <= 256);
-        assert!(tiling.lanes * tiling.groups >= tiles && vec4s <= tiling.workgroup);
+        let of_squares = tiling.squares * tiling.slices;
+        let of_pairs = tiling.pairs * tiling.slices;
+        assert!(of_squares <= tiling.split && tiling.split + of_pairs <= tiling.workgroup);
+        assert!(tiling.workgroup <= 256 && tiling.vec4s(d) <= tiling.workgroup);
+        assert!(tiling.squares * tiling.groups >= squares && tiling.pairs * tiling.groups >= pairs);
         assert!(
-            tiling.rows / 4 * tiling.four_len(d) * 16 <= 16_352 && tiling.rows.is_multiple_of(4)
+            tiling.rows / 4 * tiling.four_len(d) * 16 <= limits.workgroup_memory_bytes as usize
+                && tiling.rows.is_multiple_of(4)
         );
         assert!(tiling.rows.is_multiple_of(Tiling::UNROLLED * tiling.slices));
         let run = tiling.segment_rows(d) / tiling.slices.min(tiling.row_lanes(d));

@@ -1,22 +1,31 @@
-//! How workgroups share out matrix products.
+//! How workgroups of `accumulate` share out a product of a matrix with itself.
+//!
+//! Second moments are symmetric: a triangle of D rows. Its square tiles below the diagonal are one an invocation; the
+//! triangles along the diagonal are two an invocation, which is about as much. The two take different branches: the
+//! plan lays them out such that few subgroups have to go through both.
 
-use super::super::shape::{Shape, quads};
 use super::sharing::REGISTERS;
 use super::{DeviceLimits, LONGEST_RUN};
-use crate::mixture::{CovarianceType, triangle};
+use crate::mixture::triangle;
 
 /// Workgroup memory for the rows of `accumulate`, bytes an invocation: what leaves room for as many of them as
 /// registers do.
 const TILE_BYTES: usize = 130;
-/// The most of it: what every device has.
-const MOST_TILE_BYTES: usize = 16_352;
+/// What of it every device has, and the most: what a third of a multiprocessor's is on most.
+const LEAST_TILE_BYTES: usize = 16_352;
+const MOST_TILE_BYTES: usize = 20 << 10;
 /// The most rows of a segment of `accumulate`: adding up over slices is shared out between them.
-const MOST_SEGMENT_ROWS: usize = 1024;
+const MOST_SEGMENT_ROWS: usize = 2048;
+
+/// The most slices: what adding them up takes grows with them.
+const MOST_SLICES: usize = 32;
 
 /// Registers of an invocation of `accumulate` beside those of its tile: with one round of rows that are read ahead, and of each
 /// further one.
 const OTHER_REGISTERS: usize = 88;
 const ROUND_REGISTERS: usize = 20;
+/// The most registers of a tile's sums and of rows on their way: what AMD's compiler keeps without spilling.
+const MOST_ALIVE: usize = 112;
 /// What waiting adds, in hundredths, where a multiprocessor has one workgroup, two, or more. On an H100 workgroups of 256, 192
 /// and 128 took 11.2, 10.6 and 10.7 ms, with 98, 94 and 84 % of their invocations at work (D = 64).
 const WAITING: [usize; 3] = [121, 109, 100];
@@ -31,10 +40,14 @@ pub struct Tiling {
     pub edge: usize,
     /// Invocations of a workgroup.
     pub workgroup: usize,
-    /// Tiles of a workgroup.
-    pub lanes: usize,
+    /// Square tiles of a workgroup.
+    pub squares: usize,
+    /// Pairs of triangles of a workgroup.
+    pub pairs: usize,
     /// How many invocations share the rows of a tile.
     pub slices: usize,
+    /// The first invocation that has triangles.
+    pub split: usize,
     /// Rows in workgroup memory at once.
     pub rows: usize,
     /// Workgroups of a component.
@@ -54,46 +67,38 @@ impl Tiling {
 
     /// The tiling of the least cost with scalar reads; of equals the one with the smaller workgroup.
     pub fn of(d: usize) -> Self {
-        let found = [4, 8].map(|edge| Self::with_edge(d, edge, false));
+        let found = [4, 8].map(|edge| Self::with_edge(d, edge, LEAST_TILE_BYTES, false));
         let least = |a: Self, b: Self| if b.cost(d) < a.cost(d) { b } else { a };
-        found.into_iter().flatten().reduce(least).unwrap_or(Self {
-            edge: 4,
-            workgroup: 256,
-            lanes: 256,
-            slices: 1,
-            rows: 4,
-            groups: triangle::packed_len(d.div_ceil(4)).div_ceil(256),
-            ahead: false,
+        let found = found.into_iter().flatten().reduce(least);
+        found.unwrap_or_else(|| {
+            let groups = triangle::packed_len(d.div_ceil(4)).div_ceil(256);
+            Self {
+                rows: 4,
+                ..Self::shared(d, 4, [256, groups, 1], false)
+            }
         })
     }
 
     /// The same tiles as a device shares them out.
     pub fn on(d: usize, limits: &DeviceLimits) -> Self {
         let of = Self::of(d);
-        match limits.parameters_are_loads() {
-            true => Self::with_edge(d, of.edge, true).unwrap_or(of),
-            false => of,
-        }
+        let bytes =
+            (limits.workgroup_memory_bytes as usize).clamp(LEAST_TILE_BYTES, MOST_TILE_BYTES);
+        Self::with_edge(d, of.edge, bytes, limits.parameters_are_loads()).unwrap_or(of)
     }
 
-    fn with_edge(d: usize, edge: usize, ahead: bool) -> Option<Self> {
+    fn with_edge(d: usize, edge: usize, bytes: usize, ahead: bool) -> Option<Self> {
         let mut best: Option<Self> = None;
         let tiles = triangle::packed_len(d.div_ceil(edge));
         for workgroup in [64, 128, 192, 256] {
             let least = tiles.div_ceil(workgroup);
-            for groups in least..least + 4 {
-                let lanes = tiles.div_ceil(groups);
-                for slices in 1..=workgroup.checked_div(lanes).unwrap_or(0).min(16) {
-                    let tiling = Self {
-                        edge,
-                        workgroup,
-                        lanes,
-                        slices,
-                        rows: 0,
-                        groups,
-                        ahead,
-                    };
-                    for tiling in tiling.with_rows(d) {
+            for groups in least.max(1)..least + 4 {
+                for slices in 1..=MOST_SLICES {
+                    let shared = Self::shared(d, edge, [workgroup, groups, slices], ahead);
+                    if shared.split + shared.pairs * slices > workgroup {
+                        break;
+                    }
+                    for tiling in shared.with_rows(d, bytes) {
                         let is_better = |best: Self| tiling.cost(d) < best.cost(d);
                         if best.is_none_or(is_better) {
                             best = Some(tiling);
@@ -105,32 +110,105 @@ impl Tiling {
         best
     }
 
+    /// Workgroups of that size, so many of a component, in so many slices; no rows yet. Triangles start with a subgroup where
+    /// there is room for that.
+    fn shared(d: usize, edge: usize, sizes: [usize; 3], ahead: bool) -> Self {
+        let [workgroup, groups, slices] = sizes;
+        let mut tiling = Self {
+            edge,
+            workgroup,
+            squares: 0,
+            pairs: 0,
+            slices,
+            split: 0,
+            rows: 0,
+            groups,
+            ahead,
+        };
+        tiling.squares = tiling.all_squares(d).div_ceil(groups);
+        tiling.pairs = tiling.all_pairs(d).div_ceil(groups);
+        let of_squares = tiling.squares * slices;
+        let aligned = of_squares.next_multiple_of(tiling.subgroup());
+        let fits = aligned + tiling.pairs * slices <= workgroup;
+        tiling.split = if fits { aligned } else { of_squares };
+        tiling
+    }
+
     /// The same with the most rows for which there is room, and where they are read ahead with fewer, too.
-    fn with_rows(self, d: usize) -> impl Iterator<Item = Self> {
+    fn with_rows(self, d: usize, bytes: usize) -> impl Iterator<Item = Self> {
         // Whole fours of rows are brought in, and each slice takes as many.
         let whole = Self::UNROLLED * self.slices;
-        let bytes = (TILE_BYTES * self.workgroup).min(MOST_TILE_BYTES);
+        let bytes = (TILE_BYTES * self.workgroup).min(bytes);
         let fit = (bytes / (16 * self.four_len(d))).max(1) * 4;
         let brings = self.vec4s(d) <= self.workgroup;
         let most = if brings { fit / whole } else { 0 };
-        let least = if self.ahead { 1 } else { most.max(1) };
+        let least = 1;
         let tilings = (least..=most).map(move |turns| Self {
             rows: turns * whole,
             ..self
         });
         // Slices add up where the rows were.
-        tilings.filter(move |tiling| tiling.slices == 1 || tiling.fits(d) > 0)
+        tilings.filter(move |tiling| {
+            let alive = tiling.pair_len() + ROUND_REGISTERS * tiling.rounds(d);
+            alive <= MOST_ALIVE && (tiling.slices == 1 || tiling.columns_at_once(d) > 0)
+        })
+    }
+
+    /// Invocations that go through a branch together: the most on devices of the kind.
+    pub const fn subgroup(self) -> usize {
+        if self.ahead { 32 } else { 64 }
+    }
+
+    /// Sides of the triangle.
+    const fn sides(self, d: usize) -> usize {
+        d.div_ceil(self.edge)
+    }
+
+    /// Square tiles of a component.
+    pub const fn all_squares(self, d: usize) -> usize {
+        triangle::packed_len(self.sides(d)) - self.sides(d)
+    }
+
+    /// Pairs of triangles of a component; the last may have one.
+    pub const fn all_pairs(self, d: usize) -> usize {
+        self.sides(d).div_ceil(2)
+    }
+
+    /// Numbers of a square tile.
+    pub const fn square_len(self) -> usize {
+        self.edge * self.edge
+    }
+
+    /// Numbers of a pair of triangles.
+    pub const fn pair_len(self) -> usize {
+        2 * triangle::packed_len(self.edge)
+    }
+
+    /// Second moments of a component: those of its squares, by columns, then its triangles, by rows.
+    pub const fn moments_len(self, d: usize) -> usize {
+        self.all_squares(d) * self.square_len() + self.all_pairs(d) * self.pair_len()
+    }
+
+    /// Where among them that of features `i` and `j` stands, `j` <= `i`.
+    pub const fn moment_at(self, d: usize, i: usize, j: usize) -> usize {
+        let (side_i, side_j) = (i / self.edge, j / self.edge);
+        let (i, j) = (i % self.edge, j % self.edge);
+        if side_i == side_j {
+            let squares = self.all_squares(d) * self.square_len();
+            return squares + side_i * triangle::packed_len(self.edge) + triangle::at(i, j);
+        }
+        triangle::at(side_i - 1, side_j) * self.square_len() + self.edge * j + i
     }
 
     /// vec4s of a row, filled up to whole tiles.
     pub const fn vec4s(self, d: usize) -> usize {
-        d.div_ceil(self.edge) * self.edge / 4
+        self.sides(d) * self.edge / 4
     }
 
     /// vec4s between fours of rows in workgroup memory. Eight neighbours' vec4s are read at once where they are in
     /// different banks: those of few sides continue in the next slice four banks of vec4s on, and one more.
     pub const fn padding(self, d: usize) -> usize {
-        let wanted = if d.div_ceil(self.edge) <= 5 { 5 } else { 1 };
+        let wanted = if self.sides(d) <= 5 { 5 } else { 1 };
         (8 + wanted - 4 * self.vec4s(d) % 8) % 8
     }
 
@@ -139,14 +217,15 @@ impl Tiling {
         4 * self.vec4s(d) + self.padding(d)
     }
 
-    /// Slices whose tiles, four columns of them, fit workgroup memory together.
-    pub const fn shares(self, d: usize) -> usize {
-        let fits = self.fits(d);
-        if fits == 0 { 1 } else { fits }
-    }
-
-    const fn fits(self, d: usize) -> usize {
-        self.rows / 4 * d.div_ceil(self.edge) / self.lanes
+    /// vec4s of each tile of a slice that fit where four rows are.
+    pub const fn columns_at_once(self, d: usize) -> usize {
+        let most = 4 * self.vec4s(d);
+        let most = if most < self.workgroup {
+            most
+        } else {
+            self.workgroup
+        };
+        most / (self.squares + self.pairs)
     }
 
     /// Fours of rows that an invocation takes between two barriers.
@@ -156,17 +235,7 @@ impl Tiling {
 
     /// Whether all of them are written out, which spares the moves at a loop's end.
     pub const fn is_written_out(self) -> bool {
-        self.turns() * Self::UNROLLED * self.tile_len() <= Self::MOST_WRITTEN
-    }
-
-    /// Numbers of a tile.
-    pub const fn tile_len(self) -> usize {
-        self.edge * self.edge
-    }
-
-    /// Tiles of a component.
-    pub const fn tiles(self, d: usize) -> usize {
-        triangle::packed_len(d.div_ceil(self.edge))
+        self.turns() * Self::UNROLLED * self.square_len() <= Self::MOST_WRITTEN
     }
 
     /// Invocations that bring in the same four features.
@@ -186,79 +255,28 @@ impl Tiling {
         1 << (LONGEST_RUN * runs).min(MOST_SEGMENT_ROWS).ilog2()
     }
 
+    /// Invocations that go through the squares' branch and through the triangles', whole subgroups.
+    pub const fn lanes(self) -> [usize; 2] {
+        let subgroup = self.subgroup();
+        let squares = self.split.next_multiple_of(subgroup);
+        [squares, self.workgroup - self.split / subgroup * subgroup]
+    }
+
     /// Instructions for a thousand rows, all invocations together: of a tile's row (reading it from workgroup memory
     /// may take longer than the multiply-adds), of bringing in four rows, and of a turn of the loop.
     fn cost(self, d: usize) -> usize {
-        let tile = if self.edge == 4 { 26 } else { 76 };
-        let turn = self.rows / self.slices * tile + 90 * self.rounds(d) + 40;
-        let cost = 1000 * self.groups * self.workgroup * turn / self.rows;
+        let [square, pair] = if self.edge == 4 { [26, 30] } else { [76, 84] };
+        let [squares, pairs] = self.lanes();
+        let tiles = self.rows / self.slices * (squares * square + pairs * pair);
+        let others = self.workgroup * (90 * self.rounds(d) + 40);
+        let cost = 1000 * self.groups * (tiles + others) / self.rows;
         if !self.ahead {
             return cost;
         }
-        let registers = self.tile_len() + OTHER_REGISTERS + ROUND_REGISTERS * (self.rounds(d) - 1);
+        let registers = self.pair_len() + OTHER_REGISTERS + ROUND_REGISTERS * (self.rounds(d) - 1);
         let resident = REGISTERS / (registers * self.workgroup);
         let waiting = WAITING[resident.clamp(1, WAITING.len()) - 1];
         let short = MOST_SEGMENT_ROWS / self.segment_rows(d) - 1;
         cost * (waiting + SHORT * short) / 100
-    }
-}
-
-/// How `accumulate_tiles` shares out some components by four features an invocation: a function of the shape alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Tiles {
-    /// Invocations of a workgroup.
-    pub workgroup: usize,
-    /// Components of an invocation: what registers allow.
-    pub pack: usize,
-    /// Octets of components of a workgroup.
-    pub octets: usize,
-    /// vec4s of features of a workgroup.
-    pub features: usize,
-    /// How many invocations share the rows of a tile.
-    pub slices: usize,
-}
-
-impl Tiles {
-    /// Rows in workgroup memory at once: a little more than 8 KiB for the largest tiles.
-    pub const ROWS: usize = 16;
-    /// Components of an invocation that keeps no second moments of features.
-    pub const PACK_OF_SPHERICAL: usize = 8;
-
-    /// The tiles of a shape.
-    pub fn of(shape: Shape) -> Self {
-        let spherical = shape.covariance_type == CovarianceType::Spherical;
-        let pack = if spherical {
-            Self::PACK_OF_SPHERICAL
-        } else {
-            4
-        };
-        let octets = shape.k.div_ceil(8).next_power_of_two().min(8);
-        let packs = 8 * octets / pack;
-        let features = quads(shape.d).next_power_of_two().min(128 / packs).min(16);
-        let workgroup = (packs * features).max(64);
-        Self {
-            workgroup,
-            pack,
-            octets,
-            features,
-            slices: (workgroup / (packs * features)).min(Self::ROWS),
-        }
-    }
-
-    /// Whether invocations look for means so near the origin that they are taken off at the end: it costs what some rows do.
-    pub const fn looks_for_far(self) -> bool {
-        self.pack == Self::PACK_OF_SPHERICAL && self.slices == 1
-    }
-
-    /// How many rows are written out.
-    pub const fn unrolled(self) -> usize {
-        let rows = Self::ROWS / self.slices;
-        if rows < 4 { rows } else { 4 }
-    }
-
-    /// Workgroups of a segment, by features and by components.
-    pub fn groups(self, shape: Shape) -> [usize; 2] {
-        let (quads, octets) = (quads(shape.d), shape.k.div_ceil(8));
-        [quads.div_ceil(self.features), octets.div_ceil(self.octets)]
     }
 }

@@ -64,17 +64,18 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         }
         // Twice four features of four rows by sixteen coordinates, read by fours, and their means: x - mu, U.
         StageKey::ScoreProducts { .. } => Some(2 * (4 + 16 + 1 + 4 * 4 + 4 * 4 * 16)),
-        // Some rows of a square tile, two sides of vec4s read for each. Where all are written out, four features of four
-        // rows beside them: five reads, the mean, roots, S1 and S0, four writes.
+        // Some rows of a pair of triangles, two sides of vec4s read for each. Where all are written out, those of a square
+        // tile, too, and four features of four rows beside them: five reads, the mean, roots, S1 and S0, four writes.
         StageKey::Accumulate {
             d,
             tiling,
             whitens: false,
         } => {
-            let four = Tiling::UNROLLED * (tiling.tile_len() + tiling.edge / 2);
+            let four = |len| Tiling::UNROLLED * (len + tiling.edge / 2);
+            let [square, pair] = [tiling.square_len(), tiling.pair_len()].map(four);
             Some(match tiling.is_written_out() {
-                true => tiling.turns() * four + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
-                false => four,
+                true => tiling.turns() * (square + pair) + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
+                false => pair,
             })
         }
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
@@ -128,6 +129,8 @@ pub(in super::super) struct Problem {
 /// others are.
 pub(in super::super) struct Step {
     pub(in super::super) key: StageKey,
+    /// Its branches, where invocations take different ones, and how many of a workgroup take each.
+    pub(super) branches: Vec<(Branch, usize)>,
     pub(super) rounds: usize,
     pub(in super::super) bytes: usize,
     pub(super) invocations: usize,
@@ -199,6 +202,7 @@ impl Problem {
         let blocks = layout.blocks.len();
         let step = |key, rounds, bytes, (invocations, trips)| Step {
             key,
+            branches: Vec::new(),
             rounds,
             bytes,
             invocations,
@@ -321,15 +325,6 @@ impl Problem {
                     ]
                 } else {
                     let scores = 4 * n * k;
-                    let lanes = k * tiling.groups * tiling.workgroup;
-                    // The hot loop takes four rows of a slice, or where they are written out all between two barriers.
-                    let (rows, trips) = match tiling.is_written_out() {
-                        true => (tiling.rows, 0),
-                        false => (
-                            tiling.slices * Tiling::UNROLLED,
-                            segment_rows.div_ceil(tiling.rows),
-                        ),
-                    };
                     let invocations = n * k / scoring.rows();
                     // Blocks of sixteen coordinates, each with four fours of features more in the hot loop. They bring in
                     // columns by eights.
@@ -351,11 +346,22 @@ impl Problem {
                     };
                     // Three loops over a row's components, as many at once as the text has: the longest writes, two read before.
                     let runs = k / generate::RESPONSIBILITIES_AT_ONCE;
+                    let branches = Branch::of(tiling, d);
+                    let lanes: usize = branches.iter().map(|(_, lanes)| lanes).sum();
+                    let lanes = k * tiling.groups * lanes;
+                    // The hot loop takes four rows of a slice, or where they are written out all between two barriers.
+                    let (rows, trips) = match tiling.is_written_out() {
+                        true => (tiling.rows, 0),
+                        false => (
+                            tiling.slices * Tiling::UNROLLED,
+                            segment_rows.div_ceil(tiling.rows),
+                        ),
+                    };
                     vec![
                         score_step,
                         step(normalise, n * runs, 2 * scores, (n, runs)),
                         Step {
-                            apart: (tiling.slices - 1).div_ceil(tiling.shares(d)),
+                            branches,
                             ..step(
                                 accumulate,
                                 n / rows * lanes,
@@ -366,6 +372,66 @@ impl Problem {
                     ]
                 }
             }
+        }
+    }
+}
+
+/// What of an invocation's text depends on its place.
+#[derive(Clone, Copy)]
+pub(super) enum Branch {
+    /// Has a square, and adds up what slices have.
+    Adders,
+    /// Has a square.
+    Squares,
+    /// Has a pair of triangles.
+    Triangles,
+}
+
+impl Branch {
+    /// Those of a tiling, and how many invocations of a workgroup take each: whole subgroups.
+    pub(super) fn of(tiling: Tiling, d: usize) -> Vec<(Self, usize)> {
+        let [squares, triangles] = tiling.lanes();
+        let additions = match tiling.slices {
+            1 => 0,
+            _ => tiling.columns_at_once(d) * (tiling.squares + tiling.pairs),
+        };
+        let adders = additions.next_multiple_of(tiling.subgroup()).min(squares);
+        let all = [
+            (Self::Adders, adders),
+            (Self::Squares, squares - adders),
+            (Self::Triangles, triangles),
+        ];
+        all.into_iter().filter(|(_, lanes)| *lanes > 0).collect()
+    }
+
+    /// The name of the text that has this branch alone.
+    pub(super) fn name(self, whole: &str) -> String {
+        let branch = match self {
+            Self::Adders => "adders",
+            Self::Squares => "squares",
+            Self::Triangles => "triangles",
+        };
+        format!("{whole}-{branch}")
+    }
+
+    /// That text: what the branch costs is counted there.
+    pub(super) fn source(self, whole: &str, tiling: Tiling) -> String {
+        let alone = |text: &str, condition: &str, value: &str| {
+            assert!(text.contains(condition), "no {condition}");
+            text.replace(condition, value)
+        };
+        let is_square = match self {
+            Self::Adders | Self::Squares => "let is_square = true;",
+            Self::Triangles => "let is_square = false;",
+        };
+        let text = alone(whole, "let is_square = lane < SPLIT;", is_square);
+        match self {
+            Self::Squares | Self::Triangles if tiling.slices > 1 => alone(
+                &text,
+                "    partials[moments + moments_at(",
+                "    return;\n    partials[moments + moments_at(",
+            ),
+            _ => text,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::plan::DeviceLimits;
 use super::super::stage::StageKey;
 use super::names::name;
-use super::problems::{PROBLEMS, Step, minimum, paired};
+use super::problems::{Branch, PROBLEMS, Step, minimum, paired};
 use super::{directx, keys, parse, specialise};
 
 /// `benches/gpu/check` names the folder; otherwise it is gone with the test.
@@ -19,7 +19,7 @@ fn shaders_are_written_for_other_compilers() {
     };
     // On an integrated device, on a card, and on one without scalar reads.
     let devices = [
-        DeviceLimits::WEBGPU,
+        DeviceLimits::INTEGRATED,
         DeviceLimits::CARD,
         DeviceLimits::NVIDIA,
     ];
@@ -56,11 +56,29 @@ fn shaders_are_written_for_other_compilers() {
                 _ => "loop",
             },
             "minimum": minimum(key),
+            // Whether it is one branch of another, to be counted alone.
+            "branch": false,
             "typical": typical.contains(&name) && minimum(key).is_some(),
         });
         std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
         let hlsl = directx(key, &specialise(key, &parse(key)));
         std::fs::write(folder.join(format!("{name}.hlsl")), hlsl).expect("a file");
+        if let StageKey::Accumulate {
+            d,
+            tiling,
+            whitens: false,
+        } = key
+        {
+            for (branch, _) in Branch::of(tiling, d) {
+                let (name, text) = (branch.name(&name), branch.source(&text, tiling));
+                std::fs::write(folder.join(format!("{name}.wgsl")), &text).expect("a file");
+                let mut variant = variant.clone();
+                variant["name"] = name.clone().into();
+                variant["branch"] = true.into();
+                variant["typical"] = false.into();
+                variants.insert(name, (variant, text));
+            }
+        }
         let same = variants.insert(name.clone(), (variant.clone(), text.clone()));
         assert!(
             same.is_none_or(|other| other == (variant, text)),
@@ -70,21 +88,32 @@ fn shaders_are_written_for_other_compilers() {
     let variants = variants.into_values().map(|(variant, _)| variant).collect();
     write("variants.json", variants);
     let problems = PROBLEMS.iter().zip(&steps).map(|(problem, steps)| {
-        let step = |s: &Step| {
+        let step = |s: &Step, variant: String, lanes: usize, all: usize| {
             serde_json::json!({
-                "variant": name(s.key),
-                "rounds": s.rounds,
-                "bytes": s.bytes,
-                "invocations": s.invocations,
+                "variant": variant,
+                "rounds": s.rounds * lanes / all,
+                "bytes": s.bytes * lanes / all,
+                "invocations": s.invocations * lanes / all,
                 "turns": s.turns,
                 "trips": s.trips,
                 "apart": s.apart,
                 "paired": paired(s.key),
             })
         };
+        // Each branch as a step of its own.
+        let of_branches = |s: &Step| match s.branches.as_slice() {
+            [] => vec![step(s, name(s.key), 1, 1)],
+            branches => {
+                let all = branches.iter().map(|(_, lanes)| lanes).sum();
+                let of = |(branch, lanes): &(Branch, usize)| {
+                    step(s, branch.name(&name(s.key)), *lanes, all)
+                };
+                branches.iter().map(of).collect()
+            }
+        };
         let [integrated, card, nvidia] = steps
             .each_ref()
-            .map(|steps| steps.iter().map(step).collect::<Vec<_>>());
+            .map(|steps| steps.iter().flat_map(of_branches).collect::<Vec<_>>());
         serde_json::json!({
             "name": problem.name(),
             "n": problem.n,
