@@ -46,37 +46,48 @@ struct ProductText {
 }
 
 impl ProductText {
-    /// So many fours of coordinates from `i` on.
+    /// So many fours of coordinates from `i` on: their own features, with which their sums begin, then those to the left, the
+    /// chunk at hand first. All of the workgroup goes through it equally often.
     fn block(&self, count: usize) -> String {
         let mut text = String::new();
         for q in 0..count {
             line!(text, "let e{q} = components[k][REMAINDER + i + {q}u];");
-            for (p, part) in PARTS.iter().enumerate() {
-                line!(text, "var y{q}_{p} = vec4(-e{q}.{part});");
-            }
+            (0..4).for_each(|p| line!(text, "var y{q}_{p}: vec4<f32>;"));
         }
-        line!(text, "var next = at;");
-        // All of the workgroup goes through it equally often.
-        line!(
-            text,
-            "for (var first = 0u; first < i + {count}u; first += CHUNK) {{"
-        );
+        line!(text, "let own_chunk = i / CHUNK * CHUNK;");
+        line!(text, "var first = own_chunk;");
         text += &self.columns(count);
-        line!(
-            text,
-            "for (var j = first; j < min(first + CHUNK, i); j += {WRITTEN}u) {{"
-        );
-        for n in 0..WRITTEN {
-            text += &self.features(&format!("j + {n}u"), (0..count, None), false);
-        }
-        line!(text, "}}\n}}");
-        // The coordinates' own features.
+        line!(text, "var next = at + 4u * i * stride;");
         for q in 0..count {
-            text += &self.features(&format!("i + {q}u"), (q..count, Some(q)), q + 1 == count);
+            let own = (q..count, Some(q));
+            text += &self.features(&format!("i + {q}u"), own, q + 1 == count);
+        }
+        line!(text, "next = at + 4u * own_chunk * stride;");
+        text += &self.walk("own_chunk", "i", count);
+        if quads(self.d) > CHUNK {
+            line!(text, "next = at;");
+            line!(
+                text,
+                "for (first = 0u; first < own_chunk; first += CHUNK) {{"
+            );
+            text += &self.columns(count);
+            text += &self.walk("first", "first + CHUNK", count);
+            line!(text, "}}");
         }
         for (q, p) in (0..count).flat_map(|q| (0..4).map(move |p| (q, p))) {
             line!(text, "squares = fma(y{q}_{p}, y{q}_{p}, squares);");
         }
+        text
+    }
+
+    /// Adds some of a chunk's fours of features, left of so many fours of coordinates.
+    fn walk(&self, from: &str, to: &str, count: usize) -> String {
+        let mut text = String::new();
+        line!(text, "for (var j = {from}; j < {to}; j += {WRITTEN}u) {{");
+        for n in 0..WRITTEN {
+            text += &self.features(&format!("j + {n}u"), (0..count, None), false);
+        }
+        line!(text, "}}");
         text
     }
 
@@ -132,10 +143,15 @@ impl ProductText {
             );
             // A coordinate is made of the features up to its own.
             let first = if own == Some(q) { p } else { 0 };
+            let begins = of.start == 0 && own.is_some();
             for (o, part) in PARTS.iter().enumerate().skip(first) {
+                let before = match begins && p == 0 {
+                    true => format!("vec4(-e{q}.{part})"),
+                    false => format!("y{q}_{o}"),
+                };
                 line!(
                     text,
-                    "y{q}_{o} = fma(vec4(u{q}_{p}.{part}), x{p}, y{q}_{o});"
+                    "y{q}_{o} = fma(vec4(u{q}_{p}.{part}), x{p}, {before});"
                 );
             }
         }

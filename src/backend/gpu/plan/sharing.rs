@@ -74,10 +74,10 @@ impl Sharing {
             return None;
         }
         // Whole waves of 64, or whole subgroups of owners.
-        let lanes: &[usize] = if owners < 2 {
-            &[64, 128, 192, 256]
-        } else {
-            &[32, 64, 96, 128]
+        let lanes: &[usize] = match owners {
+            0 => &[64, 128, 192, 256],
+            1 => &[64, 96, 128, 192, 256],
+            _ => &[32, 64, 96, 128],
         };
         let slices = lanes
             .iter()
