@@ -30,13 +30,16 @@ fn kernels_for_hardware_agree() {
         }
     }
     // Scores as products: fours of coordinates that are left over, features that are; four components a workgroup and two,
-    // places beyond the last.
+    // places beyond the last. Second moments by tiles: a triangle that is left over (24, 35), more tiles than a workgroup
+    // takes (200).
     for (d, k) in [
+        (24, 5),
         (35, 4),
         (64, 3),
         (70, 3),
         (100, 3),
         (128, 2),
+        (200, 2),
         (36, 15),
         (21, 9),
     ] {
