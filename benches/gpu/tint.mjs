@@ -1,5 +1,6 @@
 // node tint.mjs DIR: Tint's word (Dawn's WGSL compiler, the one in Chromium) on every shader that DIR/variants.json
-// lists, and a pipeline of each. Needs the npm package `webgpu` in a parent folder or on NODE_PATH; no driver.
+// lists, and a pipeline of each but those that need more workgroup memory than every device has. Needs the npm package
+// `webgpu` in a parent folder or on NODE_PATH; no driver.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -9,14 +10,14 @@ const { create, globals } = await import(pathToFileURL(createRequire(import.meta
 Object.assign(globalThis, globals);
 
 const folder = process.argv[2];
-const variants = JSON.parse(readFileSync(join(folder, 'variants.json'), 'utf8'));
+const variants = JSON.parse(readFileSync(join(folder, 'variants.json'), 'utf8')).filter(({ branch }) => !branch);
 // Kept in scope: what it owns goes with it.
 const gpu = create(['backend=null']);
 const adapter = await gpu.requestAdapter();
 // Default limits: what every WebGPU device has; subgroups are for those that have them.
 const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
 let refused = 0;
-for (const { name, entry, constants } of variants) {
+for (const { name, entry, constants, memory } of variants) {
   device.pushErrorScope('validation');
   const text = readFileSync(join(folder, `${name}.wgsl`), 'utf8');
   // naga knows subgroups without being told, and does not know how to be told.
@@ -25,7 +26,10 @@ for (const { name, entry, constants } of variants) {
   const { messages } = await module.getCompilationInfo();
   for (const m of messages) console.log(`${name}.wgsl:${m.lineNum}:${m.linePos}: ${m.type}: ${m.message}`);
   const compute = { module, entryPoint: entry, constants };
-  const why = await device.createComputePipelineAsync({ layout: 'auto', compute }).then(() => '', (e) => e.message);
+  const pipeline = () =>
+    device.createComputePipelineAsync({ layout: 'auto', compute }).then(() => '', (e) => e.message);
+  const invalid = messages.find((m) => m.type === 'error');
+  const why = memory > device.limits.maxComputeWorkgroupStorageSize ? invalid?.message : await pipeline();
   await device.popErrorScope();
   if (why) {
     console.log(`${name}: ${why.trim()}`);

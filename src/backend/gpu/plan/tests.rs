@@ -102,7 +102,7 @@ fn tilings_keep_most_invocations_busy() {
         assert!(tiling.workgroup <= 256 && tiling.vec4s(d) <= tiling.workgroup);
         assert!(tiling.squares * tiling.groups >= squares && tiling.pairs * tiling.groups >= pairs);
         assert!(
-            tiling.rows / 4 * tiling.four_len(d) * 16 <= limits.workgroup_memory_bytes as usize
+            tiling.bytes(d) <= limits.workgroup_memory_bytes as usize
                 && tiling.rows.is_multiple_of(4)
         );
         assert!(tiling.rows.is_multiple_of(Tiling::UNROLLED * tiling.slices));

@@ -217,6 +217,12 @@ impl Tiling {
         4 * self.vec4s(d) + self.padding(d)
     }
 
+    /// Workgroup memory, bytes.
+    #[cfg(test)]
+    pub const fn bytes(self, d: usize) -> usize {
+        16 * self.rows / 4 * self.four_len(d)
+    }
+
     /// vec4s of each tile of a slice that fit where four rows are.
     pub const fn columns_at_once(self, d: usize) -> usize {
         let most = 4 * self.vec4s(d);

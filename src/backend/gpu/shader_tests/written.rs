@@ -56,6 +56,11 @@ fn shaders_are_written_for_other_compilers() {
                 _ => "loop",
             },
             "minimum": minimum(key),
+            // Workgroup memory of devices that it is for: as much as all have, or more.
+            "memory": match key {
+                StageKey::Accumulate { d, tiling, .. } if tiling.bytes(d) > 16_384 => 32_768,
+                _ => 16_384,
+            },
             // Whether it is one branch of another, to be counted alone.
             "branch": false,
             "typical": typical.contains(&name) && minimum(key).is_some(),
