@@ -70,8 +70,9 @@ fn accumulate(
     let place = select(lane - SPLIT, lane, is_square);
     let share = select(PAIRS, SQUARES, is_square);
     let all = select(ALL_PAIRS, ALL_SQUARES, is_square);
-    let slice = min(place / share, SLICES - 1u);
-    let tile = min(group.x * share + place % share, all - 1u);
+    let turn_of = select(place / PAIRS, place / max(SQUARES, 1u), is_square);
+    let slice = min(turn_of, SLICES - 1u);
+    let tile = min(group.x * share + place - turn_of * share, all - 1u);
     let sides = sides_of(tile, is_square);
     let i = sides.x;
     let j = sides.y;

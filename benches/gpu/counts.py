@@ -302,7 +302,8 @@ def chosen(variants, steps):
     the most of something."""
     ends = {}
     for variant in variants:
-        ends.setdefault(variant["entry"], []).append(variant["name"])
+        if not variant["branch"]:
+            ends.setdefault(variant["entry"], []).append(variant["name"])
     names = {name for of in ends.values() for name in (min(of), max(of))} | steps
     return [v for v in variants if v["typical"] or v["entry"] in STEPS or v["name"] in names]
 

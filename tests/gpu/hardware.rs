@@ -30,22 +30,44 @@ fn kernels_for_hardware_agree() {
         }
     }
     // Scores as products: fours of coordinates that are left over, features that are; four components a workgroup and two,
-    // places beyond the last. Second moments by tiles: a triangle that is left over (24, 35), more tiles than a workgroup
-    // takes (200).
+    // places beyond the last.
     for (d, k) in [
-        (24, 5),
         (35, 4),
         (64, 3),
         (70, 3),
         (100, 3),
         (128, 2),
-        (200, 2),
         (36, 15),
         (21, 9),
     ] {
         for covariance_type in [FULL, CovarianceType::Tied] {
             let model = components(d, k, covariance_type);
             check_on(&hardware, 1_513, true, &[model]);
+        }
+    }
+}
+
+#[test]
+fn second_moments_by_tiles_agree() {
+    let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
+    let least = open(Options {
+        as_hardware: Some(Hardware::Amd),
+        least_limits: true,
+        ..Options::default()
+    });
+    for device in cards.iter().chain([&least]) {
+        // A triangle that is left over, tiles that fill whole subgroups and others, slices and none, and more tiles than a
+        // workgroup takes.
+        for (n, d) in [
+            (2_049, 17),
+            (1_513, 24),
+            (700, 32),
+            (63, 33),
+            (4_099, 64),
+            (257, 90),
+            (300, 200),
+        ] {
+            check_on(device, n, n % 2 == 1, &[components(d, 2, FULL)]);
         }
     }
 }

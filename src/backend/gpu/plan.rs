@@ -25,6 +25,8 @@ pub use scoring::Scoring;
 pub use sharing::{MOST_ALIVE_IN_WORKGROUP, MOST_ALIVE_OF_NVIDIA, Sharing, coordinates};
 pub use steps::MStep;
 pub use tiles::Tiles;
+#[cfg(test)]
+pub use tiling::LEAST_TILE_BYTES;
 pub use tiling::Tiling;
 
 /// The same as [`MOST_ALIVE`] where they are one component's: there is no smaller group.
@@ -376,7 +378,7 @@ impl Plan {
         let bytes_per_row = shape.scratch_bytes_per_row() as u64;
         let partial_bytes = (len * 16) as u64;
         let parameter_bytes = (shape.staged_parameters_len() * 16) as u64;
-        // Decided without the limits: a segment's rows decide bits.
+        // Decided without what bindings may hold: a segment's rows decide bits.
         let segment_rows = match (SCRATCH_BYTES / bytes_per_row) as usize {
             // `score_tiles` and `score_panels` take four at a time.
             rows @ 0..64 => rows / 4 * 4,
@@ -409,7 +411,8 @@ impl Plan {
             // And what brings the rows into workgroup memory.
             (q, 2 * segment_rows, 40.0 * q as f64)
         } else {
-            let turn = tiling.rows + tiling.rounds(shape.d) * (q + 1);
+            // Whitening goes over half of the features' fours twice a round.
+            let turn = tiling.rows + tiling.rounds(shape.d) * 2 * (q + 1);
             let turns = segment_rows.div_ceil(tiling.rows);
             (q + tiles, turns * (turn + 1), 64.0 * tiles as f64)
         };

@@ -157,10 +157,17 @@ fn own_tile(tiling: Tiling) -> String {
 /// that they call.
 fn shared_tiles(d: usize, tiling: Tiling) -> [String; 2] {
     let columns = tiling.pair_len() / 4;
-    let at_once = tiling.columns_at_once(d).min(columns);
-    // The vec4 `at` of a slice's.
+    let at_once = tiling.columns_at_once(d);
+    // The vec4 `at` of a slice's, which has some fours of rows.
     let place = |slice: &str| {
-        format!("z[{slice}].rows[at / VEC4S].quarters[at % VEC4S / SIDES][at % SIDES]")
+        let (four, row) = match tiling.turns() {
+            1 => (slice.to_owned(), "at / VEC4S".to_owned()),
+            turns => (
+                format!("{slice} * {turns}u + at / (4u * VEC4S)"),
+                "at / VEC4S % 4u".to_owned(),
+            ),
+        };
+        format!("z[{four}].rows[{row}].quarters[at % VEC4S / SIDES][at % SIDES]")
     };
     let mut text = String::new();
     for first in (0..columns).step_by(at_once) {

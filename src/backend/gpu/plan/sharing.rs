@@ -73,7 +73,7 @@ impl Sharing {
         if owners == 0 && !scores_rows {
             return None;
         }
-        // Whole waves of 64, or whole subgroups of owners.
+        // Whole waves of 64, or whole subgroups of 32 where there are owners.
         let lanes: &[usize] = match owners {
             0 => &[64, 128, 192, 256],
             1 => &[64, 96, 128, 192, 256],

@@ -71,7 +71,7 @@ fn dispatches_and_bindings_keep_within_limits() {
         } = plan.regime
         {
             let rows = (segment_rows * segments_per_batch) as u64;
-            assert!(segment_rows <= 1024 && segments_per_batch <= SEGMENTS);
+            assert!(segment_rows <= 2048 && segments_per_batch <= SEGMENTS);
             assert!(rows * shape.scratch_bytes_per_row() as u64 <= SCRATCH_BYTES);
             let partials = segments_per_batch * shape.staged_len() * 16;
             assert!(partials as u64 <= PARTIALS_BYTES || segments_per_batch == 1);
@@ -106,8 +106,25 @@ fn tilings_keep_most_invocations_busy() {
                 && tiling.rows.is_multiple_of(4)
         );
         assert!(tiling.rows.is_multiple_of(Tiling::UNROLLED * tiling.slices));
-        let run = tiling.segment_rows(d) / tiling.slices.min(tiling.row_lanes(d));
-        assert!(run <= LONGEST_RUN && tiling.segment_rows(d).is_multiple_of(64));
+        // Row by row: who has most to add of tiles, and of rows that are brought in.
+        let rows = tiling.segment_rows(d);
+        let [mut of_slices, mut of_lanes] = [vec![0; tiling.slices], vec![0; tiling.row_lanes(d)]];
+        for row in 0..rows {
+            let four = row % tiling.rows / 4;
+            of_slices[four % tiling.slices] += 1;
+            of_lanes[four % tiling.row_lanes(d)] += 1;
+        }
+        let most = of_slices.into_iter().chain(of_lanes).max();
+        assert!(
+            most <= Some(LONGEST_RUN) && rows.is_multiple_of(64),
+            "D={d}: {tiling:?}"
+        );
+        assert_eq!(most, Some(tiling.longest_run(d, rows)), "D={d}");
+        // Each pair of features has a place of its own.
+        let places = (0..d).flat_map(|i| (0..=i).map(move |j| tiling.moment_at(d, i, j)));
+        let places: std::collections::BTreeSet<usize> = places.collect();
+        assert_eq!(places.len(), triangle::packed_len(d));
+        assert!(places.last() < Some(&tiling.moments_len(d)));
     }
 }
 

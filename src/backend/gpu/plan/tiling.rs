@@ -11,8 +11,9 @@ use crate::mixture::triangle;
 /// Workgroup memory for the rows of `accumulate`, bytes an invocation: what leaves room for as many of them as
 /// registers do.
 const TILE_BYTES: usize = 130;
-/// What of it every device has, and the most: what a third of a multiprocessor's is on most.
-const LEAST_TILE_BYTES: usize = 16_352;
+/// What of it every device has.
+pub const LEAST_TILE_BYTES: usize = 16_352;
+/// The most of it: what leaves room for three workgroups of 256 on AMD's chips.
 const MOST_TILE_BYTES: usize = 20 << 10;
 /// The most rows of a segment of `accumulate`: adding up over slices is shared out between them.
 const MOST_SEGMENT_ROWS: usize = 2048;
@@ -25,15 +26,15 @@ const MOST_SLICES: usize = 32;
 const OTHER_REGISTERS: usize = 88;
 const ROUND_REGISTERS: usize = 20;
 /// The most registers of a tile's sums and of rows on their way: what AMD's compiler keeps without spilling.
-const MOST_ALIVE: usize = 112;
+const MOST_REGISTERS: usize = 112;
 /// What waiting adds, in hundredths, where a multiprocessor has one workgroup, two, or more. On an H100 workgroups of 256, 192
 /// and 128 took 11.2, 10.6 and 10.7 ms, with 98, 94 and 84 % of their invocations at work (D = 64).
 const WAITING: [usize; 3] = [121, 109, 100];
 /// What it adds that segments have half as many rows as they may, in hundredths: more sums are written and read again.
 const SHORT: usize = 5;
 
-/// How `accumulate` shares out the tiles of a component: a function of D and of whether parameters are loads like any
-/// other. The tiles themselves depend on D alone.
+/// How `accumulate` shares out the tiles of a component: a function of D, of a device's workgroup memory, and of whether
+/// parameters are loads like any other. The tiles themselves depend on D alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tiling {
     /// Features of a tile, 4 or 8.
@@ -134,7 +135,7 @@ impl Tiling {
         tiling
     }
 
-    /// The same with the most rows for which there is room, and where they are read ahead with fewer, too.
+    /// The same with rows, as many as there is room for or fewer.
     fn with_rows(self, d: usize, bytes: usize) -> impl Iterator<Item = Self> {
         // Whole fours of rows are brought in, and each slice takes as many.
         let whole = Self::UNROLLED * self.slices;
@@ -142,15 +143,14 @@ impl Tiling {
         let fit = (bytes / (16 * self.four_len(d))).max(1) * 4;
         let brings = self.vec4s(d) <= self.workgroup;
         let most = if brings { fit / whole } else { 0 };
-        let least = 1;
-        let tilings = (least..=most).map(move |turns| Self {
+        let tilings = (1..=most).map(move |turns| Self {
             rows: turns * whole,
             ..self
         });
         // Slices add up where the rows were.
         tilings.filter(move |tiling| {
-            let alive = tiling.pair_len() + ROUND_REGISTERS * tiling.rounds(d);
-            alive <= MOST_ALIVE && (tiling.slices == 1 || tiling.columns_at_once(d) > 0)
+            let registers = tiling.pair_len() + ROUND_REGISTERS * tiling.rounds(d);
+            registers <= MOST_REGISTERS && (tiling.slices == 1 || tiling.columns_at_once(d) > 0)
         })
     }
 
@@ -223,15 +223,10 @@ impl Tiling {
         16 * self.rows / 4 * self.four_len(d)
     }
 
-    /// vec4s of each tile of a slice that fit where four rows are.
-    pub const fn columns_at_once(self, d: usize) -> usize {
-        let most = 4 * self.vec4s(d);
-        let most = if most < self.workgroup {
-            most
-        } else {
-            self.workgroup
-        };
-        most / (self.squares + self.pairs)
+    /// vec4s of each tile of a slice that fit where its rows are, or all of them.
+    pub fn columns_at_once(self, d: usize) -> usize {
+        let places = (4 * self.vec4s(d) * self.turns()).min(self.workgroup);
+        (places / (self.squares + self.pairs)).min(self.pair_len() / 4)
     }
 
     /// Fours of rows that an invocation takes between two barriers.
@@ -257,8 +252,18 @@ impl Tiling {
     /// Rows of a segment: no invocation adds up more than [`LONGEST_RUN`]. A power of two, as blocks of many samples have, so that
     /// no segment of theirs is a small rest.
     pub fn segment_rows(self, d: usize) -> usize {
-        let runs = self.slices.min(self.row_lanes(d));
-        1 << (LONGEST_RUN * runs).min(MOST_SEGMENT_ROWS).ilog2()
+        let mut rows = MOST_SEGMENT_ROWS;
+        while self.longest_run(d, rows) > LONGEST_RUN {
+            rows /= 2;
+        }
+        rows
+    }
+
+    /// The most of so many rows that an invocation adds up, of a tile's or of those that it brings in.
+    pub fn longest_run(self, d: usize, rows: usize) -> usize {
+        let (whole, rest) = (rows / self.rows, (rows % self.rows).div_ceil(4));
+        let run = |fours: usize, lanes: usize| 4 * (whole * fours + rest.div_ceil(lanes));
+        run(self.turns(), self.slices).max(run(self.rounds(d), self.row_lanes(d)))
     }
 
     /// Invocations that go through the squares' branch and through the triangles', whole subgroups.

@@ -219,7 +219,12 @@ pub(super) fn keys() -> Vec<StageKey> {
         keys.push(StageKey::MergeNormalisers { d, weighted: true });
         // Fewer features have their sums in registers.
         if d >= 10 {
-            for limits in [DeviceLimits::CARD, DeviceLimits::NVIDIA] {
+            let devices = [
+                DeviceLimits::WEBGPU,
+                DeviceLimits::CARD,
+                DeviceLimits::NVIDIA,
+            ];
+            for limits in devices {
                 let tiling = Tiling::on(d, &limits);
                 let accumulate = |whitens| StageKey::Accumulate { d, tiling, whitens };
                 keys.extend([false, true].map(accumulate));

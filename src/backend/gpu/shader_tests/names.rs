@@ -1,7 +1,7 @@
 //! A name for each text.
 
 use super::super::layout::{ParameterLayout, SumLayout};
-use super::super::plan::Tiles;
+use super::super::plan::{LEAST_TILE_BYTES, Tiles};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
 
@@ -81,8 +81,11 @@ pub(super) fn name(key: StageKey) -> String {
             name + also(weighted, "-weighted") + also(each_row, "-rows")
         }
         StageKey::Accumulate { d, tiling, whitens } => {
+            // For devices that have more workgroup memory than all have.
+            let roomy = tiling.bytes(d) > LEAST_TILE_BYTES;
             format!("{}-d{d}", key.stem())
                 + also(tiling.ahead, "-ahead")
+                + also(roomy, "-roomy")
                 + also(whitens, "-whitens")
         }
         StageKey::ScoreFull { d, .. }

@@ -1,6 +1,6 @@
 //! The texts, as files for other compilers.
 
-use super::super::plan::DeviceLimits;
+use super::super::plan::{DeviceLimits, LEAST_TILE_BYTES};
 use super::super::stage::StageKey;
 use super::names::name;
 use super::problems::{Branch, PROBLEMS, Step, minimum, paired};
@@ -58,7 +58,7 @@ fn shaders_are_written_for_other_compilers() {
             "minimum": minimum(key),
             // Workgroup memory of devices that it is for: as much as all have, or more.
             "memory": match key {
-                StageKey::Accumulate { d, tiling, .. } if tiling.bytes(d) > 16_384 => 32_768,
+                StageKey::Accumulate { d, tiling, .. } if tiling.bytes(d) > LEAST_TILE_BYTES => 32_768,
                 _ => 16_384,
             },
             // Whether it is one branch of another, to be counted alone.
