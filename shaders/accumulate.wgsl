@@ -61,7 +61,7 @@ fn accumulate(
     let part = quad % QUARTERS;
     let used = min(quad, QUADS - 1u);
     let features = segment.first / 4u + 4u * used * stride;
-    let mean = components[k][MEAN + used];
+    var mean = vec4(0.0);
     var s0 = 0.0;
     var s1 = vec4(0.0);
 
@@ -89,6 +89,9 @@ fn accumulate(
         if whitens {
             //@ whiten
             workgroupBarrier();
+        }
+        if WHITENS {
+            //@ sum
         }
         //@ next
         if is_square {

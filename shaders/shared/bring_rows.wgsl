@@ -12,7 +12,8 @@
         z[four].rows[3].quarters[part][side] = z3;
     }
     s0 += dot(root, root);
-    if !whitens {
+    // Whitened rows are summed where they are.
+    if !WHITENS {
         s1 = fma(z0, vec4(root.x), s1);
         s1 = fma(z1, vec4(root.y), s1);
         s1 = fma(z2, vec4(root.z), s1);

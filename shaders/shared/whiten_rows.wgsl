@@ -33,6 +33,5 @@
     if is_own {
         z[at].rows[$first].quarters[part][side] = y0;
         z[at].rows[$second].quarters[part][side] = y1;
-        s1 = fma(y0, vec4(root.x), fma(y1, vec4(root.y), s1));
     }
 }

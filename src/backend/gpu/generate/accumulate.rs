@@ -6,6 +6,9 @@ use super::super::plan::Tiling;
 use super::{PARTS, fill, named, staged};
 use crate::mixture::triangle;
 
+const BRING: &str = include_str!("../../../../shaders/shared/bring_rows.wgsl");
+const SUM: &str = include_str!("../../../../shaders/shared/sum_rows.wgsl");
+
 /// The text of `accumulate` for D features.
 pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
     let Tiling {
@@ -46,9 +49,19 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
     }
     let rounds = tiling.rounds(d);
     let read = |start| read(d, rounds, start);
+    // The mean is read anew each time where rows are, which leaves its registers to what comes between.
+    let mean = "mean = components[k][MEAN + used];\n";
     let [first, here, next] = match tiling.ahead {
-        true => [read("0u"), String::new(), read("(start + ROWS)")],
-        false => [String::new(), read("start"), String::new()],
+        true => [
+            mean.to_owned() + &read("0u"),
+            String::new(),
+            read("(start + ROWS)"),
+        ],
+        false => [
+            String::new(),
+            mean.to_owned() + &read("start"),
+            String::new(),
+        ],
     };
     let [sums, added] = match slices {
         1 => [own_tile(tiling), String::new()],
@@ -61,8 +74,9 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
             ("first", &(declared_rows(rounds) + &first)),
             ("read", &here),
             ("next", &next),
-            ("bring", &bring(rounds)),
+            ("bring", &each_round(BRING, rounds)),
             ("whiten", &whiten(rounds)),
+            ("sum", &each_round(SUM, rounds)),
             ("squares", &walk(tiling, square_row)),
             ("triangles", &walk(tiling, triangle_row)),
             ("rows", &rows_sum),
@@ -109,14 +123,11 @@ fn read(d: usize, rounds: usize, start: &str) -> String {
     text
 }
 
-/// Brings them into workgroup memory.
-fn bring(rounds: usize) -> String {
-    let mut text = String::new();
-    for n in 0..rounds {
-        let template = include_str!("../../../../shaders/shared/bring_rows.wgsl");
-        text += &template.replace("$n", &n.to_string());
-    }
-    text
+/// For each round of rows that an invocation brings in.
+fn each_round(template: &str, rounds: usize) -> String {
+    (0..rounds)
+        .map(|n| template.replace("$n", &n.to_string()))
+        .collect()
 }
 
 /// Whitens them where they are.
