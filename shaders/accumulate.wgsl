@@ -70,7 +70,7 @@ fn accumulate(
     let place = select(lane - SPLIT, lane, is_square);
     let share = select(PAIRS, SQUARES, is_square);
     let all = select(ALL_PAIRS, ALL_SQUARES, is_square);
-    let turn_of = select(place / PAIRS, place / max(SQUARES, 1u), is_square);
+    let turn_of = select(place / max(PAIRS, 1u), place / max(SQUARES, 1u), is_square);
     let slice = min(turn_of, SLICES - 1u);
     let tile = min(group.x * share + place - turn_of * share, all - 1u);
     let sides = sides_of(tile, is_square);
@@ -128,20 +128,20 @@ fn accumulate(
     //@ sums
 }
 
-// The sides of a tile below the diagonal, i (i - 1) / 2 + j, or of a pair of triangles: the last may have the same twice.
+// The sides of a square tile, the next BELOW i (i + 1) / 2 + j, or of a pair of triangles: the last may have the same twice.
 fn sides_of(tile: u32, is_square: bool) -> vec2<u32> {
     if !is_square {
         return vec2(2u * tile, min(2u * tile + 1u, SIDES - 1u));
     }
     // The root may be off by one unit.
-    var i = u32((sqrt(f32(8u * tile + 1u)) + 1.0) * 0.5);
-    if i * (i - 1u) / 2u > tile {
+    var i = u32((sqrt(f32(8u * tile + 1u)) - 1.0) * 0.5);
+    if i * (i + 1u) / 2u > tile {
         i -= 1u;
     }
-    if i * (i + 1u) / 2u <= tile {
+    if (i + 1u) * (i + 2u) / 2u <= tile {
         i += 1u;
     }
-    return vec2(i, tile - i * (i - 1u) / 2u);
+    return vec2(i + BELOW, tile - i * (i + 1u) / 2u);
 }
 
 // Where a tile or a pair of triangles stands among a component's second moments.

@@ -26,17 +26,19 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
          // Invocations; their square tiles and pairs of triangles, of how many a component has; where the latter start.\n\
          const WORKGROUP: u32 = {workgroup}u;\nconst SQUARES: u32 = {squares}u;\nconst PAIRS: u32 = {pairs}u;\n\
          const ALL_SQUARES: u32 = {all_squares}u;\nconst ALL_PAIRS: u32 = {all_pairs}u;\nconst SPLIT: u32 = {split}u;\n\
+         // How far tiles are below the diagonal: 1 where those on it are triangles.\nconst BELOW: u32 = {below}u;\n\
          // Features of a tile, rows in workgroup memory, and how many invocations share the rows of a tile.\n\
          const EDGE: u32 = {edge}u;\nconst ROWS: u32 = {rows}u;\nconst SLICES: u32 = {slices}u;\n\
          // vec4s of a square, of a pair of triangles, and between fours of rows.\n\
          const SQUARE: u32 = {square}u;\nconst PAIR: u32 = {pair}u;\nconst PADDING: u32 = {padding}u;\n",
+        below = u32::from(tiling.has_triangles(d)),
         all_squares = tiling.all_squares(d),
         all_pairs = tiling.all_pairs(d),
         square = tiling.square_len() / 4,
         pair = tiling.pair_len() / 4,
         padding = tiling.padding(d)
     );
-    let columns = tiling.pair_len() / 4;
+    let columns = tiling.tile_len(d) / 4;
     let declared = (0..columns).fold(String::new(), |mut text, n| {
         line!(text, "var column_{n} = vec4(0.0);");
         text
@@ -64,8 +66,12 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
         ],
     };
     let [sums, added] = match slices {
-        1 => [own_tile(tiling), String::new()],
+        1 => [own_tile(d, tiling), String::new()],
         _ => shared_tiles(d, tiling),
+    };
+    let triangles = match tiling.has_triangles(d) {
+        true => walk(tiling, triangle_row),
+        false => String::new(),
     };
     let text = fill(
         include_str!("../../../../shaders/accumulate.wgsl"),
@@ -78,7 +84,7 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
             ("whiten", &whiten(rounds)),
             ("sum", &each_round(SUM, rounds)),
             ("squares", &walk(tiling, square_row)),
-            ("triangles", &walk(tiling, triangle_row)),
+            ("triangles", &triangles),
             ("rows", &rows_sum),
             ("weights", &weights_sum),
             ("sums", &sums),
@@ -149,8 +155,8 @@ fn whiten(rounds: usize) -> String {
 }
 
 /// Writes an invocation's tile where it has all of the rows.
-fn own_tile(tiling: Tiling) -> String {
-    let [square, pair] = [tiling.square_len(), tiling.pair_len()].map(|len| len / 4);
+fn own_tile(d: usize, tiling: Tiling) -> String {
+    let [square, all] = [tiling.square_len(), tiling.tile_len(d)].map(|len| len / 4);
     let written = |columns: std::ops::Range<usize>| {
         columns.fold(String::new(), |mut text, n| {
             line!(text, "    partials[to + {n}u] = column_{n};");
@@ -160,14 +166,14 @@ fn own_tile(tiling: Tiling) -> String {
     format!(
         "if place < share && group.x * share + place < all {{\n    let to = moments + moments_at(tile, is_square);\n{}    if !is_square {{\n{}    }}\n}}\n",
         written(0..square),
-        written(square..pair)
+        written(square..all)
     )
 }
 
 /// Adds up the slices' tiles and writes them, as many columns at a time as fit where rows were: statements, and the function
 /// that they call.
 fn shared_tiles(d: usize, tiling: Tiling) -> [String; 2] {
-    let columns = tiling.pair_len() / 4;
+    let columns = tiling.tile_len(d) / 4;
     let at_once = tiling.columns_at_once(d);
     // The vec4 `at` of a slice's, which has some fours of rows.
     let place = |slice: &str| {

@@ -120,12 +120,22 @@ fn places(shape: Shape, sums: SumLayout) -> String {
 /// A function that tells where a second moment stands among a component's, as [`Tiling::moment_at`].
 fn moments(d: usize, tiling: Tiling) -> String {
     let (edge, square) = (tiling.edge, tiling.square_len());
+    let (side, triangle) = match tiling.has_triangles(d) {
+        true => {
+            let at = tiling.all_squares(d) * square;
+            let len = triangle::packed_len(edge);
+            let condition = format!("    if side == j / {edge}u {{\n");
+            let at = format!("{at}u + side * {len}u + at(i % {edge}u, j % {edge}u)");
+            (
+                "side - 1u",
+                format!("{condition}        return {at};\n    }}\n"),
+            )
+        }
+        false => ("side", String::new()),
+    };
     format!(
-        "fn moment_at(i: u32, j: u32) -> u32 {{\n    let side = i / {edge}u;\n    \
-         if side == j / {edge}u {{\n        return {}u + side * {}u + at(i % {edge}u, j % {edge}u);\n    }}\n    \
-         return at(side - 1u, j / {edge}u) * {square}u + {edge}u * (j % {edge}u) + i % {edge}u;\n}}\n",
-        tiling.all_squares(d) * square,
-        triangle::packed_len(edge),
+        "fn moment_at(i: u32, j: u32) -> u32 {{\n    let side = i / {edge}u;\n{triangle}    \
+         return at({side}, j / {edge}u) * {square}u + {edge}u * (j % {edge}u) + i % {edge}u;\n}}\n"
     )
 }
 

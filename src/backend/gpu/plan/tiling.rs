@@ -1,8 +1,9 @@
 //! How workgroups of `accumulate` share out a product of a matrix with itself.
 //!
-//! Second moments are symmetric: a triangle of D rows. Its square tiles below the diagonal are one an invocation; the
-//! triangles along the diagonal are two an invocation, which is about as much. The two take different branches: the
-//! plan lays them out such that few subgroups have to go through both.
+//! Second moments are symmetric: a triangle of D rows, in square tiles, one an invocation. Where these are few, those along
+//! the diagonal are triangles instead, two an invocation, which is about as much. The two take different branches: the
+//! plan lays them out such that few subgroups have to go through both. Of many tiles few are on the diagonal, and few
+//! slices fill no subgroups.
 
 use super::sharing::REGISTERS;
 use super::{DeviceLimits, LONGEST_RUN};
@@ -20,6 +21,9 @@ const MOST_SEGMENT_ROWS: usize = 2048;
 
 /// The most slices: what adding them up takes grows with them.
 const MOST_SLICES: usize = 32;
+
+/// The most sides of tiles where those on the diagonal are triangles. With subgroups of 64 D = 64 took a tenth longer by counts.
+const MOST_SIDES: usize = 6;
 
 /// Registers of an invocation of `accumulate` beside those of its tile: with one round of rows that are read ahead, and of each
 /// further one.
@@ -129,6 +133,10 @@ impl Tiling {
         tiling.squares = tiling.all_squares(d).div_ceil(groups);
         tiling.pairs = tiling.all_pairs(d).div_ceil(groups);
         let of_squares = tiling.squares * slices;
+        if tiling.pairs == 0 {
+            tiling.split = of_squares.max(workgroup);
+            return tiling;
+        }
         let aligned = of_squares.next_multiple_of(tiling.subgroup());
         let fits = aligned + tiling.pairs * slices <= workgroup;
         tiling.split = if fits { aligned } else { of_squares };
@@ -149,7 +157,7 @@ impl Tiling {
         });
         // Slices add up where the rows were.
         tilings.filter(move |tiling| {
-            let registers = tiling.pair_len() + ROUND_REGISTERS * tiling.rounds(d);
+            let registers = tiling.tile_len(d) + ROUND_REGISTERS * tiling.rounds(d);
             registers <= MOST_REGISTERS && (tiling.slices == 1 || tiling.columns_at_once(d) > 0)
         })
     }
@@ -164,14 +172,37 @@ impl Tiling {
         d.div_ceil(self.edge)
     }
 
+    /// Whether tiles on the diagonal are triangles.
+    pub const fn has_triangles(self, d: usize) -> bool {
+        self.sides(d) <= MOST_SIDES
+    }
+
     /// Square tiles of a component.
     pub const fn all_squares(self, d: usize) -> usize {
-        triangle::packed_len(self.sides(d)) - self.sides(d)
+        let triangles = if self.has_triangles(d) {
+            self.sides(d)
+        } else {
+            0
+        };
+        triangle::packed_len(self.sides(d)) - triangles
     }
 
     /// Pairs of triangles of a component; the last may have one.
     pub const fn all_pairs(self, d: usize) -> usize {
-        self.sides(d).div_ceil(2)
+        if self.has_triangles(d) {
+            self.sides(d).div_ceil(2)
+        } else {
+            0
+        }
+    }
+
+    /// Numbers that an invocation adds up: the most of a square and of a pair of triangles.
+    pub const fn tile_len(self, d: usize) -> usize {
+        if self.has_triangles(d) {
+            self.pair_len()
+        } else {
+            self.square_len()
+        }
     }
 
     /// Numbers of a square tile.
@@ -193,6 +224,9 @@ impl Tiling {
     pub const fn moment_at(self, d: usize, i: usize, j: usize) -> usize {
         let (side_i, side_j) = (i / self.edge, j / self.edge);
         let (i, j) = (i % self.edge, j % self.edge);
+        if !self.has_triangles(d) {
+            return triangle::at(side_i, side_j) * self.square_len() + self.edge * j + i;
+        }
         if side_i == side_j {
             let squares = self.all_squares(d) * self.square_len();
             return squares + side_i * triangle::packed_len(self.edge) + triangle::at(i, j);
@@ -226,7 +260,7 @@ impl Tiling {
     /// vec4s of each tile of a slice that fit where its rows are, or all of them.
     pub fn columns_at_once(self, d: usize) -> usize {
         let places = (4 * self.vec4s(d) * self.turns()).min(self.workgroup);
-        (places / (self.squares + self.pairs)).min(self.pair_len() / 4)
+        (places / (self.squares + self.pairs)).min(self.tile_len(d) / 4)
     }
 
     /// Fours of rows that an invocation takes between two barriers.
@@ -284,7 +318,7 @@ impl Tiling {
         if !self.ahead {
             return cost;
         }
-        let registers = self.pair_len() + OTHER_REGISTERS + ROUND_REGISTERS * (self.rounds(d) - 1);
+        let registers = self.tile_len(d) + OTHER_REGISTERS + ROUND_REGISTERS * (self.rounds(d) - 1);
         let resident = REGISTERS / (registers * self.workgroup);
         let waiting = WAITING[resident.clamp(1, WAITING.len()) - 1];
         let short = MOST_SEGMENT_ROWS / self.segment_rows(d) - 1;

@@ -72,10 +72,14 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
             whitens: false,
         } => {
             let four = |len| Tiling::UNROLLED * (len + tiling.edge / 2);
-            let [square, pair] = [tiling.square_len(), tiling.pair_len()].map(four);
+            let [square, tile] = [tiling.square_len(), tiling.tile_len(d)].map(four);
+            let both = match tiling.has_triangles(d) {
+                true => square + tile,
+                false => square,
+            };
             Some(match tiling.is_written_out() {
-                true => tiling.turns() * (square + pair) + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
-                false => pair,
+                true => tiling.turns() * both + tiling.rounds(d) * (5 + 3 * 16 + 4 + 4),
+                false => tile,
             })
         }
         // Four features of four rows and eight components: the features by fours of rows, three parameters by fours
