@@ -1,10 +1,10 @@
 // Stage `accumulate`: the statistics of one component over one segment, as a product of a matrix with itself.
 //
 // z is the segment's distances x - mu times the roots of the responsibilities, ROWS rows at a time in workgroup
-// memory. The lower triangle of Z'Z is cut into EDGE x EDGE tiles, one an invocation, and the triangles along its
-// diagonal, two an invocation; where a workgroup has more invocations, slices of the rows share them out. The host
-// whitens the sums. A component whose features are so correlated that this would cost digits says so, and its rows are
-// whitened before.
+// memory. The lower triangle of Z'Z is cut into EDGE x EDGE tiles, one an invocation; where they are few, those on the
+// diagonal are triangles, two an invocation. Where a workgroup has more invocations, slices of the rows share them out.
+// The host whitens the sums. A component whose features are so correlated that this would cost digits says so, and its
+// rows are whitened before.
 
 //@ constants
 
@@ -128,7 +128,8 @@ fn accumulate(
     //@ sums
 }
 
-// The sides of a square tile, the next BELOW i (i + 1) / 2 + j, or of a pair of triangles: the last may have the same twice.
+// The sides of square tile i (i + 1) / 2 + j, counted from BELOW rows of tiles down, or of a pair of triangles: the last may
+// have the same twice.
 fn sides_of(tile: u32, is_square: bool) -> vec2<u32> {
     if !is_square {
         return vec2(2u * tile, min(2u * tile + 1u, SIDES - 1u));

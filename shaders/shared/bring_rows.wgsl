@@ -12,7 +12,7 @@
         z[four].rows[3].quarters[part][side] = z3;
     }
     s0 += dot(root, root);
-    // Whitened rows are summed where they are.
+    // Rows that may be whitened are summed where they are then.
     if !WHITENS {
         s1 = fma(z0, vec4(root.x), s1);
         s1 = fma(z1, vec4(root.y), s1);

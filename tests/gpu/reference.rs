@@ -261,6 +261,9 @@ fn correlated_features_agree() {
         (17, 4, FULL),
         (32, 3, FULL),
         (40, 2, FULL),
+        // Squares alone, brought in at once and in two rounds.
+        (49, 2, FULL),
+        (90, 2, FULL),
         (20, 3, CovarianceType::Tied),
     ] {
         let noise = |i: usize| (i * 7919 % 1009) as f64 / 504.0 - 1.0;

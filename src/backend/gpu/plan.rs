@@ -411,7 +411,7 @@ impl Plan {
             // And what brings the rows into workgroup memory.
             (q, 2 * segment_rows, 40.0 * q as f64)
         } else {
-            // Whitening goes over half of the features' fours twice a round.
+            // Whitening goes over the features' fours twice a round.
             let turn = tiling.rows + tiling.rounds(shape.d) * 2 * (q + 1);
             let turns = segment_rows.div_ceil(tiling.rows);
             (q + tiles, turns * (turn + 1), 64.0 * tiles as f64)

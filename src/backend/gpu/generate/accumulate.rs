@@ -26,7 +26,7 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
          // Invocations; their square tiles and pairs of triangles, of how many a component has; where the latter start.\n\
          const WORKGROUP: u32 = {workgroup}u;\nconst SQUARES: u32 = {squares}u;\nconst PAIRS: u32 = {pairs}u;\n\
          const ALL_SQUARES: u32 = {all_squares}u;\nconst ALL_PAIRS: u32 = {all_pairs}u;\nconst SPLIT: u32 = {split}u;\n\
-         // How far tiles are below the diagonal: 1 where those on it are triangles.\nconst BELOW: u32 = {below}u;\n\
+         // How many rows of tiles square ones are below the diagonal: 1 where those on it are triangles.\nconst BELOW: u32 = {below}u;\n\
          // Features of a tile, rows in workgroup memory, and how many invocations share the rows of a tile.\n\
          const EDGE: u32 = {edge}u;\nconst ROWS: u32 = {rows}u;\nconst SLICES: u32 = {slices}u;\n\
          // vec4s of a square, of a pair of triangles, and between fours of rows.\n\
@@ -51,7 +51,7 @@ pub(in super::super) fn accumulate(d: usize, tiling: Tiling) -> String {
     }
     let rounds = tiling.rounds(d);
     let read = |start| read(d, rounds, start);
-    // The mean is read anew each time where rows are, which leaves its registers to what comes between.
+    // Where rows are not read ahead the mean comes with them each time, which leaves its registers to what is in between.
     let mean = "mean = components[k][MEAN + used];\n";
     let [first, here, next] = match tiling.ahead {
         true => [
@@ -170,8 +170,8 @@ fn own_tile(d: usize, tiling: Tiling) -> String {
     )
 }
 
-/// Adds up the slices' tiles and writes them, as many columns at a time as fit where rows were: statements, and the function
-/// that they call.
+/// Adds up the slices' tiles and writes them, as many columns at a time as fit where rows were and as there are invocations
+/// for: statements, and the function that they call.
 fn shared_tiles(d: usize, tiling: Tiling) -> [String; 2] {
     let columns = tiling.tile_len(d) / 4;
     let at_once = tiling.columns_at_once(d);

@@ -51,7 +51,7 @@ pub struct Tiling {
     pub pairs: usize,
     /// How many invocations share the rows of a tile.
     pub slices: usize,
-    /// The first invocation that has triangles.
+    /// The first invocation that has triangles, if any has.
     pub split: usize,
     /// Rows in workgroup memory at once.
     pub rows: usize,
@@ -196,7 +196,7 @@ impl Tiling {
         }
     }
 
-    /// Numbers that an invocation adds up: the most of a square and of a pair of triangles.
+    /// Numbers that an invocation adds up: of a pair of triangles, the larger, or where there are none of a square.
     pub const fn tile_len(self, d: usize) -> usize {
         if self.has_triangles(d) {
             self.pair_len()
@@ -257,7 +257,7 @@ impl Tiling {
         16 * self.rows / 4 * self.four_len(d)
     }
 
-    /// vec4s of each tile of a slice that fit where its rows are, or all of them.
+    /// vec4s of each tile of a slice that fit where its rows are, one an invocation, or all of them.
     pub fn columns_at_once(self, d: usize) -> usize {
         let places = (4 * self.vec4s(d) * self.turns()).min(self.workgroup);
         (places / (self.squares + self.pairs)).min(self.tile_len(d) / 4)

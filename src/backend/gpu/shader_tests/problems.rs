@@ -64,8 +64,7 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
         }
         // Twice four features of four rows by sixteen coordinates, read by fours, and their means: x - mu, U.
         StageKey::ScoreProducts { .. } => Some(2 * (4 + 16 + 1 + 4 * 4 + 4 * 4 * 16)),
-        // Some rows of a pair of triangles, two sides of vec4s read for each. Where all are written out, those of a square
-        // tile, too, and four features of four rows beside them: five reads, the mean, roots, S1 and S0, four writes.
+        // Some rows of a tile, two sides of vec4s read for each. Where all are written out, those of both kinds, and four features of four rows beside them: five reads, the mean, roots, S1 and S0, four writes.
         StageKey::Accumulate {
             d,
             tiling,
