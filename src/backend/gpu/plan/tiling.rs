@@ -5,6 +5,9 @@
 //! plan lays them out such that few subgroups have to go through both. Of many tiles few are on the diagonal, and few
 //! slices fill no subgroups.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use super::sharing::REGISTERS;
 use super::{DeviceLimits, LONGEST_RUN};
 use crate::mixture::triangle;
@@ -92,7 +95,18 @@ impl Tiling {
         Self::with_edge(d, of.edge, bytes, limits.parameters_are_loads()).unwrap_or(of)
     }
 
+    /// The tiling of the least cost with such tiles, in so much memory. It is asked for in every call, and looking for it takes
+    /// up to half a millisecond: what was found is kept.
     fn with_edge(d: usize, edge: usize, bytes: usize, ahead: bool) -> Option<Self> {
+        type Found = BTreeMap<(usize, usize, usize, bool), Option<Tiling>>;
+        static FOUND: Mutex<Found> = Mutex::new(BTreeMap::new());
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        *found
+            .entry((d, edge, bytes, ahead))
+            .or_insert_with(|| Self::search(d, edge, bytes, ahead))
+    }
+
+    fn search(d: usize, edge: usize, bytes: usize, ahead: bool) -> Option<Self> {
         let mut best: Option<Self> = None;
         let tiles = triangle::packed_len(d.div_ceil(edge));
         for workgroup in [64, 128, 192, 256] {
