@@ -13,6 +13,8 @@ override WORKGROUP: u32 = 64u;
 @group(0) @binding(3) var<storage, read_write> trace: array<f32>;
 
 var<workgroup> found: array<vec4<f32>, WORKGROUP>;
+// So many invocations add up what others found.
+const BRANCHES: u32 = 16u;
 
 // Of two verdicts on different components one on both.
 fn both(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
@@ -34,11 +36,19 @@ fn conclude_step(
     }
     found[lane] = part;
     workgroupBarrier();
+    if lane < BRANCHES {
+        var all = found[lane];
+        for (var l = lane + BRANCHES; l < WORKGROUP; l += BRANCHES) {
+            all = both(all, found[l]);
+        }
+        found[lane] = all;
+    }
+    workgroupBarrier();
     if lane > 0u {
         return;
     }
     var all = none;
-    for (var l = 0u; l < WORKGROUP; l++) {
+    for (var l = 0u; l < BRANCHES; l++) {
         all = both(all, found[l]);
     }
     let squared_length = all.x;

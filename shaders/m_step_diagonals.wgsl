@@ -8,9 +8,6 @@
 
 //@ bindings
 
-// Shares of all components and of Gaussians; squares of the mean's step.
-var<workgroup> totals: array<vec3<f32>, WORKGROUP>;
-
 @compute @workgroup_size(WORKGROUP)
 fn m_step_diagonals(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -31,21 +28,19 @@ fn m_step_diagonals(
     let s0 = sums[first + s0_at(k)];
     // Never 0, so that nothing overflows where the step is not taken.
     let share = select(1.0, s0, s0 > 0.0);
-    var part = vec3(0.0);
+    // Shares of all components and of Gaussians; squares of the mean's step.
+    var part = vec4(0.0);
     for (var other = lane; other < K; other += WORKGROUP) {
         let s0 = sums[first + s0_at(other)];
-        part += vec3(s0, select(0.0, s0, walks[model].components[other].w > 0.5), 0.0);
+        part += vec4(s0, select(0.0, s0, walks[model].components[other].w > 0.5), 0.0, 0.0);
     }
     for (var i = lane; i < D; i += WORKGROUP) {
         let m = mean_step(first, own, k, i, share, is_gaussian);
         part.z += m * m;
     }
-    totals[lane] = part;
+    found[lane] = part;
     workgroupBarrier();
-    var total = vec3(0.0);
-    for (var l = 0u; l < WORKGROUP; l++) {
-        total += totals[l];
-    }
+    //@ total
     let weight = s0 / total.x;
     let has_samples = s0 > LEAST_SHARE * total.x;
 

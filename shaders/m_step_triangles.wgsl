@@ -9,7 +9,7 @@
 //@ bindings
 //@ pooled
 
-// Second moments, then C, then G without its diagonal.
+// Second moments, then C, then row by row the new factor.
 var<workgroup> c: array<f32, TRIANGLE>;
 // S1 / S0, then how far the rounded mean moves.
 var<workgroup> shift: array<f32, D>;
@@ -17,12 +17,12 @@ var<workgroup> shift: array<f32, D>;
 var<workgroup> seen: array<f32, D>;
 // Second moments that pivots are held against.
 var<workgroup> scale: array<f32, D>;
-// The diagonal of G.
-var<workgroup> roots: array<f32, D>;
 // Variances of the features, where sums are not whitened.
 var<workgroup> variances: array<f32, D>;
-var<workgroup> line: array<f32, D>;
-var<workgroup> totals: array<vec2<f32>, WORKGROUP>;
+// Some rows of U S; then a right-hand side, of the mean's step and of the new remainder.
+var<workgroup> line: array<f32, ROWS_AT_ONCE * D>;
+// Row j of the new factor, and beyond its diagonal column j of G.
+var<workgroup> crossing: array<f32, D>;
 
 @compute @workgroup_size(WORKGROUP)
 fn m_step_triangles(
@@ -41,27 +41,28 @@ fn m_step_triangles(
     let own = model * MODEL_PARAMETERS + k * COMPONENT_PARAMETERS;
     let shares = row_of(walks[model].steps, model) + 2u * settings.logs;
     let to = shares + K + 1u + k * COMPONENT_PARAMETERS;
+    // Rows of triangles are eight invocations' each.
+    let rows = WORKGROUP / 8u;
+    let row = lane / 8u;
+    let column = lane % 8u;
 
     // Of all components, and of Gaussians.
-    var part = vec2(0.0);
+    var part = vec4(0.0);
     for (var other = lane; other < K; other += WORKGROUP) {
         let s0 = sums[first + s0_at(other)];
-        part += vec2(s0, select(0.0, s0, walks[model].components[other].w > 0.5));
+        part += vec4(s0, select(0.0, s0, walks[model].components[other].w > 0.5), 0.0, 0.0);
     }
-    totals[lane] = part;
+    found[lane] = part;
     workgroupBarrier();
-    var total = vec2(0.0);
-    for (var l = 0u; l < WORKGROUP; l++) {
-        total += totals[l];
-    }
+    //@ total
     let s0 = sums[first + s0_at(k)];
     let weight = s0 / total.x;
     let has_samples = s0 > LEAST_SHARE * total.x;
     // Never 0, so that nothing overflows where the step is not taken.
     let share = select(1.0, s0, has_samples);
 
-    for (var i = 0u; i < D; i++) {
-        for (var j = lane; j <= i; j += WORKGROUP) {
+    for (var i = row; i < D; i += rows) {
+        for (var j = column; j <= i; j += 8u) {
             //@ second
         }
     }
@@ -81,8 +82,8 @@ fn m_step_triangles(
     //@ whiten
 
     var moved = 0.0;
-    for (var i = 0u; i < D; i++) {
-        for (var j = lane; j <= i; j += WORKGROUP) {
+    for (var i = row; i < D; i += rows) {
+        for (var j = column; j <= i; j += 8u) {
             let square = seen[i] * seen[j];
             let second = c[at(i, j)];
             //@ centre
@@ -101,64 +102,28 @@ fn m_step_triangles(
         line[i] = seen[i] + select(0.0, parameters[own + REMAINDER + i], is_seen);
     }
 
-    // G, column by column.
-    var is_sound = has_samples;
-    var keeps_digits = true;
-    for (var j = 0u; j < D; j++) {
-        workgroupBarrier();
-        let pivot = c[at(j, j)];
-        is_sound = is_sound && pivot > LEAST_PIVOT * scale[j];
-        let root = sqrt(max(pivot, 1e-20));
-        if lane == 0u {
-            roots[j] = root;
-        }
-        for (var i = j + 1u + lane; i < D; i += WORKGROUP) {
-            c[at(i, j)] /= root;
-        }
-        workgroupBarrier();
-        for (var i = j + 1u + lane; i < D; i += WORKGROUP) {
-            let g = c[at(i, j)];
-            for (var l = j + 1u; l <= i; l++) {
-                c[at(i, l)] -= g * c[at(l, j)];
-            }
-        }
-    }
-    workgroupBarrier();
-
-    // G^-1 U, a column an invocation.
-    var constant = vec2(0.0);
-    for (var j = lane; j < D; j += WORKGROUP) {
-        for (var i = j; i < D; i++) {
-            var entry = factor(own, i, j, is_gaussian);
-            for (var l = j; l < i; l++) {
-                entry -= c[at(i, l)] * trace[to + D + at(l, j)];
-            }
-            entry /= roots[i];
-            if i == j {
-                constant = add_parts(constant, log2_parts(max(entry, 1e-30)));
-            }
-            trace[to + D + at(i, j)] = entry;
-        }
-    }
-    //@ growth
-
-    // How far the mean moves, U^-1 (remainder + m), and how far in single precision.
-    for (var i = 0u; i < D; i++) {
+    // How far the mean moves: U^-1 (remainder + m), if sums that are not whitened do not tell it themselves.
+    let unknown = select(0u, D, is_seen);
+    for (var i = 0u; i < unknown; i++) {
         workgroupBarrier();
         let delta = line[i] / factor(own, i, i, is_gaussian);
         for (var j = i + 1u + lane; j < D; j += WORKGROUP) {
             line[j] -= factor(own, j, i, is_gaussian) * delta;
         }
         if lane == 0u {
-            let mean = parameters[own + i];
-            // Sums that are not whitened tell it themselves.
-            let new_mean = as_is(mean + select(shift[i], delta, is_seen));
-            shift[i] = as_is(new_mean - mean);
-            trace[to + i] = new_mean;
+            shift[i] = delta;
         }
     }
     workgroupBarrier();
-    // What that leaves, seen from the new factor: G^-1 (remainder + m - U t) where the rounded mean moved by t.
+    // And how far in single precision.
+    for (var i = lane; i < D; i += WORKGROUP) {
+        let mean = parameters[own + i];
+        let new_mean = as_is(mean + shift[i]);
+        shift[i] = as_is(new_mean - mean);
+        trace[to + i] = new_mean;
+    }
+    workgroupBarrier();
+    // What that leaves, to be seen from the new factor: G^-1 (remainder + m - U t) where the rounded mean moved by t.
     for (var i = lane; i < D; i += WORKGROUP) {
         var left = seen[i] + select(0.0, parameters[own + REMAINDER + i], is_seen);
         for (var j = 0u; j <= i; j++) {
@@ -166,16 +131,55 @@ fn m_step_triangles(
         }
         line[i] = left;
     }
-    for (var i = 0u; i < D; i++) {
+
+    // The columns of G, where C = G G^T, and with each what it takes off the rows below of G^-1 U and of the remainder.
+    // What is ready of the new factor stands where C was done with.
+    var is_sound = has_samples;
+    var keeps_digits = true;
+    for (var j = 0u; j < D; j++) {
         workgroupBarrier();
-        let remainder = line[i] / roots[i];
-        for (var j = i + 1u + lane; j < D; j += WORKGROUP) {
-            line[j] -= c[at(j, i)] * remainder;
+        let pivot = c[at(j, j)];
+        is_sound = is_sound && pivot > LEAST_PIVOT * scale[j];
+        let root = sqrt(max(pivot, 1e-20));
+        for (var l = lane; l < D; l += WORKGROUP) {
+            var entry = c[at(max(j, l), min(j, l))];
+            if l == j {
+                entry = factor(own, j, j, is_gaussian);
+                line[j] /= root;
+            }
+            crossing[l] = entry / root;
+            if l < j {
+                c[at(j, l)] = entry / root;
+            }
+        }
+        workgroupBarrier();
+        for (var i = j + 1u + row; i < D; i += rows) {
+            for (var l = column; l <= i; l += 8u) {
+                var entry = c[at(i, l)];
+                if l == j {
+                    entry = factor(own, i, j, is_gaussian);
+                }
+                c[at(i, l)] = entry - crossing[i] * crossing[l];
+            }
+            if column == 0u {
+                line[i] -= crossing[i] * line[j];
+            }
         }
         if lane == 0u {
-            trace[to + REMAINDER + i] = remainder;
+            c[at(j, j)] = crossing[j];
         }
     }
+    workgroupBarrier();
+
+    var constant = vec2(0.0);
+    for (var i = lane; i < D; i += WORKGROUP) {
+        constant = add_parts(constant, log2_parts(max(c[at(i, i)], 1e-30)));
+        trace[to + REMAINDER + i] = line[i];
+    }
+    for (var p = lane; p < TRIANGLE; p += WORKGROUP) {
+        trace[to + D + p] = c[p];
+    }
+    //@ growth
 
     //@ verdict
 }

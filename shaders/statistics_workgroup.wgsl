@@ -34,6 +34,7 @@ struct SharesOfComponents {
 }
 var<workgroup> features_of: array<FeaturesOfSlice, SLICES>;
 var<workgroup> shares_of: array<SharesOfComponents, OWNERS * ((K + SOME - 1u) / SOME)>;
+//@ squares_of
 //@ means_of
 // CHUNK sums of each invocation that has some.
 struct Sum {

@@ -43,12 +43,12 @@ fn sum_blocks(
     }
     let row = row_of(walks[model].steps, model);
     let first = group.x * CHUNK;
-    if group.x == 0u {
-        for (var p = lane; p < settings.logs; p += WORKGROUP) {
-            let at = settings.first_log + (p * settings.models + model) * settings.log_stride;
-            trace[row + 2u * p] = logs[at];
-            trace[row + 2u * p + 1u] = logs[at + 1u];
-        }
+    // All of a model's workgroups together.
+    let groups = (settings.sums + CHUNK - 1u) / CHUNK;
+    for (var p = group.x * WORKGROUP + lane; p < settings.logs; p += groups * WORKGROUP) {
+        let at = settings.first_log + (p * settings.models + model) * settings.log_stride;
+        trace[row + 2u * p] = logs[at];
+        trace[row + 2u * p + 1u] = logs[at + 1u];
     }
 
     //@ accumulators

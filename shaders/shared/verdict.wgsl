@@ -1,10 +1,18 @@
+workgroupBarrier();
 found[lane] = vec4(moved, fitness(is_sound, keeps_digits), constant);
+workgroupBarrier();
+if lane < BRANCHES {
+    var all = found[lane];
+    for (var l = lane + BRANCHES; l < WORKGROUP; l += BRANCHES) {
+        all = both(all, found[l]);
+    }
+    found[lane] = all;
+}
 workgroupBarrier();
 if lane == 0u {
     var all = found[0];
-    for (var l = 1u; l < WORKGROUP; l++) {
-        let one = found[l];
-        all = vec4(all.x + one.x, min(all.y, one.y), add_parts(all.zw, one.zw));
+    for (var l = 1u; l < BRANCHES; l++) {
+        all = both(all, found[l]);
     }
     let change = weight - before.x;
     let length = change * change / before.x + select(0.0, before.x * all.x, is_gaussian);

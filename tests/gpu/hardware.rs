@@ -75,14 +75,16 @@ fn second_moments_by_tiles_agree() {
 #[test]
 fn octets_of_components_agree() {
     use CovarianceType::{Diag, Spherical};
+    // More than a component's owner has registers for.
+    const D: usize = 40;
     let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
     // One octet at a time, two and four a workgroup; octets and features that are left over; fewer features than one four.
     let shapes = [
-        (Spherical, 1, 30),
-        (Spherical, 5, 70),
-        (Spherical, 13, 20),
-        (Spherical, 33, 64),
-        (Spherical, 7, 3),
+        (Spherical, 1, 300),
+        (Spherical, 5, 270),
+        (Spherical, 53, 20),
+        (Spherical, 49, 64),
+        (Spherical, 47, 3),
         (Diag, 130, 9),
         (Diag, 83, 64),
     ];
@@ -95,9 +97,9 @@ fn octets_of_components_agree() {
         }
         // Some so narrow that their means are far from the origin, beside others in one octet and in octets of their own.
         for every in [1, 2, 16] {
-            let mut model = components(32, 64, Spherical);
+            let mut model = components(D, 64, Spherical);
             for k in (0..64).filter(|k| k / every % 2 == 0) {
-                model.factors[32 * k..32 * (k + 1)]
+                model.factors[D * k..D * (k + 1)]
                     .iter_mut()
                     .for_each(|u| *u *= 16.0);
             }
@@ -116,7 +118,7 @@ fn played(hardware: Hardware) -> Device {
 
 #[test]
 fn tiles_of_workgroups_agree_whatever_the_rows() {
-    use CovarianceType::{Diag, Tied};
+    use CovarianceType::{Diag, Spherical, Tied};
     let of_rows = [
         (FULL, 11, 13),
         (FULL, 4, 20),
@@ -126,6 +128,8 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
         (FULL, 4, 50),
         (Tied, 5, 9),
         (Diag, 9, 12),
+        (Spherical, 9, 12),
+        (Spherical, 27, 20),
     ];
     let of_owners = [
         (FULL, 11, 13),
@@ -133,6 +137,9 @@ fn tiles_of_workgroups_agree_whatever_the_rows() {
         // More components than a uniform buffer holds.
         (FULL, 2, 130),
         (Tied, 5, 17),
+        (Spherical, 16, 20),
+        (Spherical, 36, 35),
+        (Spherical, 3, 130),
         // Two owners each.
         (FULL, 13, 3),
         (Diag, 41, 35),

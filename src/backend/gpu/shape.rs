@@ -48,6 +48,11 @@ impl Shape {
         self.covariance_type.factor_len(self.d)
     }
 
+    /// Whether all features of a component share one second moment: the squared distances.
+    pub const fn is_spherical(self) -> bool {
+        matches!(self.covariance_type, CovarianceType::Spherical)
+    }
+
     /// Numbers of row `i` of a factor.
     pub const fn row_len(self, i: usize) -> usize {
         if self.is_diagonal() { 1 } else { i + 1 }
@@ -90,8 +95,7 @@ impl Shape {
     /// Numbers that an invocation of the registers regime holds at once: the sums, and all components' whitened
     /// coordinates and scores (squares, too, where they are summed), which wait for the responsibilities.
     pub const fn live_len(self) -> usize {
-        let squares = matches!(self.covariance_type, CovarianceType::Spherical) as usize;
-        self.statistics_len() + self.k * (self.d + 1 + squares)
+        self.statistics_len() + self.k * (self.d + 1 + self.is_spherical() as usize)
     }
 
     /// The fewest instructions that a row takes by the formulas, each operation on one number one instruction and a

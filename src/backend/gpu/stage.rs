@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::generate;
 use super::groups::GroupRange;
 use super::layout::{ParameterLayout, SumLayout};
-use super::plan::{Reduction, Sharing, Tiles, Tiling, UNIFORM_BYTES};
+use super::plan::{MStep, Reduction, Sharing, Tiles, Tiling, UNIFORM_BYTES};
 use super::shape::Shape;
 use super::staged::Batch;
 use super::statistics_registers::BlockRange;
@@ -199,8 +199,13 @@ impl StageKey {
             Self::MStep { shape, near } => generate::steps::m_step(shape, near),
             Self::SumBlocks { k, reduction } => generate::components::sum_blocks(k, reduction),
             Self::PoolMoments { shape, sums } => generate::components::pool_moments(shape, sums),
-            Self::MStepTriangles { shape, sums, .. } => {
-                generate::components::m_step_triangles(shape, sums)
+            Self::MStepTriangles {
+                shape,
+                sums,
+                workgroup,
+            } => {
+                let rows_at_once = MStep::rows_at_once(shape, workgroup);
+                generate::components::m_step_triangles(shape, sums, rows_at_once)
             }
             Self::MStepDiagonals { shape, sums } => {
                 generate::components::m_step_diagonals(shape, sums)

@@ -173,10 +173,14 @@ fn from_features(sums: &[f64], parameters: &Parameters<'_>, to: &mut Statistics)
                     .zip(whitened)
                     .for_each(|(to, from)| *to += from);
             }
-            // Spherical ones have other kernels.
-            CovarianceType::Diag | CovarianceType::Spherical => {
+            CovarianceType::Diag => {
                 s2.copy_from_slice(&from[1 + d..]);
                 parameters.whiten_sums(k, s0, s1, Some(s2));
+            }
+            // Squared distances are whitened.
+            CovarianceType::Spherical => {
+                s2.copy_from_slice(&from[1 + d..]);
+                parameters.whiten_sums(k, s0, s1, None);
             }
         }
     }

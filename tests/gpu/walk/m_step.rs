@@ -281,6 +281,7 @@ fn each_step_is_the_m_step_in_every_regime() {
         (Full, 4, 50, false, workgroup),
         (Tied, 4, 20, false, workgroup),
         (Diag, 16, 20, false, workgroup),
+        (Spherical, 16, 20, false, workgroup),
         (Full, 4, 20, true, groups),
         (Full, 2, 30, true, groups),
         (Full, 10, 3, true, groups),
@@ -305,9 +306,11 @@ fn each_step_is_the_m_step_in_every_regime() {
         for (&(n, weighted), noise) in rows.iter().zip([false, true].into_iter().cycle()) {
             let data = samples(n, d, weighted);
             // Software adapters have no use for workgroups' registers.
-            let [on, off_origin] = match regime == workgroup {
-                true => hardware.each_ref(),
-                false => [device(), off_origin()],
+            // Those for products are larger on cards, and no rows are near.
+            let devices = match regime {
+                _ if regime == workgroup => hardware.each_ref(),
+                _ if regime == products => [device(), &hardware[0]],
+                _ => [device(), off_origin()],
             };
             let noise = noise && k > 1;
             let start = match (noise, start(d, k - usize::from(noise), t, is_correlated)) {
@@ -320,7 +323,7 @@ fn each_step_is_the_m_step_in_every_regime() {
                 (false, start) => start,
             };
             let what = format!("{t:?} N={n} D={d} K={k} correlated={is_correlated} noise={noise}");
-            for on in [on, off_origin] {
+            for on in devices {
                 let mut gpu = Gpu::load(on, &data.0, &data.1).expect("upload");
                 gpu.statistics(&[(&start).into()]).expect("statistics");
                 let plan = gpu.info().plan.expect("a plan");

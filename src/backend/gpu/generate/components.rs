@@ -13,6 +13,7 @@ use super::unrolled::shared_memory;
 use super::*;
 
 const COMPONENT_STEP: &str = include_str!("../../../../shaders/shared/component_step.wgsl");
+const TOTAL: &str = include_str!("../../../../shaders/shared/component_total.wgsl");
 const VERDICT: &str = include_str!("../../../../shaders/shared/verdict.wgsl");
 /// What all of these stages know of a shape.
 fn constants(shape: Shape) -> String {
@@ -175,7 +176,11 @@ pub(in super::super) fn pool_moments(shape: Shape, sums: SumLayout) -> String {
 }
 
 /// The text of `m_step_triangles`.
-pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> String {
+pub(in super::super) fn m_step_triangles(
+    shape: Shape,
+    sums: SumLayout,
+    rows_at_once: usize,
+) -> String {
     let is_tied = shape.covariance_type == CovarianceType::Tied;
     let (pooled, second, variance, centre) = match is_tied {
         true => (
@@ -198,7 +203,7 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> Strin
     };
     let constants = format!(
         "// Rounding of sums of features may become so much larger when they are whitened, see digits.rs.\n\
-         const MOST_GROWTH: f32 = {:?};\n{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
+         const MOST_GROWTH: f32 = {:?};\n// Rows of U S.\nconst ROWS_AT_ONCE: u32 = {rows_at_once}u;\n{}\n{}\n{PARTS_OF}\n{SOFTMAX}",
         HYSTERESIS * MOST_GROWTH,
         constants(shape),
         places(shape, sums)
@@ -208,6 +213,7 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> Strin
         &[
             ("constants", &constants),
             ("bindings", COMPONENT_STEP),
+            ("total", TOTAL),
             ("pooled", pooled),
             ("second", second),
             ("variance", variance),
@@ -219,24 +225,32 @@ pub(in super::super) fn m_step_triangles(shape: Shape, sums: SumLayout) -> Strin
     )
 }
 
-/// U S Uᵀ, in place: the last row first, as those above it are made of what is left.
+/// U S Uᵀ, in place, some rows at a time: the last ones first, as those above them are made of what is left.
 const WHITEN: &str = "\
-for (var step = 0u; step < D; step++) {
-    let a = D - 1u - step;
-    for (var j = lane; j <= a; j += WORKGROUP) {
-        var sum = 0.0;
-        for (var i = 0u; i <= a; i++) {
-            sum += seen_by(own, a, i, is_gaussian, is_seen) * c[at(max(i, j), min(i, j))];
+for (var below = 0u; below < D; below += ROWS_AT_ONCE) {
+    for (var p = lane; p < ROWS_AT_ONCE * D; p += WORKGROUP) {
+        let taken = below + p / D;
+        let j = p % D;
+        if taken + j < D {
+            let a = D - 1u - taken;
+            var sum = 0.0;
+            for (var i = 0u; i <= a; i++) {
+                sum += seen_by(own, a, i, is_gaussian, is_seen) * c[at(max(i, j), min(i, j))];
+            }
+            line[p] = sum;
         }
-        line[j] = sum;
     }
     workgroupBarrier();
-    for (var b = lane; b <= a; b += WORKGROUP) {
-        var sum = 0.0;
-        for (var j = 0u; j <= b; j++) {
-            sum += line[j] * seen_by(own, b, j, is_gaussian, is_seen);
+    for (var p = lane; p < ROWS_AT_ONCE * D; p += WORKGROUP) {
+        let taken = below + p / D;
+        let b = p % D;
+        if taken + b < D {
+            var sum = 0.0;
+            for (var j = 0u; j <= b; j++) {
+                sum += line[p - b + j] * seen_by(own, b, j, is_gaussian, is_seen);
+            }
+            c[at(D - 1u - taken, b)] = sum;
         }
-        c[at(a, b)] = sum;
     }
     workgroupBarrier();
 }
@@ -244,11 +258,10 @@ for (var step = 0u; step < D; step++) {
 
 /// Whether the next step's sums of features will keep their digits when they are whitened.
 const GROWTH: &str = "\
-storageBarrier();
 for (var i = lane; i < D; i += WORKGROUP) {
     var growth = 0.0;
     for (var j = 0u; j <= i; j++) {
-        let entry = trace[to + D + at(i, j)];
+        let entry = c[at(i, j)];
         growth += entry * entry * variances[j];
     }
     keeps_digits = keeps_digits && (is_seen || growth <= MOST_GROWTH);
@@ -284,6 +297,7 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
         &[
             ("constants", &constants),
             ("bindings", COMPONENT_STEP),
+            ("total", TOTAL),
             ("variance", &variance),
             ("verdict", VERDICT),
         ],

@@ -128,16 +128,17 @@ impl Owned {
         text
     }
 
-    /// An owner's place among the scores.
-    fn shares(&self, number: usize) -> String {
+    /// An owner's place of written row `n` among the scores, or the squares.
+    fn own(&self, of: &str, number: usize, (some, n): (&str, usize)) -> String {
         let turns = self.sharing.turns(self.shape.k);
-        match turns {
-            1 => format!("shares_of[{number}].components[own]"),
+        let own = match turns {
+            1 => format!("{of}[{number}].components[own]"),
             _ => format!(
-                "shares_of[{}u + own / SOME].components[own % SOME]",
+                "{of}[{}u + own / SOME].components[own % SOME]",
                 number * turns
             ),
-        }
+        };
+        format!("{own}.slices[slice].somes[{some}].rows[{n}]")
     }
 
     /// Differences of written row `n` from the mean, as far as an owner needs them.
@@ -178,11 +179,11 @@ impl Owned {
             }
         }
         line!(text, "m = min(m, FARTHEST);");
+        if shape.is_spherical() {
+            line!(text, "{} = m;", self.own("squares_of", 0, (some, n)));
+        }
         let constant = shape.parameters_len() - 1;
-        let to = format!(
-            "{}.slices[slice].somes[{some}].rows[{n}]",
-            self.shares(owner.number)
-        );
+        let to = self.own("shares_of", owner.number, (some, n));
         match owner.number {
             0 => line!(
                 text,
@@ -208,14 +209,19 @@ impl Owned {
     fn moments(&self, owner: &Owner, some: &str, n: usize) -> String {
         let (d, shape) = (self.shape.d, self.shape);
         let mut text = String::new();
-        line!(
-            text,
-            "{{\nlet r = {}.slices[slice].somes[{some}].rows[{n}];",
-            self.shares(0)
-        );
+        line!(text, "{{\nlet r = {};", self.own("shares_of", 0, (some, n)));
         text += &self.distances(owner, some, n);
         if owner.number == 0 {
             line!(text, "{} += r;", owner.sum(0));
+        }
+        if shape.is_spherical() {
+            for &i in &owner.coordinates {
+                let sum = owner.sum(1 + i);
+                line!(text, "{sum} = fma(r, d{i}, {sum});");
+            }
+            let (square, sum) = (self.own("squares_of", 0, (some, n)), owner.sum(1 + d));
+            line!(text, "{sum} = fma(r, {square}, {sum});\n}}");
+            return text;
         }
         for &i in &owner.coordinates {
             line!(text, "let t{i} = r * d{i};\n{} += t{i};", owner.sum(1 + i));
@@ -299,12 +305,16 @@ impl Owner {
                 .extend(of_row(shape, i).map(|(place, _)| d + place));
             owner.parameters.push(d + shape.factor_len() + i);
             owner.sums.push(1 + i);
-            owner
-                .sums
-                .extend(of_row(shape, i).map(|(place, _)| 1 + d + place));
+            if !shape.is_spherical() {
+                let of_row = of_row(shape, i);
+                owner.sums.extend(of_row.map(|(place, _)| 1 + d + place));
+            }
         }
         if number == 0 {
             owner.parameters.push(shape.parameters_len() - 1);
+        }
+        if shape.is_spherical() {
+            owner.sums.push(1 + d);
         }
         owner.sums.sort_unstable();
         owner

@@ -298,7 +298,7 @@ impl Unrolled {
 
     /// Adds component `k`'s first and second moments.
     pub(super) fn moments(&self, k: usize, text: &mut String) {
-        if self.shape.covariance_type == CovarianceType::Spherical {
+        if self.shape.is_spherical() {
             for i in 0..self.d {
                 line!(text, "s1_{k}_{i} = fma(r{k}, y{k}_{i}, s1_{k}_{i});");
             }
@@ -353,7 +353,7 @@ impl Unrolled {
             }
         }
         // One finite score is enough for the largest. Squares that are summed must all be finite.
-        if k == 0 || self.shape.covariance_type == CovarianceType::Spherical {
+        if k == 0 || self.shape.is_spherical() {
             line!(text, "m{k} = min(m{k}, FARTHEST);");
         }
         let constant = self.parameter(k, self.shape.parameters_len() - 1);

@@ -62,6 +62,13 @@ pub(in super::super) fn statistics_workgroup(
     let shares = format!(
         "struct SharesOfComponent {{\n    slices: array<SharesOfSlice, SLICES>,\n{padding}}}"
     );
+    let squares_of = match shape.is_spherical() {
+        true => {
+            "// Squared distances, which are summed, too.\n\
+             var<workgroup> squares_of: array<SharesOfComponents, (K + SOME - 1u) / SOME>;"
+        }
+        false => "",
+    };
     let logs = logs(k * names.len(), sharing);
     let template = include_str!("../../../../shaders/statistics_workgroup.wgsl");
     let all = |parts: [(&str, &str); 10]| {
@@ -69,7 +76,11 @@ pub(in super::super) fn statistics_workgroup(
             template,
             &[
                 &parts[..],
-                &[("constants", &constants), ("shares", &shares)],
+                &[
+                    ("constants", &constants),
+                    ("shares", &shares),
+                    ("squares_of", squares_of),
+                ],
             ]
             .concat(),
         )
@@ -130,17 +141,26 @@ fn means(unrolled: &Unrolled, shape: Shape) -> (String, String) {
     (means + "}\n", mean)
 }
 
-/// The place of an invocation's own component among the shares.
-fn own_shares(sharing: Sharing, k: usize) -> &'static str {
+/// The place of an invocation's own component among the shares or the squares.
+fn own(of: &str, sharing: Sharing, k: usize) -> String {
     match sharing.some == k {
-        true => "shares_of[0].components[own]",
-        false => "shares_of[own / SOME].components[own % SOME]",
+        true => format!("{of}[0].components[own]"),
+        false => format!("{of}[own / SOME].components[own % SOME]"),
     }
 }
 
 /// The place of a row's score or share under component `c` of some.
 pub(super) fn share(some: &str, c: usize) -> String {
-    format!("shares_of[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
+    of_row("shares_of", some, c)
+}
+
+/// The same of its squared distance.
+fn square(some: &str, c: usize) -> String {
+    of_row("squares_of", some, c)
+}
+
+fn of_row(of: &str, some: &str, c: usize) -> String {
+    format!("{of}[{some}].components[{c}].slices[in_slice].somes[in_run].rows[in_some]")
 }
 
 /// Vec4 `q` of D features, padded with zeros.
@@ -161,10 +181,8 @@ fn names(shape: Shape) -> Vec<String> {
         CovarianceType::Full | CovarianceType::Tied => {
             names.extend((0..d).flat_map(|i| (0..=i).map(move |j| format!("s2_{i}_{j}"))));
         }
-        // Spherical ones have other kernels.
-        CovarianceType::Diag | CovarianceType::Spherical => {
-            names.extend((0..d).map(|i| format!("s2_{i}")));
-        }
+        CovarianceType::Diag => names.extend((0..d).map(|i| format!("s2_{i}"))),
+        CovarianceType::Spherical => names.push("s2".to_owned()),
     }
     names
 }
@@ -191,6 +209,9 @@ fn row(
             for c in 0..count {
                 scored.score(c, &mut turn);
                 line!(turn, "{} = q{c};\ntop = max(top, q{c});", share(some, c));
+                if shape.is_spherical() {
+                    line!(turn, "{} = m{c};", square(some, c));
+                }
             }
             turn
         });
@@ -203,6 +224,9 @@ fn row(
             match is_whole {
                 true => line!(turn, "{} = e{c} * share;", share(some, c)),
                 false => line!(turn, "{} *= share;", share(some, c)),
+            }
+            if is_whole && shape.is_spherical() {
+                line!(turn, "{} = m{c};", square(some, c));
             }
         }
         turn
@@ -318,21 +342,19 @@ pub(super) fn in_rounds(sharing: Sharing, rows: impl Fn(&str) -> String) -> Stri
 
 /// What it does with its slice.
 fn slice(shape: Shape, sharing: Sharing) -> String {
-    let shares = own_shares(sharing, shape.k);
-    in_rounds(sharing, |some| {
-        moments(shape, sharing.written, (shares, some))
-    })
+    in_rounds(sharing, |some| moments(shape, sharing, some))
 }
 
-/// The moments of so many rows that are written out.
-fn moments(shape: Shape, written: usize, (shares, some): (&str, &str)) -> String {
+/// The moments of the rows that are written out.
+fn moments(shape: Shape, sharing: Sharing, some: &str) -> String {
     let d = shape.d;
+    let own = |of, n| {
+        let own = own(of, sharing, shape.k);
+        format!("{own}.slices[slice].somes[{some}].rows[{n}]")
+    };
     let mut text = String::new();
-    for n in 0..written {
-        line!(
-            text,
-            "let r{n} = {shares}.slices[slice].somes[{some}].rows[{n}];"
-        );
+    for n in 0..sharing.written {
+        line!(text, "let r{n} = {};", own("shares_of", n));
         for q in 0..quads(d) {
             line!(
                 text,
@@ -340,22 +362,25 @@ fn moments(shape: Shape, written: usize, (shares, some): (&str, &str)) -> String
             );
         }
         line!(text, "s0 += r{n};");
+        if shape.is_spherical() {
+            line!(text, "s2 = fma(r{n}, {}, s2);", own("squares_of", n));
+        }
         for i in 0..d {
             let (quad, part) = (i / 4, PARTS[i % 4]);
             line!(
                 text,
                 "let d{n}_{i} = v{n}_{quad}.{part} - mean_{quad}.{part};"
             );
+            if shape.is_spherical() {
+                line!(text, "s1_{i} = fma(r{n}, d{n}_{i}, s1_{i});");
+                continue;
+            }
             line!(text, "let t{n}_{i} = r{n} * d{n}_{i};\ns1_{i} += t{n}_{i};");
-            match shape.covariance_type {
-                CovarianceType::Full | CovarianceType::Tied => {
-                    for j in 0..=i {
-                        line!(text, "s2_{i}_{j} = fma(t{n}_{i}, d{n}_{j}, s2_{i}_{j});");
-                    }
-                }
-                CovarianceType::Diag | CovarianceType::Spherical => {
-                    line!(text, "s2_{i} = fma(t{n}_{i}, d{n}_{i}, s2_{i});");
-                }
+            match shape.is_diagonal() {
+                false => (0..=i).for_each(|j| {
+                    line!(text, "s2_{i}_{j} = fma(t{n}_{i}, d{n}_{j}, s2_{i}_{j});");
+                }),
+                true => line!(text, "s2_{i} = fma(t{n}_{i}, d{n}_{i}, s2_{i});"),
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use super::super::shape::{Shape, quads};
 use super::{DeviceLimits, LONGEST_RUN, MOST_IN_REGISTERS, MOST_SCORES, UNIFORM_BYTES};
-use crate::mixture::CovarianceType;
 
 /// The most numbers alive at once in an invocation: what the compiler for RDNA3 keeps without spilling.
 pub const MOST_ALIVE_IN_WORKGROUP: usize = 113;
@@ -14,6 +13,10 @@ const CONSTANTS_AT_HAND: usize = 1536;
 /// Registers of a multiprocessor of NVIDIA's, for want of others' numbers, and of an invocation beside the numbers that are alive.
 pub(super) const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
+/// Invocations that each of the four schedulers of a multiprocessor of NVIDIA's has a warp of. Other workgroups burden some more:
+/// on an H200 those of 64 took 3 to 4 % longer, at D = 10 K = 20, D = 11 K = 13 and diagonal D = 16 K = 20, and those of 96
+/// more than a quarter.
+const EVEN: usize = 128;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;
 /// The most invocations that own a component: each has all features' distances to make. On an H100 three at D = 20 took
@@ -55,11 +58,10 @@ impl Sharing {
     }
 
     /// The sharing of a shape that costs least, or `None` where one component's sums do not fit the registers of those that
-    /// have it, where rows are scored and groups cost less, where so many components leave workgroup memory no room for a row, where squared distances are summed, which scores know,
-    /// or where the processor plays the GPU, for which barriers are dear.
+    /// have it, where rows are scored and groups cost less, where so many components leave workgroup memory no room for a row, or
+    /// where the processor plays the GPU, for which barriers are dear.
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
-        // Squared distances are summed by other kernels.
-        if limits.software || shape.covariance_type == CovarianceType::Spherical {
+        if limits.software {
             return None;
         }
         let k = shape.k;
@@ -76,7 +78,7 @@ impl Sharing {
         // Whole waves of 64, or whole subgroups of 32 where there are owners.
         let lanes: &[usize] = match owners {
             0 => &[64, 128, 192, 256],
-            1 => &[64, 96, 128, 192, 256],
+            1 => &[64, 128, 192, 256],
             _ => &[32, 64, 96, 128],
         };
         let slices = lanes
@@ -121,8 +123,9 @@ impl Sharing {
         let sums = 4 * slices * k * self.chunk(k);
         let owners = self.owners.max(1);
         // Each array begins with a whole vec4.
-        let arrays =
-            [owners * shares, owners * sums, 8 * slices].map(|bytes| bytes.next_multiple_of(16));
+        let squares = if shape.is_spherical() { shares } else { 0 };
+        let arrays = [owners * shares, squares, owners * sums, 8 * slices]
+            .map(|bytes| bytes.next_multiple_of(16));
         features + means + arrays.iter().sum::<usize>()
     }
 
@@ -151,9 +154,14 @@ impl Sharing {
             1 => 0,
             turns => 4 * shape.k + 36 * turns,
         };
-        let (d, read) = (shape.d, 2 + quads(shape.d) + shape.d);
+        // Squared distances are left in workgroup memory and read there.
+        let square = shape.is_spherical() as usize;
+        let (d, read) = (shape.d, 2 + quads(shape.d) + shape.d + square);
         let (score, row) = match self.owners {
-            0 => (7 + shape.least_score(), read + shape.least_moments()),
+            0 => (
+                7 + shape.least_score() + square,
+                read + shape.least_moments(),
+            ),
             owners => {
                 let both = shape.least_score() - d + shape.least_moments();
                 (6 + owners, 2 * read + both / owners)
@@ -171,7 +179,14 @@ impl Sharing {
         let cost = self.workgroup * invocation + 16 * parts * shape.k * sums;
         match self.owners {
             0 => cost,
-            _ => cost + cost * BUSY_INVOCATIONS / self.resident(shape),
+            _ => {
+                let even = if self.workgroup.is_multiple_of(EVEN) {
+                    0
+                } else {
+                    cost / 8
+                };
+                cost + even + cost * BUSY_INVOCATIONS / self.resident(shape)
+            }
         }
     }
 
@@ -206,8 +221,9 @@ fn written(run: usize, shape: Shape, owners: usize) -> usize {
         .unwrap_or(1)
 }
 
-/// Numbers alive beside each other: sums, a row, its distances, so many scores.
+/// Numbers alive beside each other: sums, a row, its distances, so many scores and, where they are summed, squares.
 const fn alive(shape: Shape, scores: usize) -> usize {
+    let scores = scores + scores * shape.is_spherical() as usize;
     shape.component_in_workgroup_len() + 2 * shape.d + scores
 }
 
@@ -222,7 +238,9 @@ fn scores_rows(shape: Shape, some: usize) -> bool {
 
 /// How many invocations own a component: the fewest whose registers hold what they need.
 fn owners(shape: Shape, limits: &DeviceLimits) -> Option<usize> {
-    (1..=MOST_OWNERS).find(|&owners| alive_of_owners(shape, owners) <= limits.most_alive)
+    // Squared distances are one owner's.
+    let most = if shape.is_spherical() { 1 } else { MOST_OWNERS };
+    (1..=most).find(|&owners| alive_of_owners(shape, owners) <= limits.most_alive)
 }
 
 /// Numbers alive beside each other in one of so many owners of a component: parameters, sums, a row, its distances.
@@ -233,7 +251,8 @@ fn alive_of_owners(shape: Shape, owners: usize) -> usize {
             true => own.len(),
             false => own.iter().max().map_or(0, |most| most + 1),
         };
-        let (parameters, sums) = (features + terms + own.len() + 1, 1 + own.len() + terms);
+        let second = if shape.is_spherical() { 1 } else { terms };
+        let (parameters, sums) = (features + terms + own.len() + 1, 1 + own.len() + second);
         parameters + sums + 2 * features + 8
     };
     coordinates(shape, owners)

@@ -54,27 +54,43 @@ impl MStep {
         if sums.div_ceil(at_once) > most || shape.k.max(shape.d) > most {
             return None;
         }
-        let workgroup = if shape.d > 64 && !shape.is_diagonal() {
-            128
-        } else {
-            64
+        // Eight invocations a row of a triangle. Where the processor plays the GPU they are dear.
+        let wanted = match shape.is_diagonal() {
+            true => 64,
+            false if limits.software && shape.d <= 64 => 64,
+            false if limits.software => 128,
+            false => (8 * shape.d).next_power_of_two().clamp(64, 256),
         };
-        let step = Self::Components(workgroup);
-        let fits = step.memory(shape) <= limits.workgroup_memory_bytes as usize
-            && workgroup <= limits.max_invocations as usize;
-        let ends = !limits.software || step.iterations(shape) < MOST_ITERATIONS;
-        (fits && ends).then_some(step)
+        let fits = |workgroup: usize| {
+            let step = Self::Components(workgroup);
+            let ends = !limits.software || step.iterations(shape) < MOST_ITERATIONS;
+            ends && step.memory(shape) <= limits.workgroup_memory_bytes as usize
+                && workgroup <= limits.max_invocations as usize
+        };
+        let workgroup = [256, 128, 64]
+            .into_iter()
+            .find(|&workgroup| workgroup <= wanted && fits(workgroup));
+        workgroup.map(Self::Components)
+    }
+
+    /// Rows of U S that a workgroup of `m_step_triangles` makes at once.
+    pub fn rows_at_once(shape: Shape, workgroup: usize) -> usize {
+        (workgroup / shape.d).clamp(1, shape.d)
     }
 
     /// Workgroup memory, bytes.
     fn memory(self, shape: Shape) -> usize {
         match self {
             Self::Model => 0,
-            // A vec3 and a vec4 an invocation.
-            Self::Components(workgroup) if shape.is_diagonal() => 32 * workgroup,
-            // The triangle, seven vectors; a vec2 and a vec4 an invocation.
+            // A vec4 an invocation.
+            Self::Components(workgroup) if shape.is_diagonal() => 16 * workgroup,
+            // The triangle, five vectors, some rows; a vec4 an invocation.
             Self::Components(workgroup) => {
-                4 * (triangle::packed_len(shape.d) + 7 * shape.d) + 24 * workgroup
+                let d = shape.d;
+                let rows = Self::rows_at_once(shape, workgroup);
+                let arrays = [triangle::packed_len(d), d, d, d, d, d, rows * d];
+                let whole = arrays.map(|len| (4 * len).next_multiple_of(16));
+                whole.iter().sum::<usize>() + 16 * workgroup
             }
         }
     }
@@ -86,11 +102,17 @@ impl MStep {
             Self::Model => 5 * k,
             Self::Components(workgroup) => {
                 let own = d.div_ceil(workgroup);
-                let shared = k.div_ceil(workgroup) + 3 * workgroup;
+                let shared = k.div_ceil(workgroup) + workgroup / 8 + 48;
                 match shape.is_diagonal() {
                     true => shared + 2 * own,
-                    // Two products for the sums, half of one for G and half for the new factor; what goes by rows.
-                    false => shared + own * (3 * d * d + 16 * d),
+                    false => {
+                        let rows = Self::rows_at_once(shape, workgroup);
+                        let whiten = d.div_ceil(rows) * (rows * d).div_ceil(workgroup) * 2 * d;
+                        let triangle = d.div_ceil(workgroup / 8) * (1 + d.div_ceil(8));
+                        // Each column of G; sums and C; what goes by rows, and the triangle in a row.
+                        let columns = d * (1 + own + triangle) + 2 * triangle;
+                        shared + whiten + columns + own * (5 * d + 8) + d * d.div_ceil(workgroup)
+                    }
                 }
             }
         };

@@ -137,6 +137,8 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Diag, 20, 5),
         (Diag, 27, 3),
         (Diag, 6, 45),
+        (Spherical, 16, 20),
+        (Spherical, 27, 20),
     ] {
         let shape = Shape {
             covariance_type,
@@ -164,6 +166,8 @@ pub(super) fn keys() -> Vec<StageKey> {
         (Tied, 5, 15),
         (Diag, 16, 20),
         (Diag, 27, 50),
+        (Spherical, 16, 20),
+        (Spherical, 36, 64),
         (Full, 12, 5),
         (Full, 16, 20),
         (Diag, 40, 64),
@@ -205,6 +209,33 @@ pub(super) fn keys() -> Vec<StageKey> {
             reduction: reduction(128, 4),
             hoisted: false,
         });
+    }
+    // Two rows at a time, on chips that have the registers.
+    for (covariance_type, d, k, weighted) in [
+        (Full, 4, 6, false),
+        (Full, 8, 2, false),
+        (Full, 8, 2, true),
+        (Tied, 8, 2, false),
+        (Diag, 16, 2, false),
+        (Spherical, 4, 7, false),
+    ] {
+        let shape = Shape {
+            covariance_type,
+            d,
+            k,
+        };
+        let rows_at_once = rows_at_once(shape, weighted, &DeviceLimits::NVIDIA);
+        assert_eq!(rows_at_once, 2, "{shape:?}");
+        for near in [false, true] {
+            keys.push(StageKey::StatisticsRegisters {
+                shape,
+                weighted,
+                reduction: reduction(128, 0),
+                rows_at_once,
+                models: 1,
+                near: near && MStep::bears_near(shape),
+            });
+        }
     }
     for d in [1, 2, 3, 4, 5, 8, 10, 17, 32, 64, 100] {
         let rows = if d <= 32 { 2 } else { 1 };

@@ -31,11 +31,13 @@ pub(super) fn minimum(key: StageKey) -> Option<usize> {
             models: 1,
         } => {
             let Shape { d, k, .. } = shape;
-            let moments = quads(d) + 1 + d + 1 + shape.least_moments();
+            // Squared distances are left there and read again.
+            let square = shape.is_spherical() as usize;
+            let moments = quads(d) + 1 + d + 1 + shape.least_moments() + square;
             // Scores are the row's, or a written row's that its component's owner writes.
             let (of_row, of_written) = match sharing.owners {
-                0 => (shape.least_score(), 0),
-                _ => (1, quads(d) + shape.least_score() + 1),
+                0 => (shape.least_score() + square, 0),
+                _ => (1, quads(d) + shape.least_score() + 1 + square),
             };
             let row = match sharing.rounds() {
                 1 => d + k * (of_row + 4) + 2 * (k - 1) + 4 + quads(d),
@@ -142,7 +144,7 @@ pub(in super::super) struct Step {
     pub(super) apart: usize,
 }
 
-pub(in super::super) const PROBLEMS: [Problem; 11] = {
+pub(in super::super) const PROBLEMS: [Problem; 12] = {
     const fn problem(covariance_type: CovarianceType, d: usize, k: usize) -> Problem {
         of(covariance_type, d, k, false)
     }
@@ -172,6 +174,7 @@ pub(in super::super) const PROBLEMS: [Problem; 11] = {
         problem(Full, 32, 16),
         problem(Full, 64, 64),
         problem(Diag, 16, 20),
+        problem(Spherical, 16, 20),
         problem(Spherical, 128, 1024),
     ]
 };
