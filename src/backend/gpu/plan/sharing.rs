@@ -13,9 +13,9 @@ const CONSTANTS_AT_HAND: usize = 1536;
 /// Registers of a multiprocessor of NVIDIA's, for want of others' numbers, and of an invocation beside the numbers that are alive.
 pub(super) const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
-/// Invocations that each of the four schedulers of a multiprocessor of NVIDIA's has a warp of. Other workgroups burden some more:
-/// on an H200 those of 64 took 3 to 4 % longer, at D = 10 K = 20, D = 11 K = 13 and diagonal D = 16 K = 20, and those of 96
-/// more than a quarter.
+/// Invocations of which each of the four schedulers of a multiprocessor of NVIDIA's has a warp. Other workgroups burden some of them more: on
+/// an H200 those of 64 took 13 to 17 % longer than the rest of the model says beside those of 128, of 192 7 to 10, and of 96
+/// 35 to 42 (D = 10 K = 20, D = 11 K = 13, diagonal D = 16 K = 20).
 const EVEN: usize = 128;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;
@@ -180,12 +180,11 @@ impl Sharing {
         match self.owners {
             0 => cost,
             _ => {
-                let even = if self.workgroup.is_multiple_of(EVEN) {
-                    0
-                } else {
-                    cost / 8
-                };
-                cost + even + cost * BUSY_INVOCATIONS / self.resident(shape)
+                let waiting = cost + cost * BUSY_INVOCATIONS / self.resident(shape);
+                match self.workgroup.is_multiple_of(EVEN) {
+                    true => waiting,
+                    false => waiting + waiting / 4,
+                }
             }
         }
     }
