@@ -92,12 +92,7 @@ impl Owned {
         let (sharing, k) = (self.sharing, self.shape.k);
         let mut text = String::new();
         line!(text, "if slice < SLICES {{");
-        text += &self.of_each(|owner| {
-            in_rounds(sharing, |some| {
-                let rows = 0..sharing.written;
-                rows.map(|n| self.score(owner, some, n)).collect()
-            })
-        });
+        text += &self.of_each(|owner| in_rounds(sharing, |some| self.scores_of_owner(owner, some)));
         line!(text, "}}\nworkgroupBarrier();\nif lane < TILE {{");
         let turns = sharing.turns(k);
         text += &waiting_softmax(sharing, k, |some, count| {
@@ -163,8 +158,35 @@ impl Owned {
         text
     }
 
-    /// What the coordinates of an owner add to the score of written row `n`.
-    fn score(&self, owner: &Owner, some: &str, n: usize) -> String {
+    /// What the coordinates of an owner add to the scores of the rows that are written out. All of them are stored at the end: drivers
+    /// move no read of a row before what is written to workgroup memory, and would wait for each.
+    fn scores_of_owner(&self, owner: &Owner, some: &str) -> String {
+        let (shape, written) = (self.shape, self.sharing.written);
+        let mut text = String::new();
+        for n in 0..written {
+            line!(text, "var m{n} = 0.0;");
+        }
+        text.extend((0..written).map(|n| self.squares(owner, some, n)));
+        for n in 0..written {
+            if shape.is_spherical() {
+                line!(text, "{} = m{n};", self.own("squares_of", 0, (some, n)));
+            }
+            let to = self.own("shares_of", owner.number, (some, n));
+            let constant = shape.parameters_len() - 1;
+            match owner.number {
+                0 => line!(
+                    text,
+                    "{to} = fma(-HALF_LOG2_E, m{n}, {});",
+                    owner.parameter(constant)
+                ),
+                _ => line!(text, "{to} = -HALF_LOG2_E * m{n};"),
+            }
+        }
+        text
+    }
+
+    /// The squares of written row `n`'s coordinates, as far as they are an owner's.
+    fn squares(&self, owner: &Owner, some: &str, n: usize) -> String {
         let (d, shape) = (self.shape.d, self.shape);
         let mut text = "{\n".to_owned() + &self.distances(owner, some, n);
         for (at, &i) in owner.coordinates.iter().enumerate() {
@@ -174,24 +196,11 @@ impl Owned {
             });
             line!(text, "let y{i} = {y};");
             match at {
-                0 => line!(text, "var m = y{i} * y{i};"),
-                _ => line!(text, "m = fma(y{i}, y{i}, m);"),
+                0 => line!(text, "m{n} = y{i} * y{i};"),
+                _ => line!(text, "m{n} = fma(y{i}, y{i}, m{n});"),
             }
         }
-        line!(text, "m = min(m, FARTHEST);");
-        if shape.is_spherical() {
-            line!(text, "{} = m;", self.own("squares_of", 0, (some, n)));
-        }
-        let constant = shape.parameters_len() - 1;
-        let to = self.own("shares_of", owner.number, (some, n));
-        match owner.number {
-            0 => line!(
-                text,
-                "{to} = fma(-HALF_LOG2_E, m, {});",
-                owner.parameter(constant)
-            ),
-            _ => line!(text, "{to} = -HALF_LOG2_E * m;"),
-        }
+        line!(text, "m{n} = min(m{n}, FARTHEST);");
         text + "}\n"
     }
 
