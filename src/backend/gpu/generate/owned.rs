@@ -9,6 +9,9 @@ use super::PARTS;
 use super::workgroup::{in_rounds, in_turns, row_weight, share, waiting_softmax};
 use crate::mixture::triangle;
 
+/// Numbers of an invocation that sums beside parameters, sums, a row and its distances, about.
+const OTHER_NUMBERS: usize = 8;
+
 /// The texts of a shape.
 pub(super) struct Owned {
     shape: Shape,
@@ -94,31 +97,10 @@ impl Owned {
         line!(text, "if slice < SLICES {{");
         text += &self.of_each(|owner| in_rounds(sharing, |some| self.scores_of_owner(owner, some)));
         line!(text, "}}\nworkgroupBarrier();\nif lane < TILE {{");
-        let turns = sharing.turns(k);
-        text += &waiting_softmax(sharing, k, |some, count| {
-            let mut turn = String::new();
-            for c in 0..count {
-                let to = share(some, c);
-                let others =
-                    (1..sharing.owners).map(|o| share(&format!("{some} + {}u", o * turns), c));
-                let all = others.fold(to.clone(), |all, other| format!("{all} + {other}"));
-                match sharing.owners {
-                    1 => line!(turn, "top = max(top, {to});"),
-                    _ => line!(
-                        turn,
-                        "let q{c} = {all};\n{to} = q{c};\ntop = max(top, q{c});"
-                    ),
-                }
-            }
-            turn
-        });
-        text += &row_weight(self.shape.d, weighted);
-        text += &in_turns(sharing, k, |some, count| {
-            (0..count).fold(String::new(), |mut turn, c| {
-                line!(turn, "{} *= share;", share(some, c));
-                turn
-            })
-        });
+        text += &match sharing.some == k && k <= 2 * self.shape.d + OTHER_NUMBERS {
+            true => self.shares(weighted),
+            false => self.shares_in_turns(weighted),
+        };
         line!(text, "}}\nworkgroupBarrier();");
         text
     }
@@ -155,6 +137,64 @@ impl Owned {
                 owner.parameter(j)
             );
         }
+        text
+    }
+
+    /// A score of a row, of all owners.
+    fn whole_score(&self, some: &str, c: usize) -> String {
+        let turns = self.sharing.turns(self.shape.k);
+        let places = (0..self.sharing.owners).map(|owner| match owner {
+            0 => share(some, c),
+            _ => share(&format!("{some} + {}u", owner * turns), c),
+        });
+        places.collect::<Vec<_>>().join(" + ")
+    }
+
+    /// A row's responsibilities, where its scores stay in registers: those of a row and its distances are free then.
+    fn shares(&self, weighted: bool) -> String {
+        let k = self.shape.k;
+        let all = |name: &str| (0..k).map(|c| format!("{name}{c}")).collect::<Vec<_>>();
+        let mut text = String::new();
+        for c in 0..k {
+            line!(text, "let q{c} = {};", self.whole_score("0u", c));
+        }
+        let top = all("q").into_iter().reduce(|a, b| format!("max({a}, {b})"));
+        line!(text, "let top = {};", top.unwrap_or_default());
+        for c in 0..k {
+            line!(text, "let e{c} = exp2(q{c} - top);");
+        }
+        line!(text, "let sum = {};", all("e").join(" + "));
+        text += &row_weight(self.shape.d, weighted);
+        for c in 0..k {
+            line!(text, "{} = e{c} * share;", share("0u", c));
+        }
+        text
+    }
+
+    /// The same some at a time, which wait in their places.
+    fn shares_in_turns(&self, weighted: bool) -> String {
+        let (sharing, k) = (self.sharing, self.shape.k);
+        let mut text = waiting_softmax(sharing, k, |some, count| {
+            let mut turn = String::new();
+            for c in 0..count {
+                let (to, all) = (share(some, c), self.whole_score(some, c));
+                match sharing.owners {
+                    1 => line!(turn, "top = max(top, {to});"),
+                    _ => line!(
+                        turn,
+                        "let q{c} = {all};\n{to} = q{c};\ntop = max(top, q{c});"
+                    ),
+                }
+            }
+            turn
+        });
+        text += &row_weight(self.shape.d, weighted);
+        text += &in_turns(sharing, k, |some, count| {
+            (0..count).fold(String::new(), |mut turn, c| {
+                line!(turn, "{} *= share;", share(some, c));
+                turn
+            })
+        });
         text
     }
 
