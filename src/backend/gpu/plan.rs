@@ -10,6 +10,7 @@ use super::shape::{Shape, quads};
 use crate::backend::SummationBlocks;
 use crate::mixture::triangle;
 
+mod found;
 mod reduction;
 mod registers;
 mod scoring;

@@ -1,6 +1,7 @@
 //! How a workgroup shares out the components of a model, a tile of rows at a time.
 
 use super::super::shape::{Shape, quads};
+use super::found::Found;
 use super::{DeviceLimits, LONGEST_RUN, MOST_IN_REGISTERS, MOST_SCORES, UNIFORM_BYTES};
 
 /// The most numbers alive at once in an invocation: what the compiler for RDNA3 keeps without spilling.
@@ -61,9 +62,23 @@ impl Sharing {
     /// have it, where rows are scored and groups cost less, where so many components leave workgroup memory no room for a row, or
     /// where the processor plays the GPU, for which barriers are dear.
     pub fn of(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
+        // It is asked for in every call, for each model, and looking for it takes up to half a millisecond.
+        static FOUND: Found<[usize; 6], Option<Sharing>> = Found::new();
         if limits.software {
             return None;
         }
+        let key = [
+            shape.covariance_type as usize,
+            shape.d,
+            shape.k,
+            limits.scalar_reads as usize,
+            limits.max_invocations as usize,
+            limits.most_alive,
+        ];
+        FOUND.or_find(key, || Self::search(shape, limits))
+    }
+
+    fn search(shape: Shape, limits: &DeviceLimits) -> Option<Self> {
         let k = shape.k;
         let some_of_rows = some(shape);
         let scores_rows = scores_rows(shape, some_of_rows);

@@ -5,9 +5,7 @@
 //! plan lays them out such that few subgroups have to go through both. Of many tiles few are on the diagonal, and few
 //! slices fill no subgroups.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
-
+use super::found::Found;
 use super::sharing::REGISTERS;
 use super::{DeviceLimits, LONGEST_RUN};
 use crate::mixture::triangle;
@@ -99,12 +97,10 @@ impl Tiling {
     /// The tiling of the least cost with such tiles, in so much memory. It is asked for in every call, and looking for it takes
     /// up to half a millisecond: what was found is kept.
     fn with_edge(d: usize, edge: usize, bytes: usize, ahead: bool) -> Option<Self> {
-        type Found = BTreeMap<(usize, usize, usize, bool), Option<Tiling>>;
-        static FOUND: Mutex<Found> = Mutex::new(BTreeMap::new());
-        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-        *found
-            .entry((d, edge, bytes, ahead))
-            .or_insert_with(|| Self::search(d, edge, bytes, ahead))
+        static FOUND: Found<(usize, usize, usize, bool), Option<Tiling>> = Found::new();
+        FOUND.or_find((d, edge, bytes, ahead), || {
+            Self::search(d, edge, bytes, ahead)
+        })
     }
 
     fn search(d: usize, edge: usize, bytes: usize, ahead: bool) -> Option<Self> {
