@@ -141,25 +141,25 @@ fn m_step_triangles(
         let pivot = c[at(j, j)];
         is_sound = is_sound && pivot > LEAST_PIVOT * scale[j];
         let root = sqrt(max(pivot, 1e-20));
-        for (var l = lane; l < D; l += WORKGROUP) {
-            var entry = c[at(max(j, l), min(j, l))];
-            if l == j {
-                entry = factor(own, j, j, is_gaussian);
-                line[j] /= root;
-            }
-            crossing[l] = entry / root;
-            if l < j {
-                c[at(j, l)] = entry / root;
-            }
+        // By places: of a loop that begins at `lane` FXC holds that the next barrier depends on it.
+        let row_at = at(j, 0u);
+        for (var p = row_at + lane; p < row_at + j; p += WORKGROUP) {
+            let entry = c[p] / root;
+            c[p] = entry;
+            crossing[p - row_at] = entry;
+        }
+        for (var i = j + 1u + lane; i < D; i += WORKGROUP) {
+            crossing[i] = c[at(i, j)] / root;
+            c[at(i, j)] = factor(own, i, j, is_gaussian);
+        }
+        if lane == 0u {
+            crossing[j] = factor(own, j, j, is_gaussian) / root;
+            line[j] /= root;
         }
         workgroupBarrier();
         for (var i = j + 1u + row; i < D; i += rows) {
             for (var l = column; l <= i; l += 8u) {
-                var entry = c[at(i, l)];
-                if l == j {
-                    entry = factor(own, i, j, is_gaussian);
-                }
-                c[at(i, l)] = entry - crossing[i] * crossing[l];
+                c[at(i, l)] -= crossing[i] * crossing[l];
             }
             if column == 0u {
                 line[i] -= crossing[i] * line[j];

@@ -36,7 +36,7 @@ CLASSES = {
 }
 AMD_VECTOR = {"fma", "addmul", "trans", "f64", "minmax", "mov", "int", "lane", "lds", "vload", "vstore"}
 # What stands in the names of kernels for chips without scalar reads alone.
-ONLY_NVIDIA = ("-owned", "-ahead", "score_panels")
+ONLY_NVIDIA = ("-owned", "-ahead", "-large", "score_panels")
 NVIDIA_SCALAR = {"branch", "bar", "nop"}
 # Numbers that a load or store has for each lane, if not one.
 WIDTHS = {f"{op}{n}": n for op in ("ldg", "stg", "lds", "sts") for n in (2, 4)}

@@ -1,7 +1,7 @@
 //! A name for each text.
 
 use super::super::layout::{ParameterLayout, SumLayout};
-use super::super::plan::{LEAST_TILE_BYTES, Tiles};
+use super::super::plan::{self, DeviceLimits, LEAST_TILE_BYTES, Tiles};
 use super::super::shape::Shape;
 use super::super::stage::StageKey;
 
@@ -30,9 +30,12 @@ pub(super) fn name(key: StageKey) -> String {
             models,
             near,
         } => {
+            // For chips that have the registers.
+            let is_large = rows_at_once > plan::rows_at_once(shape, weighted, &DeviceLimits::CARD);
             let name = of(shape)
                 + also(near, "-near")
                 + also(rows_at_once == 2, "-twice")
+                + also(is_large, "-large")
                 + also(rows_at_once == 4, "-fourfold")
                 + also(models > 1, "-models");
             name + also(weighted, "-weighted") + also(reduction.subgroups > 0, "-subgroups")
