@@ -155,10 +155,10 @@ fn slow_steps_are_not_lost_in_the_means_last_digits() {
             "{what}: the device took no step"
         );
         // One feature's 2,000 steps are not the last, and each keeps nearly all that those before it were off by: on average over
-        // samples by less than a rounding of their shares, which a GPU's powers and reciprocals do not round evenly. (On an
-        // H200 means were off by 4e-5, on software adapters by 7e-6.)
+        // samples by less than a rounding of their shares, which a GPU's powers and reciprocals do not round evenly (on an
+        // H200 means were off by 4e-5, on lavapipe by 7e-6).
         let most = match d {
-            1 => 2_000.0 * 2f64.powi(-24),
+            1 if !crate::data::device().is_software() => 2_000.0 * 2f64.powi(-24),
             _ => 1e-5,
         };
         let [device, host] = [device, host].map(|fit| {

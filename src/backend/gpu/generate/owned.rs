@@ -307,28 +307,22 @@ impl Owned {
                 })
             });
             line!(text, "}}\nworkgroupBarrier();");
-            let sum = |n: &str| {
-                let slices = (0..sharing.slices).map(|s| format!("tree[{n}].slices[{s}][own]"));
-                slices.collect::<Vec<_>>().join(" + ")
-            };
-            if let [owner] = &self.owners[..] {
-                // Its sums are all, in their order.
-                line!(text, "if slice < {}u {{", some(owner).len());
-                line!(
-                    text,
-                    "    partials[to + {first}u + slice] = {};\n}}",
-                    sum("slice")
-                );
-            } else {
-                text += &self.of_each(|owner| {
-                    some(owner).fold(String::new(), |mut text, at| {
-                        let sum = sum(&place(owner, at - first).to_string());
-                        line!(text, "if slice == {}u {{", at - first);
-                        line!(text, "    partials[to + {}u] = {sum};\n}}", owner.sums[at]);
-                        text
-                    })
-                });
-            }
+            text += &self.of_each(|owner| {
+                let sums = &owner.sums[some(owner)];
+                let mut text = String::new();
+                if sums.is_empty() {
+                    return text;
+                }
+                let tree = match place(owner, 0) {
+                    0 => "tree[slice]".to_owned(),
+                    n => format!("tree[{n}u + slice]"),
+                };
+                let slices = (0..sharing.slices).map(|s| format!("{tree}.slices[{s}][own]"));
+                let sum = slices.collect::<Vec<_>>().join(" + ");
+                line!(text, "if slice < {}u {{", sums.len());
+                line!(text, "    partials[to + {}] = {sum};\n}}", of_slice(sums));
+                text
+            });
             line!(text, "workgroupBarrier();");
         }
         text
@@ -386,6 +380,22 @@ impl Owner {
     fn sum(&self, at: usize) -> String {
         format!("sum_{}", position(&self.sums, at))
     }
+}
+
+/// The text of the one of some numbers that stands at `slice`.
+fn of_slice(numbers: &[usize]) -> String {
+    let first = numbers.first().copied().unwrap_or(0);
+    if numbers
+        .iter()
+        .enumerate()
+        .all(|(n, number)| *number == first + n)
+    {
+        return format!("{first}u + slice");
+    }
+    let others = (1..).zip(&numbers[1..]);
+    others.fold(format!("{first}u"), |text, (n, number)| {
+        format!("select({text}, {number}u, slice == {n}u)")
+    })
 }
 
 /// Where `at` stands among numbers that hold it.

@@ -90,10 +90,9 @@ impl Sharing {
         if owners == 0 && !scores_rows {
             return None;
         }
-        // Whole waves of 64, or whole subgroups of 32 where there are owners.
+        // Whole waves of 64, of two owners together.
         let lanes: &[usize] = match owners {
-            0 => &[64, 128, 192, 256],
-            1 => &[64, 128, 192, 256],
+            0 | 1 => &[64, 128, 192, 256],
             _ => &[32, 64, 96, 128],
         };
         let slices = lanes
@@ -225,11 +224,11 @@ const fn cost_of_groups(shape: Shape) -> usize {
     BLOCK_ROWS * shape.k * row * 5 / 4
 }
 
-/// The most rows of a slice that are written out: a part of it, no more than [`MOST_WRITTEN`] allows, for all owners.
+/// The most rows of a slice that are written out: all, if they are hardly more than [`MOST_WRITTEN`] allows, or a part of it, for all owners.
 fn written(run: usize, shape: Shape, owners: usize) -> usize {
     let owned = shape.least_moments() / owners.max(1) + shape.d;
     let most = (MOST_WRITTEN / owned / owners.clamp(1, 2)).max(1);
-    // Compilers write loops of two rounds out anyway.
+    // A quarter more is better than a loop of two rounds, which some compilers write out, or of very many.
     if 4 * run <= 5 * most {
         return run;
     }

@@ -285,7 +285,7 @@ fn every_regime_takes_steps_where_a_component_fits_workgroup_memory() {
             assert_eq!(step(t, (300, 300, 3), limits), by(64));
         }
     }
-    // Fewer invocations leave more room for the triangle, whose 33 KiB at D = 128 are too many.
+    // Fewer invocations leave more room for the triangle, whose 32.3 KiB at D = 128 are too many.
     let large = DeviceLimits {
         workgroup_memory_bytes: 49_152,
         ..WEBGPU

@@ -74,7 +74,13 @@ impl Tiling {
 
     /// The tiling of the least cost with scalar reads; of equals the one with the smaller workgroup.
     pub fn of(d: usize) -> Self {
-        let found = [4, 8].map(|edge| Self::with_edge(d, edge, LEAST_TILE_BYTES, false));
+        // Tiles of 4 are for few features: beyond, those of 8 have triangles, which devices without scalar reads gain more by.
+        let edges = if d.div_ceil(4) <= MOST_SIDES {
+            [4, 8]
+        } else {
+            [8, 8]
+        };
+        let found = edges.map(|edge| Self::with_edge(d, edge, LEAST_TILE_BYTES, false));
         let least = |a: Self, b: Self| if b.cost(d) < a.cost(d) { b } else { a };
         let found = found.into_iter().flatten().reduce(least);
         found.unwrap_or_else(|| {
