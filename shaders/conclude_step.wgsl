@@ -36,14 +36,7 @@ fn conclude_step(
     }
     found[lane] = part;
     workgroupBarrier();
-    if lane < BRANCHES {
-        var all = found[lane];
-        for (var l = lane + BRANCHES; l < WORKGROUP; l += BRANCHES) {
-            all = both(all, found[l]);
-        }
-        found[lane] = all;
-    }
-    workgroupBarrier();
+    //@ branches
     if lane > 0u {
         return;
     }

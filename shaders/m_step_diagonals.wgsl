@@ -68,6 +68,10 @@ fn m_step_diagonals(
         trace[to + REMAINDER + i] = (step - u * t) / g;
     }
 
+    workgroupBarrier();
+    found[lane] = vec4(moved, fitness(is_sound, keeps_digits), constant);
+    workgroupBarrier();
+    //@ branches
     //@ verdict
 }
 

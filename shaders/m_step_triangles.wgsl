@@ -181,6 +181,10 @@ fn m_step_triangles(
     }
     //@ growth
 
+    workgroupBarrier();
+    found[lane] = vec4(moved, fitness(is_sound, keeps_digits), constant);
+    workgroupBarrier();
+    //@ branches
     //@ verdict
 }
 

@@ -1,14 +1,3 @@
-workgroupBarrier();
-found[lane] = vec4(moved, fitness(is_sound, keeps_digits), constant);
-workgroupBarrier();
-if lane < BRANCHES {
-    var all = found[lane];
-    for (var l = lane + BRANCHES; l < WORKGROUP; l += BRANCHES) {
-        all = both(all, found[l]);
-    }
-    found[lane] = all;
-}
-workgroupBarrier();
 if lane == 0u {
     var all = found[0];
     for (var l = 1u; l < BRANCHES; l++) {

@@ -14,6 +14,7 @@ use super::*;
 
 const COMPONENT_STEP: &str = include_str!("../../../../shaders/shared/component_step.wgsl");
 const TOTAL: &str = include_str!("../../../../shaders/shared/component_total.wgsl");
+const BRANCHES: &str = include_str!("../../../../shaders/shared/branches.wgsl");
 const VERDICT: &str = include_str!("../../../../shaders/shared/verdict.wgsl");
 /// What all of these stages know of a shape.
 fn constants(shape: Shape) -> String {
@@ -220,6 +221,7 @@ pub(in super::super) fn m_step_triangles(
             ("whiten", whiten),
             ("centre", centre),
             ("growth", growth),
+            ("branches", BRANCHES),
             ("verdict", VERDICT),
         ],
     )
@@ -299,6 +301,7 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
             ("bindings", COMPONENT_STEP),
             ("total", TOTAL),
             ("variance", &variance),
+            ("branches", BRANCHES),
             ("verdict", VERDICT),
         ],
     )
@@ -306,12 +309,11 @@ pub(in super::super) fn m_step_diagonals(shape: Shape, sums: SumLayout) -> Strin
 
 /// The text of `conclude_step`.
 pub(in super::super) fn conclude_step(k: usize) -> String {
+    let constants = format!("const K: u32 = {k}u;\n\n{WALK}\n{CONVERGENCE}");
+    let template = include_str!("../../../../shaders/conclude_step.wgsl");
     fill(
-        include_str!("../../../../shaders/conclude_step.wgsl"),
-        &[(
-            "constants",
-            &format!("const K: u32 = {k}u;\n\n{WALK}\n{CONVERGENCE}"),
-        )],
+        template,
+        &[("constants", &constants), ("branches", BRANCHES)],
     )
 }
 
