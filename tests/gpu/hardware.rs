@@ -78,7 +78,8 @@ fn octets_of_components_agree() {
     // More than a component's owner has registers for.
     const D: usize = 40;
     let cards = [Hardware::Amd, Hardware::Nvidia].map(played);
-    // One octet at a time, two and four a workgroup; octets and features that are left over; fewer features than one four.
+    // One octet at a time, two and four a workgroup; octets and features that are left over; fewer features than one four. (On AMD's
+    // most of the spherical ones are in groups.)
     let shapes = [
         (Spherical, 1, 300),
         (Spherical, 5, 270),

@@ -261,8 +261,9 @@ fn correlated_features_agree() {
         (17, 4, FULL),
         (32, 3, FULL),
         (40, 2, FULL),
-        // Squares alone, brought in at once and in two rounds.
+        // A triangle that is left over; squares alone.
         (49, 2, FULL),
+        (65, 2, FULL),
         (90, 2, FULL),
         (20, 3, CovarianceType::Tied),
     ] {

@@ -305,7 +305,7 @@ fn each_step_is_the_m_step_in_every_regime() {
     for (t, d, k, is_correlated, regime) in cases {
         for (&(n, weighted), noise) in rows.iter().zip([false, true].into_iter().cycle()) {
             let data = samples(n, d, weighted);
-            // Software adapters have no use for workgroups' registers; M-steps on triangles are larger on cards, whatever the regime.
+            // Software adapters have no use for workgroups' registers, and make M-steps on triangles in smaller workgroups than cards.
             let devices = match regime {
                 _ if regime == workgroup => hardware.each_ref(),
                 _ if regime == products && !t.is_diagonal() => [device(), &hardware[0]],

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::super::plan::{Sharing, coordinates};
 use super::super::shape::{Shape, quads};
 use super::PARTS;
-use super::workgroup::{in_rounds, in_turns, row_weight, share, waiting_softmax};
+use super::workgroup::{in_rounds, in_turns, own, row_weight, share, waiting_softmax};
 use crate::mixture::triangle;
 
 /// Numbers of an invocation that sums beside parameters, sums, a row and its distances, about.
@@ -105,17 +105,9 @@ impl Owned {
         text
     }
 
-    /// An owner's place of written row `n` among the scores, or the squares.
-    fn own(&self, of: &str, number: usize, (some, n): (&str, usize)) -> String {
-        let turns = self.sharing.turns(self.shape.k);
-        let own = match turns {
-            1 => format!("{of}[{number}].components[own]"),
-            _ => format!(
-                "{of}[{}u + own / SOME].components[own % SOME]",
-                number * turns
-            ),
-        };
-        format!("{own}.slices[slice].somes[{some}].rows[{n}]")
+    /// An owner's place of a written row among the scores, or the squares.
+    fn own(&self, of: &str, number: usize, row: (&str, usize)) -> String {
+        own(of, number, (self.sharing, self.shape.k), row)
     }
 
     /// Differences of written row `n` from the mean, as far as an owner needs them.

@@ -141,12 +141,20 @@ fn means(unrolled: &Unrolled, shape: Shape) -> (String, String) {
     (means + "}\n", mean)
 }
 
-/// The place of an invocation's own component among the shares or the squares.
-fn own(of: &str, sharing: Sharing, k: usize) -> String {
-    match sharing.some == k {
-        true => format!("{of}[0].components[own]"),
-        false => format!("{of}[own / SOME].components[own % SOME]"),
-    }
+/// The place of an invocation's own component, or of its owner of that number, among the shares or the squares of written
+/// row `n`.
+pub(super) fn own(
+    of: &str,
+    number: usize,
+    (sharing, k): (Sharing, usize),
+    (some, n): (&str, usize),
+) -> String {
+    let component = match (sharing.turns(k), number) {
+        (1, _) => format!("[{number}].components[own]"),
+        (_, 0) => "[own / SOME].components[own % SOME]".to_owned(),
+        (turns, _) => format!("[{}u + own / SOME].components[own % SOME]", number * turns),
+    };
+    format!("{of}{component}.slices[slice].somes[{some}].rows[{n}]")
 }
 
 /// The place of a row's score or share under component `c` of some.
@@ -348,10 +356,7 @@ fn slice(shape: Shape, sharing: Sharing) -> String {
 /// The moments of the rows that are written out.
 fn moments(shape: Shape, sharing: Sharing, some: &str) -> String {
     let d = shape.d;
-    let own = |of, n| {
-        let own = own(of, sharing, shape.k);
-        format!("{own}.slices[slice].somes[{some}].rows[{n}]")
-    };
+    let own = |of, n| own(of, 0, (sharing, shape.k), (some, n));
     let mut text = String::new();
     for n in 0..sharing.written {
         line!(text, "let r{n} = {};", own("shares_of", n));

@@ -14,9 +14,9 @@ const CONSTANTS_AT_HAND: usize = 1536;
 /// Registers of a multiprocessor of NVIDIA's, for want of others' numbers, and of an invocation beside the numbers that are alive.
 pub(super) const REGISTERS: usize = 64 << 10;
 const OTHER_REGISTERS: usize = 24;
-/// Invocations of which each of the four schedulers of a multiprocessor of NVIDIA's has a warp. Other workgroups burden some of them more: on
-/// an H200 those of 64 took 13 to 17 % longer than the rest of the model says beside those of 128, of 192 7 to 10, and of 96
-/// 35 to 42 (D = 10 K = 20, D = 11 K = 13, diagonal D = 16 K = 20).
+/// Invocations of which each of the four schedulers of a multiprocessor of NVIDIA's has a warp. Others burden some of them more. On an
+/// H200, beside workgroups of 128, those of 96 took 34 and 41 % longer than the rest of the model says (D = 10 K = 20, D = 11
+/// K = 13), of 192 6 and 9; of 64 19 % longer, 6 % less, and diagonal D = 16 K = 20 16 % longer.
 const EVEN: usize = 128;
 /// Invocations of a multiprocessor that are enough to hide half of what waiting takes.
 const BUSY_INVOCATIONS: usize = 512;

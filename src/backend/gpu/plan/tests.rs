@@ -482,3 +482,17 @@ fn rows_share_parameters_where_registers_hold_them() {
     let weighted = |size| rows(size, true, &DeviceLimits::NVIDIA);
     assert_eq!([(8, 2), (4, 6)].map(weighted), [2, 1]);
 }
+
+#[test]
+fn owners_give_each_scheduler_a_warp() {
+    for (t, d, k) in [
+        (Full, 10, 20),
+        (Full, 11, 13),
+        (Full, 16, 20),
+        (Diag, 16, 20),
+    ] {
+        let sharing = Sharing::of(shape(t, d, k), &DeviceLimits::NVIDIA).expect("it is small");
+        assert!(sharing.owners > 0);
+        assert_eq!(sharing.workgroup, 128, "{t:?} {d} {k}");
+    }
+}
